@@ -1,0 +1,14 @@
+//! What DreamLLM computes: a tokenizer, a CLIP tower, a LLaMA decoder, dream queries, and a Stable
+//! Diffusion UNet and VAE, as the reference implementation (`RunpeiDong/DreamLLM`, ICLR 2024) does.
+//!
+//! This crate knows no HTTP, no async and no scheduling: it is tensors, pictures and token ids.
+
+pub mod config;
+pub mod diffusion;
+pub mod error;
+pub mod noise;
+pub mod picture;
+
+pub use config::DreamConfig;
+pub use error::{CheckpointError, ModelError, PictureError};
+pub use picture::Picture;

@@ -1,0 +1,40 @@
+//! An 8-bit RGB picture: the only form in which pictures cross module borders.
+
+/// An RGB picture, 8 bits a channel, rows top to bottom, no padding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Picture {
+    width: u32,
+    height: u32,
+    rgb: Vec<u8>,
+}
+
+impl Picture {
+    /// Wraps `rgb`, of shape (height, width, 3) in row-major order.
+    ///
+    /// # Panics
+    /// If the length is not `width * height * 3`, or a side is zero: a defect of the caller.
+    pub fn new(width: u32, height: u32, rgb: Vec<u8>) -> Self {
+        assert!(width > 0 && height > 0, "a picture has pixels");
+        assert_eq!(
+            rgb.len(),
+            width as usize * height as usize * 3,
+            "rgb holds width x height x 3 bytes"
+        );
+        Self { width, height, rgb }
+    }
+
+    /// Pixels across.
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// Pixels down.
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// Bytes of shape (height, width, 3).
+    pub fn rgb(&self) -> &[u8] {
+        &self.rgb
+    }
+}

@@ -1,0 +1,4 @@
+//! The engine: one thread that owns the model and the scheduler, and turns requests into events.
+
+pub mod event;
+pub mod request;

@@ -1,0 +1,103 @@
+//! What the engine is asked to do: complete, checked, free of any wire format.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reverie_model::Picture;
+use reverie_model::diffusion::SamplerKind;
+
+/// A piece of the context, in order.
+#[derive(Debug, Clone)]
+pub enum PromptSegment {
+    /// Token ids, control tokens already spliced in (`<s>` first).
+    Tokens(Vec<u32>),
+    /// A picture block: `<im_start>`, patches, `<im_end>`.
+    Picture(Arc<Picture>),
+    /// A dream block: `<dream_start>`, queries, `<dream_end>`; precedes the assistant's own pictures in history.
+    Dream,
+}
+
+/// One document to write.
+#[derive(Debug, Clone)]
+pub struct EngineRequest {
+    /// The context so far.
+    pub prompt: Vec<PromptSegment>,
+    /// How tokens are chosen.
+    pub sampling: SamplingParams,
+    /// When the text ends.
+    pub stopping: StoppingParams,
+    /// Whether and how pictures are drawn.
+    pub pictures: PictureParams,
+    /// Give up this long after submission, if set.
+    pub deadline: Option<Duration>,
+}
+
+/// How a token is chosen from its logits (vLLM's names).
+#[derive(Debug, Clone)]
+pub struct SamplingParams {
+    /// 0 is greedy.
+    pub temperature: f32,
+    /// Nucleus, in (0, 1].
+    pub top_p: f32,
+    /// 0 is off.
+    pub top_k: usize,
+    /// Keys every random draw of this request; drawn by the front where the client gave none.
+    pub seed: u64,
+    /// 1, or the width of a beam search (text only).
+    pub num_beams: usize,
+}
+
+/// When the text ends.
+#[derive(Debug, Clone)]
+pub struct StoppingParams {
+    /// At most this many sampled tokens; `None` is "as many as fit".
+    pub max_tokens: Option<usize>,
+    /// `</s>` is forbidden before this many.
+    pub min_tokens: usize,
+    /// `</s>` is forbidden altogether.
+    pub ignore_eos: bool,
+    /// Strings that end the text; never part of it.
+    pub stop: Vec<String>,
+}
+
+/// Who decides that a picture is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImageChoice {
+    /// The model, by `<dream_start>`.
+    Auto,
+    /// Nobody: `<dream_start>` is forbidden.
+    None,
+    /// The model, but it may not end before the first one: `</s>` becomes `<dream_start>`.
+    Required,
+    /// As `Required`, but exactly so many.
+    Exactly(usize),
+}
+
+/// How pictures are drawn (diffusers' names).
+#[derive(Debug, Clone)]
+pub struct PictureParams {
+    /// Who decides.
+    pub choice: ImageChoice,
+    /// Drawn pictures never exceed this.
+    pub max_images: usize,
+    /// Pixels across, a multiple of the VAE's factor.
+    pub width: usize,
+    /// Pixels down, a multiple of the VAE's factor.
+    pub height: usize,
+    /// Denoising steps.
+    pub num_inference_steps: usize,
+    /// 1 and below: no guidance.
+    pub guidance_scale: f32,
+    /// 0 is off.
+    pub guidance_rescale: f32,
+    /// DDIM's eta.
+    pub eta: f32,
+    /// What pictures should not show, as a context of its own (starting with `<s>`).
+    pub negative_prompt: Option<Vec<PromptSegment>>,
+    /// Which update rule.
+    pub sampler: SamplerKind,
+    /// Keys the noise of this request's pictures.
+    pub seed: u64,
+    /// Whether each denoising step is reported as `EngineEvent::ImageProgress`.
+    pub report_progress: bool,
+}

@@ -1,0 +1,3 @@
+//! The Reverie daemon.
+
+pub mod engine;
