@@ -1,0 +1,292 @@
+//! The denoiser, the samplers, the VAE, and text-to-image from condition to pixels.
+
+use candle_core::Tensor;
+use serde_json::Value;
+
+use super::document::unconditional;
+use super::goldens::{Goldens, ParityError, Tensors, exact, floats, levels, module, module_tensor, trajectory};
+use super::Check;
+use crate::diffusion::{DenoiseJob, DenoiseParams, Sampler, SamplerKind};
+use crate::dream_model::DreamModel;
+use crate::error::ModelError;
+use crate::noise::{NoiseDraw, NoiseKey, NoiseSource};
+use crate::picture::Picture;
+
+/// The UNet at the recorded timesteps, its inner activations, and a latent that is not square.
+pub(super) fn unet(
+    model: &DreamModel,
+    goldens: &Goldens,
+    on_check: &mut dyn FnMut(Check),
+) -> Result<(), ParityError> {
+    const STAGE: &str = "unet";
+    let vectors = goldens.tensors("unet")?;
+    let on_device = |key: &str| -> Result<Tensor, ParityError> {
+        Ok(vectors.get(key)?.to_device(model.denoiser.device())?)
+    };
+    let (sample, condition) = (on_device("sample")?, on_device("encoder_hidden_states")?);
+    let batch = sample.dim(0)?;
+    for case in vectors.between("", ".output") {
+        let timesteps = unet_timesteps(&vectors, case, batch)?;
+        let (sample, condition) = if case == "nonsquare" {
+            (on_device("nonsquare.sample")?, condition.narrow(0, 0, 1)?)
+        } else {
+            (sample.clone(), condition.clone())
+        };
+        let timesteps = &timesteps[..sample.dim(0)?];
+        let mut inner = Vec::new();
+        let found = model.denoiser.unet().forward_traced(&sample, timesteps, &condition, &mut |name, value| {
+            inner.push((name.to_owned(), value.clone()));
+        })?;
+        let key = format!("{case}.output");
+        on_check(module_tensor(STAGE, key.clone(), &found, vectors.get(&key)?)?);
+        for (name, value) in inner {
+            let key = format!("{case}.{name}");
+            if vectors.has(&key) {
+                on_check(module_tensor(STAGE, key.clone(), &value, vectors.get(&key)?)?);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// `t500` → 500 for every row; `t_per_sample`, `t_float` and `nonsquare` as recorded.
+fn unet_timesteps(vectors: &Tensors, case: &str, batch: usize) -> Result<Vec<f32>, ParityError> {
+    if let Some(timestep) = case.strip_prefix('t').and_then(|timestep| timestep.parse::<f32>().ok()) {
+        return Ok(vec![timestep; batch]);
+    }
+    let per_sample = format!("{case}.timesteps");
+    if vectors.has(&per_sample) {
+        #[expect(clippy::cast_precision_loss, reason = "timesteps are below 1000")]
+        return Ok(vectors.ids(&per_sample)?.into_iter().map(|timestep| timestep as f32).collect());
+    }
+    let single = format!("{case}.timestep");
+    if vectors.has(&single) {
+        return Ok(vec![floats(vectors.get(&single)?)?[0]; batch]);
+    }
+    // The reference recorded the latent that is not square at the timestep of the inner activations.
+    Ok(vec![500.0; batch])
+}
+
+/// Every sampler on recorded predictions: timesteps exactly, trajectories within float noise.
+pub(super) fn schedulers(
+    model: &DreamModel,
+    goldens: &Goldens,
+    on_check: &mut dyn FnMut(Check),
+) -> Result<(), ParityError> {
+    const STAGE: &str = "schedulers";
+    let vectors = goldens.tensors("schedulers")?;
+    let recorded = goldens.json("schedulers")?;
+    let schedule = &model.config.head.noise_schedule;
+    let outputs = vectors.floats("model_outputs")?;
+    let start = vectors.floats("init_noise")?;
+    for key in vectors.between("", ".trajectory") {
+        let Some((name, steps)) = key.split_once(".s") else { continue };
+        let (Some((kind, eta)), Ok(num_steps)) = (sampler_named(name), steps.parse()) else { continue };
+        let mut sampler = Sampler::new(kind, schedule, num_steps, eta)?;
+        let wanted: Vec<f32> = timesteps(&vectors, &format!("{key}.timesteps"))?;
+        on_check(exact(STAGE, format!("{key}.timesteps"), sampler.timesteps(), &wanted));
+        let noises = format!("{key}.noises");
+        let noises = if vectors.has(&noises) { vectors.floats(&noises)? } else { Vec::new() };
+        let sigma = sampler.init_noise_sigma();
+        let mut latents: Vec<f32> = start.iter().map(|value| value * sigma).collect();
+        let mut states = Vec::new();
+        for step in 0..sampler.timesteps().len() {
+            let part = step * start.len()..(step + 1) * start.len();
+            let noise = noises.get(part.clone()).filter(|_| sampler.needs_noise(step));
+            sampler.step(step, &outputs[part], &mut latents, noise)?;
+            states.extend_from_slice(&latents);
+        }
+        let wanted = vectors.floats(&format!("{key}.trajectory"))?;
+        on_check(trajectory(STAGE, format!("{key}.trajectory"), &states, &wanted));
+    }
+    for (name, entry) in recorded.as_object().into_iter().flatten() {
+        let Some((kind, eta)) = sampler_named(name) else { continue };
+        for (steps, wanted) in entry["timesteps"].as_object().into_iter().flatten() {
+            let Ok(num_steps) = steps.parse() else { continue };
+            let sampler = Sampler::new(kind, schedule, num_steps, eta)?;
+            on_check(exact(STAGE, format!("{name}.{steps}.timesteps"), sampler.timesteps(), &numbers(wanted)));
+        }
+    }
+    Ok(())
+}
+
+/// The vectors' names: diffusers' classes with their options.
+fn sampler_named(name: &str) -> Option<(SamplerKind, f32)> {
+    match name {
+        "ddim_eta1" => Some((SamplerKind::Ddim, 1.0)),
+        other => other.parse().ok().map(|kind| (kind, 0.0)),
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "timesteps are below 1000")]
+fn numbers(value: &Value) -> Vec<f32> {
+    value.as_array().into_iter().flatten().filter_map(Value::as_f64).map(|number| number as f32).collect()
+}
+
+fn timesteps(vectors: &Tensors, key: &str) -> Result<Vec<f32>, ParityError> {
+    Ok(floats(vectors.get(key)?)?)
+}
+
+/// Decoding and encoding, with inner points.
+pub(super) fn vae(
+    model: &DreamModel,
+    goldens: &Goldens,
+    on_check: &mut dyn FnMut(Check),
+) -> Result<(), ParityError> {
+    const STAGE: &str = "vae";
+    let vectors = goldens.tensors("vae")?;
+    let device = model.denoiser.device();
+    let latents = vectors.get("decode.latents_unscaled")?.to_device(device)?;
+    let mut inner = Vec::new();
+    let image = model.denoiser.vae().decode_traced(&latents, &mut |name, value| {
+        inner.push((name.to_owned(), value.clone()));
+    })?;
+    for (name, value) in inner {
+        let key = format!("decode.{name}");
+        if vectors.has(&key) {
+            on_check(module_tensor(STAGE, key.clone(), &value, vectors.get(&key)?)?);
+        }
+    }
+    on_check(module_tensor(STAGE, "decode.image".to_owned(), &image, vectors.get("decode.image")?)?);
+    let pictures = crate::diffusion::to_pictures(&image)?;
+    let found: Vec<u8> = pictures.iter().flat_map(Picture::rgb).copied().collect();
+    on_check(levels(STAGE, "decode.image_u8".to_owned(), &found, &vectors.bytes("decode.image_u8")?));
+
+    let image = vectors.get("encode.image")?.to_device(device)?;
+    let (mean, logvar) = model.denoiser.vae().encode(&image)?;
+    on_check(module_tensor(STAGE, "encode.mean".to_owned(), &mean, vectors.get("encode.mean")?)?);
+    on_check(module_tensor(STAGE, "encode.logvar".to_owned(), &logvar, vectors.get("encode.logvar")?)?);
+    let noise = vectors.get("encode.noise")?.to_device(device)?;
+    let sample = (&mean + ((logvar * 0.5)?.exp()? * noise)?)?;
+    on_check(module_tensor(STAGE, "encode.sample".to_owned(), &sample, vectors.get("encode.sample")?)?);
+    let scaled = (sample * model.config.head.vae.scaling_factor)?;
+    let wanted = vectors.get("encode.latents_scaled")?;
+    on_check(module_tensor(STAGE, "encode.latents_scaled".to_owned(), &scaled, wanted)?);
+    Ok(())
+}
+
+/// Noise as the reference drew it.
+pub(super) struct RecordedNoise {
+    initial: Vec<f32>,
+    steps: Vec<f32>,
+}
+
+impl RecordedNoise {
+    pub(super) fn new(initial: Vec<f32>, steps: Option<&Tensor>) -> Result<Self, ParityError> {
+        Ok(Self { initial, steps: steps.map(floats).transpose()?.unwrap_or_default() })
+    }
+}
+
+impl NoiseSource for RecordedNoise {
+    /// A draw beyond the recorded ones is NaN, so that no comparison can pass on it.
+    fn normal(&self, key: &NoiseKey, len: usize) -> Vec<f32> {
+        let (values, start) = match key.draw {
+            NoiseDraw::Initial => (&self.initial, 0),
+            NoiseDraw::Step(step) => (&self.steps, step as usize * len),
+        };
+        values.get(start..start + len).map_or_else(|| vec![f32::NAN; len], <[f32]>::to_vec)
+    }
+}
+
+/// One picture and the latents after each of its steps.
+pub(super) struct Drawn {
+    states: Vec<f32>,
+    pub(super) picture: Picture,
+    pub(super) image: Tensor,
+}
+
+impl Drawn {
+    /// The last `len` values of the states: PNDM's callback does not report its warm-up steps.
+    pub(super) fn last_states(&self, len: usize) -> Vec<f32> {
+        self.states[self.states.len().saturating_sub(len)..].to_vec()
+    }
+}
+
+/// Draws one picture alone.
+pub(super) fn denoise(
+    model: &DreamModel,
+    params: DenoiseParams,
+    condition: Tensor,
+    negative: Tensor,
+    noise: &dyn NoiseSource,
+) -> Result<Drawn, ModelError> {
+    let key = NoiseKey { seed: 0, choice: 0, picture: 0, draw: NoiseDraw::Initial };
+    let mut job = DenoiseJob::new(&model.denoiser, params, condition, Some(negative), key, noise)?;
+    let mut states = Vec::new();
+    while !job.is_done() {
+        model.denoiser.step(&mut [&mut job], noise)?;
+        states.extend_from_slice(job.latents());
+    }
+    let image = model.denoiser.decode(&job)?;
+    let picture = crate::diffusion::to_pictures(&image)?.remove(0);
+    Ok(Drawn { states, picture, image })
+}
+
+/// The recorded text-to-image cases, each from its recorded condition, noise and parameters.
+pub(super) fn text_to_image(
+    model: &DreamModel,
+    goldens: &Goldens,
+    on_check: &mut dyn FnMut(Check),
+) -> Result<(), ParityError> {
+    const STAGE: &str = "text_to_image";
+    let vectors = goldens.tensors("t2i")?;
+    let conditions = goldens.tensors("dream")?;
+    let meta = goldens.json("meta")?;
+    for (case, recorded) in meta["t2i"].as_object().into_iter().flatten() {
+        let Some(sampler) = recorded["scheduler"].as_str().and_then(sampler_of_class) else { continue };
+        let own_latents = format!("{case}.latents");
+        let latents = vectors.get(if vectors.has(&own_latents) { &own_latents } else { "latents" })?;
+        let (_, _, height, width) = latents.dims4()?;
+        let factor = model.config.picture_multiple();
+        let number = |name: &str| recorded[name].as_f64().unwrap_or(f64::NAN);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "recorded parameters are small")]
+        let params = DenoiseParams {
+            sampler,
+            num_inference_steps: number("steps") as usize,
+            guidance_scale: number("guidance") as f32,
+            guidance_rescale: number("guidance_rescale") as f32,
+            eta: 0.0,
+            width: width * factor,
+            height: height * factor,
+        };
+        let noises = format!("{case}.noises");
+        let noises = if vectors.has(&noises) { Some(vectors.get(&noises)?) } else { None };
+        let noise = RecordedNoise::new(floats(latents)?, noises)?;
+        let (prompt, negative) = prompts_of(case);
+        let condition = conditions.get(&format!("{prompt}.condition"))?.squeeze(0)?;
+        let negative = if negative == "uncond" {
+            unconditional(model)?
+        } else {
+            conditions.get(&format!("{negative}.condition"))?.squeeze(0)?.to_device(model.denoiser.device())?
+        };
+        let condition = condition.to_device(model.denoiser.device())?;
+        let drawn = denoise(model, params, condition, negative, &noise)?;
+        let wanted = vectors.floats(&format!("{case}.trajectory"))?;
+        on_check(trajectory(STAGE, format!("{case}.trajectory"), &drawn.last_states(wanted.len()), &wanted));
+        let found: Vec<f32> = floats(&((drawn.image * 0.5)? + 0.5)?.clamp(0f32, 1f32)?)?;
+        let wanted = vectors.floats(&format!("{case}.image"))?;
+        on_check(module(STAGE, format!("{case}.image"), &found, &wanted));
+        let wanted = vectors.bytes(&format!("{case}.image_u8"))?;
+        on_check(levels(STAGE, format!("{case}.image_u8"), drawn.picture.rgb(), &wanted));
+    }
+    Ok(())
+}
+
+/// Which recorded conditions a case used: its name says so.
+fn prompts_of(case: &str) -> (&'static str, &'static str) {
+    let prompt = if case.contains("image_prompt") { "image_prompt" } else { "prompt1" };
+    (prompt, if case.contains("_neg_") { "negative" } else { "uncond" })
+}
+
+fn sampler_of_class(class: &str) -> Option<SamplerKind> {
+    match class {
+        "DDPMScheduler" => Some(SamplerKind::Ddpm),
+        "DDIMScheduler" => Some(SamplerKind::Ddim),
+        "PNDMScheduler" => Some(SamplerKind::Pndm),
+        "DPMSolverMultistepScheduler" => Some(SamplerKind::DpmSolverPlusPlus2M),
+        "EulerDiscreteScheduler" => Some(SamplerKind::Euler),
+        "EulerAncestralDiscreteScheduler" => Some(SamplerKind::EulerAncestral),
+        "UniPCMultistepScheduler" => Some(SamplerKind::UniPc),
+        _ => None,
+    }
+}
