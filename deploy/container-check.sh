@@ -1,0 +1,160 @@
+#!/usr/bin/env bash
+# Builds the image from the Dockerfile as it stands and puts it through what it promises: it starts with nothing beside it,
+# on a read-only root, without a capability, as an ordinary user, under a memory limit and without a network; it becomes
+# healthy by its own command, answers a chat with a picture, and leaves with 0 when told to.
+#
+#     deploy/container-check.sh            build and check
+#     deploy/container-check.sh build      build only
+#
+# No image registry is needed: both bases are made here from Debian's packages, and the compiler is this machine's own,
+# mounted into the build. Everything is kept apart from the machine's other containers:
+#   REVERIE_CONTAINER_CACHE   bases, images, compiled dependencies   (~/.cache/reverie-container)
+#   REVERIE_CONTAINER_MEMORY  the memory limit of the run            (2g)
+#   REVERIE_READY_SECONDS     how long the start may take            (120)
+#   REVERIE_DRAIN_SECONDS     how long the way out may take          (30)
+# Needs root: it makes a root file system and runs containers.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. deploy/install.sh
+
+cache=${REVERIE_CONTAINER_CACHE:-${HOME:?}/.cache/reverie-container}
+memory=${REVERIE_CONTAINER_MEMORY:-2g}
+ready_seconds=${REVERIE_READY_SECONDS:-120}
+drain_seconds=${REVERIE_DRAIN_SECONDS:-30}
+image=localhost/reverie:check
+debian_base=localhost/reverie-base-debian:bookworm
+rust_base=localhost/reverie-base-rust:bookworm
+name=reverie-check-$$
+work=$(mktemp -d)
+storage=(--root "$cache/storage" --runroot "$cache/run")
+
+say() { printf '\n== %s\n' "$*"; }
+fail() { printf 'FAILED: %s\n' "$*" >&2; exit 1; }
+
+cleanup() {
+    [ -z "${CONTAINERS_CONF:-}" ] || podman_ rm --force --volumes "$name" >/dev/null 2>&1 || true
+    rm -rf "$work" 2>/dev/null || true
+}
+trap cleanup EXIT
+
+podman_() { podman --log-level error "${storage[@]}" --runtime runc "$@"; }
+
+# Both tools as plainly as they go: no systemd, no limits above this machine's own.
+configure() {
+    cat >"$work/containers.conf" <<CONF
+[containers]
+default_ulimits = ["nofile=$(ulimit -Hn):$(ulimit -Hn)", "nproc=32768:32768"]
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+CONF
+    export CONTAINERS_CONF=$work/containers.conf
+    export TMPDIR=$cache/tmp # also where the build's cache mounts live
+    mkdir -p "$cache/storage" "$TMPDIR"
+}
+
+# debian_tree FOLDER PACKAGES: Debian's own packages, unpacked into a folder.
+debian_tree() {
+    rm -rf "$1"
+    debootstrap --variant=minbase ${2:+--include="$2"} bookworm "$1" >"$work/debootstrap.log"
+}
+
+# base IMAGE PACKAGES CHANGE…: a Debian root file system as an image, made once.
+base() {
+    local base_image=$1 packages=$2 tree=$work/tree
+    shift 2
+    podman_ image exists "$base_image" && { echo "$base_image is there"; return 0; }
+    again debian_tree "$tree" "$packages" || fail "debootstrap: $(tail -n 20 "$work/debootstrap.log")"
+    rm -rf "$tree"/var/cache/apt/archives/*.deb "$tree"/var/lib/apt/lists/*
+    local changes=() change
+    for change in "$@"; do changes+=(--change "$change"); done
+    tar --directory "$tree" --create --one-file-system . | podman_ import --quiet "${changes[@]}" - "$base_image" >/dev/null
+    rm -rf "$tree"
+    echo "made $base_image"
+}
+
+build() {
+    say "bases, without a registry"
+    base "$debian_base" "" "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    base "$rust_base" gcc,libc6-dev,ca-certificates \
+        "ENV CARGO_HOME=/usr/local/cargo" \
+        "ENV PATH=/usr/local/toolchain/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+    say "hadolint Dockerfile"
+    python_environment "$cache/hadolint" deploy/container-requirements.txt
+    "$cache/hadolint/bin/hadolint" Dockerfile
+    echo "clean"
+
+    say "the Dockerfile as it stands"
+    local started=$SECONDS
+    buildah --log-level error "${storage[@]}" bud --isolation chroot --format docker --pull-never --layers=false \
+        --network host --volume "$(rustc --print sysroot):/usr/local/toolchain:ro" --volume /etc/ssl/certs:/etc/ssl/certs:ro \
+        --build-arg RUST_IMAGE="$rust_base" --build-arg RUNTIME_IMAGE="$debian_base" --tag "$image" . </dev/null
+    podman_ image inspect --format \
+        'user {{.Config.User}}, entrypoint {{.Config.Entrypoint}}, command {{.Config.Cmd}}, stop {{.Config.StopSignal}}, health {{.Config.Healthcheck.Test}}' \
+        "$image"
+    podman_ image inspect --format '{{.Size}}' "$image" | awk '{ printf "%.0f MB with its base\n", $1 / 1e6 }'
+    echo "built in $((SECONDS - started)) s"
+}
+
+wait_until_healthy() {
+    local started=$SECONDS
+    until podman_ healthcheck run "$name" >/dev/null 2>&1; do
+        [ "$(podman_ inspect --format '{{.State.Running}}' "$name")" = true ] ||
+            { podman_ logs "$name" >&2; fail "it stopped before it was healthy"; }
+        [ $((SECONDS - started)) -lt "$ready_seconds" ] ||
+            { podman_ logs "$name" >&2; fail "not healthy after $ready_seconds s"; }
+        sleep 1
+    done
+    echo "healthy after $((SECONDS - started)) s"
+}
+
+# inside COMMAND…: this machine's tool in the container's network, which has nothing but a loopback.
+inside() { nsenter --target "$(podman_ inspect --format '{{.State.Pid}}' "$name")" --net "$@"; }
+
+check() {
+    say "run: read-only, no capability, no network, uid 10001, $memory of memory"
+    # No timer of its own for the health command: it is asked below.
+    podman_ run --detach --name "$name" --pull never --network none --read-only --read-only-tmpfs=false \
+        --health-interval disable \
+        --tmpfs /tmp:size=64m --cap-drop ALL --security-opt no-new-privileges --memory "$memory" --memory-swap "$memory" \
+        --pids-limit 512 "$image" >/dev/null
+    wait_until_healthy
+    local pid
+    pid=$(podman_ inspect --format '{{.State.Pid}}' "$name")
+    grep -E '^(Uid|Gid|CapEff|CapBnd|NoNewPrivs):' "/proc/$pid/status"
+    grep --quiet '^Uid:.10001.10001.10001.10001$' "/proc/$pid/status" || fail "not uid 10001"
+    grep --quiet '^CapBnd:.0000000000000000$' "/proc/$pid/status" || fail "it has capabilities"
+    podman_ exec "$name" /bin/sh -c ': >/usr/local/probe' 2>/dev/null && fail "the root is writable"
+    echo "the root is read-only"
+    # 1F40 is 8000, and 00000000 every address.
+    grep --quiet ' 00000000:1F40 ' "/proc/$pid/net/tcp" || fail "not listening on 0.0.0.0:8000"
+    echo "listening on 0.0.0.0:8000"
+
+    say "one chat"
+    local model
+    model=$(inside curl --silent --show-error --fail-with-body --max-time 10 http://127.0.0.1:8000/v1/models |
+        python3 -c 'import json, sys; print(json.load(sys.stdin)["data"][0]["id"])')
+    sed "s|MODEL|$model|" tests/container/chat.json >"$work/chat.json"
+    inside curl --silent --show-error --fail-with-body --max-time 300 http://127.0.0.1:8000/v1/chat/completions \
+        --header 'content-type: application/json' --data "@$work/chat.json" >"$work/answer.json" ||
+        { cat "$work/answer.json" >&2; podman_ logs "$name" >&2; fail "the chat was refused"; }
+    python3 tests/container/check_answer.py "$work/answer.json"
+
+    say "SIGTERM"
+    local started=$SECONDS code
+    podman_ kill --signal TERM "$name" >/dev/null
+    code=$(timeout "$drain_seconds" podman --log-level error "${storage[@]}" wait "$name") ||
+        { podman_ logs "$name" >&2; fail "still there after $drain_seconds s"; }
+    echo "exit code $code after $((SECONDS - started)) s"
+    [ "$(podman_ inspect --format '{{.State.OOMKilled}}' "$name")" = false ] || fail "killed for memory"
+    [ "$code" = 0 ] || { podman_ logs "$name" >&2; fail "exit code $code"; }
+}
+
+[ "$(id -u)" -eq 0 ] || fail "needs root"
+debian_packages podman buildah runc debootstrap curl ca-certificates util-linux
+configure
+build
+[ "${1:-}" = build ] && exit 0
+check
+say "the container keeps its promises"
