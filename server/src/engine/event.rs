@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use reverie_model::Picture;
+pub use reverie_scheduler::{FinishReason, Usage};
 
 /// One thing that happened to a request. `Finished` and `Failed` are last and exclusive.
 #[derive(Debug, Clone)]
@@ -11,10 +12,10 @@ pub enum EngineEvent {
     Text {
         /// What to append.
         delta: String,
-        /// Tokens it came from (0 for held-back text released at the end).
+        /// Sampled tokens since the last delta (0 for held-back text released at the end).
         num_tokens: usize,
     },
-    /// `<dream_start>` was chosen; picture `index` is being drawn.
+    /// Picture `index` is going to be drawn: its condition is computed.
     ImageStarted {
         /// Counts the answer's pictures from 0.
         index: usize,
@@ -44,44 +45,6 @@ pub enum EngineEvent {
     },
     /// The engine could not go on; nothing follows.
     Failed(EngineError),
-}
-
-/// Why a document ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FinishReason {
-    /// `</s>`.
-    EndOfText,
-    /// A stop string.
-    StopString,
-    /// `max_tokens`.
-    MaxTokens,
-    /// The model wanted a picture beyond `max_images`.
-    MaxImages,
-    /// The context is full.
-    ContextFull,
-}
-
-/// What a document took. A position is a place in the context, text or patch.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// Positions of the prompt, pictures included.
-    pub prompt_positions: usize,
-    /// Positions of the prompt that pictures took.
-    pub prompt_image_positions: usize,
-    /// Pictures in the prompt.
-    pub prompt_images: usize,
-    /// Sampled tokens (text and `</s>`; `<dream_start>` counts as a picture's position).
-    pub text_tokens: usize,
-    /// Positions that drawn pictures took (dream block and picture block).
-    pub image_positions: usize,
-    /// Pictures drawn.
-    pub images: usize,
-    /// Positions of the context now used.
-    pub positions_used: usize,
-    /// Positions of the context still free.
-    pub positions_left: usize,
-    /// How many more pictures would fit.
-    pub images_left: usize,
 }
 
 /// Why the engine could not go on.

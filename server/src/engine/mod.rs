@@ -1,4 +1,123 @@
 //! The engine: one thread that owns the model and the scheduler, and turns requests into events.
+//!
+//! ```text
+//!  EngineHandle::submit ──Command──▶ worker: take commands · sweep · schedule · execute · update · publish
+//!         ▲                             │ &mut Scheduler   &mut Sessions   Box<dyn ModelRunner>
+//!         └────── EventStream ◀─────────┘
+//! ```
+//!
+//! The doors are [`Engine::start`], [`EngineHandle`] and [`EventStream`](document_engine::EventStream).
+//! A request is split in two: its lengths and limits go to the scheduler, its contents to the runner;
+//! what is left, the client's end of it, is a session. Knows no HTTP and no wire format.
 
+mod admission;
+mod command;
+pub mod document_engine;
 pub mod event;
+mod handle;
 pub mod request;
+pub mod runner;
+pub mod scripted_runner;
+mod sequence_spec;
+mod session;
+mod text;
+mod worker;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use reverie_model::CheckpointError;
+use tokio::sync::mpsc;
+
+use self::admission::Admission;
+use self::document_engine::EngineStatus;
+use self::event::EngineError;
+pub use self::handle::EngineHandle;
+use self::runner::ModelRunner;
+use self::worker::Worker;
+
+/// Tells the time. Production passes `Instant::now`.
+pub type Clock = Arc<dyn Fn() -> Instant + Send + Sync>;
+
+/// The engine's limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EngineConfig {
+    /// Decoder positions in one step at most; longer prompts are computed in chunks. At least 1.
+    pub max_num_batched_tokens: usize,
+    /// Pictures embedded in one step at most. At least 1.
+    pub max_num_encodes: usize,
+    /// Requests that may wait behind the one being served.
+    pub max_num_waiting: usize,
+}
+
+/// Why the engine's thread ended other than by draining.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineFailure {
+    /// The checkpoint cannot be used.
+    #[error(transparent)]
+    Load(#[from] CheckpointError),
+    /// A stage failed its first real pass.
+    #[error("warm-up: {0}")]
+    WarmUp(EngineError),
+    /// The runner says that nothing it computes can be trusted any more.
+    #[error("the model runner is unusable after: {0}")]
+    Poisoned(EngineError),
+}
+
+/// The engine's beginning.
+#[derive(Debug)]
+pub struct Engine;
+
+impl Engine {
+    /// Starts the engine's thread, which loads the model by calling `load`, warms it up, and serves
+    /// until it is drained or every handle is gone. The status is `Loading` until then, and `Failed`
+    /// if it ends in any other way; the thread's result says why.
+    ///
+    /// # Errors
+    /// If the operating system has no thread to give.
+    pub fn start<F>(
+        load: F,
+        config: EngineConfig,
+        clock: Clock,
+    ) -> std::io::Result<(EngineHandle, JoinHandle<Result<(), EngineFailure>>)>
+    where
+        F: FnOnce() -> Result<Box<dyn ModelRunner>, CheckpointError> + Send + 'static,
+    {
+        let admission = Arc::new(Admission::new(config.max_num_waiting));
+        // One for each admitted request, one for the order to drain: sending never fails for fullness.
+        let (sender, commands) = mpsc::channel(admission.max_accepted() + 1);
+        let handle = EngineHandle::new(sender, Arc::clone(&admission), Arc::clone(&clock));
+        let thread = std::thread::Builder::new().name("engine".to_owned()).spawn(move || {
+            let _failed_unless_told_otherwise = FailedOnPanic(Arc::clone(&admission));
+            let ended = load_and_warm_up(load).and_then(|runner| {
+                Worker::new(runner, config, clock, Arc::clone(&admission)).run(commands)
+            });
+            if ended.is_err() {
+                admission.set_status(EngineStatus::Failed);
+            }
+            ended
+        })?;
+        Ok((handle, thread))
+    }
+}
+
+fn load_and_warm_up<F>(load: F) -> Result<Box<dyn ModelRunner>, EngineFailure>
+where
+    F: FnOnce() -> Result<Box<dyn ModelRunner>, CheckpointError>,
+{
+    let mut runner = load()?;
+    runner.warm_up().map_err(EngineFailure::WarmUp)?;
+    Ok(runner)
+}
+
+/// Marks the engine as failed if its thread unwinds.
+struct FailedOnPanic(Arc<Admission>);
+
+impl Drop for FailedOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.set_status(EngineStatus::Failed);
+        }
+    }
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reverie_model::Picture;
 use reverie_model::diffusion::SamplerKind;
+pub use reverie_scheduler::ImageChoice;
 
 /// A piece of the context, in order.
 #[derive(Debug, Clone)]
@@ -58,19 +59,6 @@ pub struct StoppingParams {
     pub ignore_eos: bool,
     /// Strings that end the text; never part of it.
     pub stop: Vec<String>,
-}
-
-/// Who decides that a picture is drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ImageChoice {
-    /// The model, by `<dream_start>`.
-    Auto,
-    /// Nobody: `<dream_start>` is forbidden.
-    None,
-    /// The model, but it may not end before the first one: `</s>` becomes `<dream_start>`.
-    Required,
-    /// As `Required`, but exactly so many.
-    Exactly(usize),
 }
 
 /// How pictures are drawn (diffusers' names).

@@ -1,0 +1,96 @@
+//! The arithmetic of positions: what fits into a context. Knows lengths only.
+
+use crate::sequence::{SequenceSpec, Span};
+
+/// How long a context may be and how many positions its blocks take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// Positions that the model was trained for (`max_position_embeddings`).
+    pub max_model_len: usize,
+    /// Positions of a dream block: `<dream_start>`, queries, `<dream_end>`.
+    pub dream_positions: usize,
+    /// Positions of a picture block: `<im_start>`, patches, `<im_end>`.
+    pub image_positions: usize,
+}
+
+impl Budget {
+    /// Positions of one span.
+    pub fn positions_of(&self, span: Span) -> usize {
+        match span {
+            Span::Tokens(count) => count,
+            Span::Picture => self.image_positions,
+            Span::Dream => self.dream_positions,
+        }
+    }
+
+    /// Positions of a list of spans.
+    pub fn positions(&self, spans: &[Span]) -> usize {
+        spans.iter().map(|span| self.positions_of(*span)).sum()
+    }
+
+    /// Positions that drawing one picture takes: its dream block and its picture block.
+    pub fn drawing_positions(&self) -> usize {
+        self.dream_positions + self.image_positions
+    }
+
+    /// How many pictures can still be drawn after `used` positions, one position being kept for the
+    /// token that follows: `used + n · (dream + picture) + 1 <= max_model_len`.
+    pub fn images_that_fit(&self, used: usize) -> usize {
+        self.max_model_len.saturating_sub(used + 1) / self.drawing_positions()
+    }
+
+    /// Whether one more token fits after `used` positions.
+    pub fn token_fits(&self, used: usize) -> bool {
+        used < self.max_model_len
+    }
+
+    /// The least positions with which the document can be served at all: its prompt, the pictures it
+    /// insists on, and one token. Its negative prompt is a context of its own, with one dream block.
+    pub fn least_positions(&self, spec: &SequenceSpec) -> usize {
+        let drawn = spec.limits.insisted_images() * self.drawing_positions();
+        let document = self.positions(&spec.prompt) + drawn + 1;
+        let negative =
+            spec.negative.as_ref().map_or(0, |spans| self.positions(spans) + self.dream_positions);
+        document.max(negative)
+    }
+
+    /// Whether [`Self::least_positions`] fit.
+    pub fn admits(&self, spec: &SequenceSpec) -> bool {
+        self.least_positions(spec) <= self.max_model_len
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BUDGET: Budget = Budget { max_model_len: 100, dream_positions: 10, image_positions: 20 };
+
+    #[test]
+    fn a_picture_fits_exactly_when_one_position_remains_after_it() {
+        assert_eq!(BUDGET.images_that_fit(69), 1);
+        assert_eq!(BUDGET.images_that_fit(70), 0);
+        assert_eq!(BUDGET.images_that_fit(39), 2);
+        assert_eq!(BUDGET.images_that_fit(40), 1);
+        assert_eq!(BUDGET.images_that_fit(100), 0);
+        assert_eq!(BUDGET.images_that_fit(500), 0);
+    }
+
+    #[test]
+    fn a_token_fits_up_to_the_last_position() {
+        assert!(BUDGET.token_fits(99));
+        assert!(!BUDGET.token_fits(100));
+    }
+
+    #[test]
+    fn spans_add_up() {
+        assert_eq!(BUDGET.positions(&[Span::Tokens(3), Span::Picture, Span::Dream]), 33);
+    }
+
+    #[test]
+    fn the_published_model_holds_six_drawn_pictures_and_a_hundred_and_four_other_positions() {
+        let published = Budget { max_model_len: 2048, dream_positions: 66, image_positions: 258 };
+        assert_eq!(published.images_that_fit(103), 6);
+        assert_eq!(published.images_that_fit(104), 5);
+    }
+}

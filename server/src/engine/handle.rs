@@ -1,0 +1,89 @@
+//! The engine's doors, for any thread: submit, drain, ask. Knows the way in, not the loop behind it.
+
+use std::sync::Arc;
+
+use reverie_scheduler::{Budget, SequenceId};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::Clock;
+use super::admission::Admission;
+use super::command::{Command, Submission};
+use super::document_engine::{DocumentEngine, EngineStatus, EventStream, SubmitError};
+use super::request::EngineRequest;
+use super::sequence_spec::{max_events, sequence_spec};
+
+/// A way to the engine; clones lead to the same one. When the last is gone, the engine finishes what it
+/// has accepted and ends.
+#[derive(Clone)]
+pub struct EngineHandle {
+    commands: mpsc::Sender<Command>,
+    admission: Arc<Admission>,
+    clock: Clock,
+}
+
+impl std::fmt::Debug for EngineHandle {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("EngineHandle").field("admission", &self.admission).finish()
+    }
+}
+
+impl EngineHandle {
+    pub(super) fn new(
+        commands: mpsc::Sender<Command>,
+        admission: Arc<Admission>,
+        clock: Clock,
+    ) -> Self {
+        Self { commands, admission, clock }
+    }
+
+    /// Refuses new requests from now on; the engine's thread ends once the accepted ones have.
+    pub fn drain(&self) {
+        if self.admission.close() {
+            // A channel that is closed belongs to a thread that has ended: nothing is left to drain.
+            let _ended_already = self.commands.try_send(Command::Drain);
+        }
+    }
+
+    /// How long a context may be and what pictures take in it; `None` while the model is loading.
+    pub fn budget(&self) -> Option<Budget> {
+        self.admission.budget()
+    }
+
+    /// Waits until the model is warm, or will never be: returns any status but `Loading`.
+    pub async fn loaded(&self) -> EngineStatus {
+        let mut status = self.admission.watch_status();
+        let settled = status.wait_for(|status| *status != EngineStatus::Loading).await;
+        settled.map_or(EngineStatus::Failed, |status| *status)
+    }
+}
+
+impl DocumentEngine for EngineHandle {
+    /// [`SubmitError::Draining`] stands for every state but `Ready`; [`Self::status`] tells them apart.
+    fn submit(&self, request: EngineRequest) -> Result<EventStream, SubmitError> {
+        let (EngineStatus::Ready, Some(budget)) = (self.status(), self.budget()) else {
+            return Err(SubmitError::Draining);
+        };
+        let spec = sequence_spec(SequenceId(0), &request, 1);
+        if !budget.admits(&spec) {
+            let positions = budget.least_positions(&spec);
+            return Err(SubmitError::TooLong { positions, limit: budget.max_model_len });
+        }
+        let place = self.admission.take_place().map_err(|waiting| SubmitError::QueueFull {
+            waiting,
+            retry_after: self.admission.retry_after(),
+        })?;
+        let (events, stream) = mpsc::channel(max_events(&request, &budget));
+        let submission =
+            Submission { request: Arc::new(request), events, submitted: (self.clock)(), place };
+        // Places bound the channel, so it can only be closed.
+        self.commands
+            .try_send(Command::Submit(submission))
+            .map_err(|_closed| SubmitError::Draining)?;
+        Ok(Box::pin(ReceiverStream::new(stream)))
+    }
+
+    fn status(&self) -> EngineStatus {
+        self.admission.status()
+    }
+}

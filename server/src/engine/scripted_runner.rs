@@ -1,0 +1,287 @@
+//! A runner without a model: it plays scripts of tokens, dreams and failures, one for each request, in
+//! the order they come. For trying the engine and the edge in front of it. Knows no weights.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use reverie_model::Picture;
+use reverie_scheduler::{
+    Branch, Budget, DecodeRow, FinishReason, LegalTokens, RenderRow, SequenceId, StepPlan,
+};
+
+use super::event::EngineError;
+use super::request::EngineRequest;
+use super::runner::{
+    ModelRunner, OpenedSequence, RenderedPicture, SampledToken, StepOutput, TextDecoder,
+    TokenChoice,
+};
+
+/// Observations that may wait for a [`StepControl`] that looks elsewhere.
+const MAX_OBSERVATIONS: usize = 1024;
+
+/// What a scripted sequence does when a token is to be chosen. What is not legal then is skipped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ScriptItem {
+    /// A token with this text.
+    Text(String),
+    /// `<dream_start>`.
+    Dream,
+    /// `</s>`.
+    End,
+    /// The step fails.
+    Fail(String),
+    /// The runner panics.
+    Panic(String),
+    /// The step fails, and so does everything after it.
+    Poison,
+    /// Every beam advances by a token.
+    BeamsAdvance,
+    /// The beams are finished with these texts and `</s>`.
+    BeamsEnd(Vec<String>),
+}
+
+/// One sequence's script. Behind its end stands `</s>`, or "…" where that is not legal.
+pub type Script = Vec<ScriptItem>;
+
+/// Plays scripts.
+pub struct ScriptedRunner {
+    budget: Budget,
+    scripts: VecDeque<Script>,
+    playing: BTreeMap<SequenceId, Playing>,
+    control: Option<Controlled>,
+    poisoned: bool,
+}
+
+/// What a controlled runner tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Observation {
+    /// It is about to execute this plan, and waits.
+    Step(StepPlan),
+    /// A sequence was closed.
+    Closed(SequenceId),
+}
+
+/// Holds a controlled runner's reins: it executes a step only when told to.
+pub struct StepControl {
+    observations: Receiver<Observation>,
+    permits: SyncSender<()>,
+}
+
+struct Controlled {
+    observations: SyncSender<Observation>,
+    permits: Receiver<()>,
+}
+
+struct Playing {
+    request: Arc<EngineRequest>,
+    script: VecDeque<ScriptItem>,
+    words: Arc<Words>,
+    computed: BTreeMap<Branch, usize>,
+    num_images: u8,
+}
+
+/// The texts of a script; a token's id is its place here.
+struct Words(Vec<String>);
+
+/// Text of tokens beyond a script's end.
+const FILLER: &str = "…";
+
+impl ScriptedRunner {
+    /// A runner that plays `scripts` to the requests in the order they come, and nothing to any further.
+    pub fn new(budget: Budget, scripts: Vec<Script>) -> Self {
+        let (scripts, playing) = (scripts.into(), BTreeMap::new());
+        Self { budget, scripts, playing, control: None, poisoned: false }
+    }
+
+    /// As [`Self::new`], but before every step the runner tells its plan and waits for
+    /// [`StepControl::proceed`].
+    pub fn controlled(budget: Budget, scripts: Vec<Script>) -> (Self, StepControl) {
+        let (observer, observations) = sync_channel(MAX_OBSERVATIONS);
+        let (permits, permitted) = sync_channel(1);
+        let mut runner = Self::new(budget, scripts);
+        runner.control = Some(Controlled { observations: observer, permits: permitted });
+        (runner, StepControl { observations, permits })
+    }
+
+    fn tell(&self, observation: Observation) {
+        if let Some(control) = &self.control {
+            // Reins that were dropped hold nothing back.
+            let _nobody_looks = control.observations.send(observation);
+        }
+    }
+
+    fn decode(&mut self, row: &DecodeRow) -> Result<Option<SampledToken>, EngineError> {
+        let playing = self.playing.get_mut(&row.sequence).expect("rows are of open sequences");
+        let computed = playing.computed.entry(row.branch).or_default();
+        assert_eq!(row.start, *computed, "chunks follow one another");
+        *computed += row.num_positions();
+        let Some(legal) = row.sample else { return Ok(None) };
+        let choice = match playing.choose(legal) {
+            Ok(choice) => choice,
+            Err(Misfortune::Failure(reason)) => return Err(EngineError::Model(reason)),
+            Err(Misfortune::Panic(reason)) => panic!("{reason}"),
+            Err(Misfortune::Poison) => {
+                self.poisoned = true;
+                return Err(EngineError::Model("poisoned".to_owned()));
+            }
+        };
+        Ok(Some(SampledToken { sequence: row.sequence, choice }))
+    }
+
+    fn render(&mut self, row: RenderRow) -> RenderedPicture {
+        let playing = self.playing.get_mut(&row.sequence).expect("rows are of open sequences");
+        playing.num_images += 1;
+        let pictures = &playing.request.pictures;
+        let rgb = vec![playing.num_images; pictures.width * pictures.height * 3];
+        let picture = Arc::new(Picture::new(pictures.width as u32, pictures.height as u32, rgb));
+        RenderedPicture { sequence: row.sequence, picture }
+    }
+}
+
+impl ModelRunner for ScriptedRunner {
+    fn budget(&self) -> Budget {
+        self.budget
+    }
+
+    fn warm_up(&mut self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    fn open(
+        &mut self,
+        id: SequenceId,
+        request: &Arc<EngineRequest>,
+    ) -> Result<OpenedSequence, EngineError> {
+        let playing =
+            Playing::new(Arc::clone(request), self.scripts.pop_front().unwrap_or_default());
+        let text = Box::new(WordDecoder(Arc::clone(&playing.words)));
+        self.playing.insert(id, playing);
+        Ok(OpenedSequence {
+            num_denoising_steps: request.pictures.num_inference_steps.max(1),
+            text,
+        })
+    }
+
+    fn execute(&mut self, plan: &StepPlan) -> Result<StepOutput, EngineError> {
+        self.tell(Observation::Step(plan.clone()));
+        if let Some(control) = &self.control {
+            let _nobody_holds_back = control.permits.recv();
+        }
+        let mut output = StepOutput::default();
+        for row in &plan.decode {
+            output.sampled.extend(self.decode(row)?);
+        }
+        for row in &plan.render {
+            let rendered = self.render(*row);
+            output.rendered.push(rendered);
+        }
+        Ok(output)
+    }
+
+    fn close(&mut self, id: SequenceId) {
+        if self.playing.remove(&id).is_some() {
+            self.tell(Observation::Closed(id));
+        }
+    }
+
+    fn is_poisoned(&self) -> bool {
+        self.poisoned
+    }
+}
+
+impl StepControl {
+    /// Waits for the next observation.
+    ///
+    /// # Panics
+    /// If the runner is gone.
+    pub fn observe(&self) -> Observation {
+        self.observations.recv().expect("the runner lives")
+    }
+
+    /// Waits for the next plan, passing over sequences that close.
+    ///
+    /// # Panics
+    /// If the runner is gone.
+    pub fn plan(&self) -> StepPlan {
+        loop {
+            if let Observation::Step(plan) = self.observe() {
+                return plan;
+            }
+        }
+    }
+
+    /// Lets the runner execute the plan it told.
+    pub fn proceed(&self) {
+        // A runner that is gone needs no permission.
+        let _runner_is_gone = self.permits.send(());
+    }
+}
+
+enum Misfortune {
+    Failure(String),
+    Panic(String),
+    Poison,
+}
+
+impl Playing {
+    fn new(request: Arc<EngineRequest>, script: Script) -> Self {
+        let mut words = Vec::new();
+        for item in &script {
+            match item {
+                ScriptItem::Text(text) => words.push(text.clone()),
+                ScriptItem::BeamsEnd(texts) => words.extend(texts.iter().cloned()),
+                ScriptItem::Dream
+                | ScriptItem::End
+                | ScriptItem::Fail(_)
+                | ScriptItem::Panic(_)
+                | ScriptItem::Poison
+                | ScriptItem::BeamsAdvance => {}
+            }
+        }
+        let words = Arc::new(Words(words));
+        Self { request, script: script.into(), words, computed: BTreeMap::new(), num_images: 0 }
+    }
+
+    fn choose(&mut self, legal: LegalTokens) -> Result<TokenChoice, Misfortune> {
+        while let Some(item) = self.script.pop_front() {
+            match item {
+                ScriptItem::Text(text) => return Ok(TokenChoice::Text(self.words.id(&text))),
+                ScriptItem::Dream if legal.dream_start => return Ok(TokenChoice::DreamStart),
+                ScriptItem::End if legal.end_of_text => return Ok(TokenChoice::EndOfText),
+                ScriptItem::Dream | ScriptItem::End => {}
+                ScriptItem::Fail(reason) => return Err(Misfortune::Failure(reason)),
+                ScriptItem::Panic(reason) => return Err(Misfortune::Panic(reason)),
+                ScriptItem::Poison => return Err(Misfortune::Poison),
+                ScriptItem::BeamsAdvance => return Ok(TokenChoice::BeamsAdvanced),
+                ScriptItem::BeamsEnd(texts) => {
+                    let ids = texts.iter().map(|text| self.words.id(text)).collect();
+                    return Ok(TokenChoice::BeamsFinished { ids, reason: FinishReason::EndOfText });
+                }
+            }
+        }
+        if legal.end_of_text {
+            return Ok(TokenChoice::EndOfText);
+        }
+        Ok(TokenChoice::Text(self.words.0.len() as u32))
+    }
+}
+
+impl Words {
+    fn id(&self, text: &str) -> u32 {
+        self.0.iter().position(|word| word == text).expect("every text of the script has an id")
+            as u32
+    }
+}
+
+struct WordDecoder(Arc<Words>);
+
+impl TextDecoder for WordDecoder {
+    fn push(&mut self, id: u32) -> String {
+        self.0.0.get(id as usize).map_or(FILLER, String::as_str).to_owned()
+    }
+
+    fn flush(&mut self) -> String {
+        String::new()
+    }
+}
