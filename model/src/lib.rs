@@ -8,6 +8,7 @@ pub mod diffusion;
 pub mod error;
 pub mod noise;
 pub mod picture;
+pub mod token_sampler;
 
 pub use config::DreamConfig;
 pub use error::{CheckpointError, ModelError, PictureError};
