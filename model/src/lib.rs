@@ -4,7 +4,9 @@
 //! This crate knows no HTTP, no async and no scheduling: it is tensors, pictures and token ids.
 
 pub mod config;
+pub mod decoder;
 pub mod diffusion;
+pub mod dream;
 pub mod error;
 pub mod noise;
 pub mod picture;
