@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read or compute its side has failed")]
 
+mod beam;
 mod dream;
 mod golden;
 mod naive;
