@@ -3,11 +3,15 @@
 //!
 //! This crate knows no HTTP, no async and no scheduling: it is tensors, pictures and token ids.
 
+pub mod beam_search;
 pub mod config;
+pub mod decoder;
 pub mod diffusion;
+pub mod dream;
 pub mod error;
 pub mod noise;
 pub mod picture;
+pub mod token_sampler;
 pub mod tokenizer;
 
 pub use config::DreamConfig;
