@@ -1,1 +1,25 @@
-//! Placeholder.
+//! What travels on Reverie's wire: OpenAI-shaped requests, answers, chunks and errors.
+//!
+//! The promise: every field here keeps its name and meaning; new ones may be added to answers, and
+//! only optional ones to requests. This crate knows no limits, no defaults, no HTTP and no model: a
+//! request is what the client typed, with `None` for "you decide".
+
+pub mod chat_answer;
+pub mod chat_request;
+pub mod error_body;
+pub mod message;
+pub mod model_list;
+pub mod parse;
+
+pub use chat_answer::{
+    AnswerMessage, ChatCompletion, ChatCompletionChunk, Choice, ChunkChoice, Delta,
+    EffectiveParameters, FinishDetails, FinishReason, ImageUsage, Usage,
+};
+pub use chat_request::{
+    ChatCompletionRequest, ImageChoice, ImageFormat, Modality, ResponseFormat, Sampler, Stop,
+    StreamOptions,
+};
+pub use error_body::{ErrorBody, ErrorDetail};
+pub use message::{Content, ContentPart, Detail, ImageItem, ImageUrl, Message, OrderedPart, Role};
+pub use model_list::{ModelCard, ModelList};
+pub use parse::ParseError;

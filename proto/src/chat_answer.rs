@@ -1,0 +1,205 @@
+//! What `POST /v1/chat/completions` answers, whole and in chunks.
+//!
+//! `content` is always a string and pictures are always in `images`, because that is the only shape
+//! every OpenAI client survives. The order of a stream is the order of its deltas; the order of a
+//! whole answer is in `content_parts`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::message::{ImageItem, OrderedPart, Role};
+
+/// A whole answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChatCompletion {
+    /// `chatcmpl-…`.
+    pub id: String,
+    /// Always `chat.completion`.
+    pub object: String,
+    /// When the request was accepted, seconds since 1970.
+    pub created: u64,
+    /// The served model's name.
+    pub model: String,
+    /// One answer.
+    pub choices: Vec<Choice>,
+    /// What it took.
+    pub usage: Usage,
+    /// What the request's parameters came to (extension).
+    pub effective: EffectiveParameters,
+}
+
+/// One answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Choice {
+    /// Counts answers from 0.
+    pub index: usize,
+    /// The answer.
+    pub message: AnswerMessage,
+    /// Always null yet.
+    pub logprobs: Option<()>,
+    /// Why it ended.
+    pub finish_reason: FinishReason,
+    /// Why it ended, exactly (extension).
+    pub finish_details: FinishDetails,
+}
+
+/// The assistant's message. Sent back as it is, it becomes history.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AnswerMessage {
+    /// Always `assistant`.
+    pub role: Role,
+    /// All text, pictures left out.
+    pub content: String,
+    /// Always null.
+    pub refusal: Option<()>,
+    /// All pictures.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<ImageItem>,
+    /// Text and pictures in order (extension).
+    pub content_parts: Vec<OrderedPart>,
+}
+
+/// A piece of a streamed answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChatCompletionChunk {
+    /// `chatcmpl-…`, the same in all chunks.
+    pub id: String,
+    /// Always `chat.completion.chunk`.
+    pub object: String,
+    /// When the request was accepted, seconds since 1970.
+    pub created: u64,
+    /// The served model's name.
+    pub model: String,
+    /// One delta, or none in the usage chunk.
+    pub choices: Vec<ChunkChoice>,
+    /// What the answer took; only in the usage chunk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// What the request's parameters came to; only in the chunk with `finish_reason` (extension).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective: Option<EffectiveParameters>,
+}
+
+/// What a chunk adds to one answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChunkChoice {
+    /// Counts answers from 0.
+    pub index: usize,
+    /// What is new.
+    pub delta: Delta,
+    /// Always null yet.
+    pub logprobs: Option<()>,
+    /// Why it ended; null before the end.
+    pub finish_reason: Option<FinishReason>,
+    /// Why it ended, exactly; only with `finish_reason` (extension).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish_details: Option<FinishDetails>,
+}
+
+/// What is new: a role, some text, or one complete picture.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Delta {
+    /// `assistant`, in the first chunk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// Text to append.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+    /// One complete picture, at its place in the text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<ImageItem>,
+}
+
+/// Why an answer ended, in OpenAI's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+    /// By itself, or at a stop string.
+    Stop,
+    /// At a limit.
+    Length,
+}
+
+/// Why an answer ended, exactly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum FinishDetails {
+    /// The model ended it.
+    EndOfText,
+    /// A stop string came up.
+    StopString,
+    /// `max_tokens` were sampled.
+    MaxTokens,
+    /// The model wanted a picture beyond `max_images`.
+    MaxImages,
+    /// The context is full.
+    ContextFull,
+}
+
+/// What an answer took, in positions of the context (OpenAI says tokens).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Positions of the prompt.
+    pub prompt_tokens: usize,
+    /// Positions of the answer.
+    pub completion_tokens: usize,
+    /// Their sum.
+    pub total_tokens: usize,
+    /// Of the prompt's.
+    pub prompt_tokens_details: PromptTokensDetails,
+    /// Of the answer's.
+    pub completion_tokens_details: CompletionTokensDetails,
+    /// What pictures took and what is left (extension).
+    pub images: ImageUsage,
+}
+
+/// Where the prompt's positions went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromptTokensDetails {
+    /// Always 0 yet.
+    pub cached_tokens: usize,
+    /// Positions of pictures.
+    pub image_tokens: usize,
+}
+
+/// Where the answer's positions went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompletionTokensDetails {
+    /// Always 0: DreamLLM does not reason aside. Some clients insist on the field.
+    pub reasoning_tokens: usize,
+    /// Positions of pictures: dream block and picture block.
+    pub image_tokens: usize,
+}
+
+/// Pictures and the room they leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageUsage {
+    /// Pictures in the prompt.
+    pub input: usize,
+    /// Pictures drawn.
+    pub output: usize,
+    /// Positions of the context now used.
+    pub positions_used: usize,
+    /// Positions of the context still free.
+    pub positions_left: usize,
+    /// Pictures that would still fit.
+    pub more_images_fit: usize,
+}
+
+/// What the request's parameters came to: sent again, they give the same answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EffectiveParameters {
+    /// As given, or as drawn.
+    pub seed: u64,
+    /// As given, or as it follows from `seed`.
+    pub image_seed: u64,
+    /// As given, or the checkpoint's.
+    pub temperature: f64,
+    /// As given, or the checkpoint's.
+    pub size: String,
+    /// As given, or the checkpoint's.
+    pub sampler: crate::chat_request::Sampler,
+    /// As given, or the checkpoint's.
+    pub num_inference_steps: usize,
+    /// As given, or the checkpoint's.
+    pub guidance_scale: f64,
+}

@@ -1,0 +1,273 @@
+//! `POST /v1/chat/completions`, as the client typed it. Knows types; not ranges, defaults or limits.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::message::{MAX_MESSAGES, Message};
+use crate::parse::{Empty, bounded};
+
+/// At most this many stop strings, checked while parsing.
+pub const MAX_STOP_STRINGS: usize = 16;
+
+/// A chat request. Null means the same as absent in every optional field; any other field is an error.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChatCompletionRequest {
+    /// A served model's name.
+    pub model: String,
+    /// The conversation; the user speaks last.
+    #[serde(deserialize_with = "bounded::array::<_, _, MAX_MESSAGES>")]
+    pub messages: Vec<Message>,
+
+    /// 0 is greedy; at most 2.
+    pub temperature: Option<f64>,
+    /// Nucleus, in (0, 1].
+    pub top_p: Option<f64>,
+    /// 0 and -1 are off.
+    pub top_k: Option<i64>,
+    /// Keys every random draw.
+    pub seed: Option<u64>,
+    /// Width of a beam search; text only.
+    pub num_beams: Option<u64>,
+    /// Answers to one prompt; only 1 yet.
+    pub n: Option<u64>,
+
+    /// Older name of `max_completion_tokens`.
+    pub max_tokens: Option<u64>,
+    /// At most this many sampled tokens.
+    pub max_completion_tokens: Option<u64>,
+    /// The answer does not end by itself before this many.
+    pub min_tokens: Option<u64>,
+    /// The answer does not end by itself at all.
+    pub ignore_eos: Option<bool>,
+    /// Strings that end the answer.
+    pub stop: Option<Stop>,
+
+    /// Send the answer as it is written.
+    pub stream: Option<bool>,
+    /// How to stream.
+    pub stream_options: Option<StreamOptions>,
+
+    /// What the answer may consist of.
+    #[serde(default, deserialize_with = "bounded::some::<_, _, 8>")]
+    pub modalities: Option<Vec<Modality>>,
+    /// Who decides that a picture is drawn (extension).
+    pub image_choice: Option<ImageChoice>,
+    /// At most this many pictures (extension).
+    pub max_images: Option<u64>,
+    /// `WIDTHxHEIGHT` in pixels, or `auto`.
+    pub size: Option<String>,
+    /// Denoising steps (diffusers' name).
+    pub num_inference_steps: Option<u64>,
+    /// Short for `num_inference_steps`.
+    pub steps: Option<u64>,
+    /// Strength of guidance (diffusers' name).
+    pub guidance_scale: Option<f64>,
+    /// Rescaling of the guided prediction, 0 to 1 (diffusers' name).
+    pub guidance_rescale: Option<f64>,
+    /// DDIM's eta, 0 to 1.
+    pub eta: Option<f64>,
+    /// What pictures should not show.
+    pub negative_prompt: Option<String>,
+    /// The update rule.
+    pub sampler: Option<Sampler>,
+    /// Keys the noise of pictures; follows from `seed` where it is not given.
+    pub image_seed: Option<u64>,
+    /// How pictures are sent.
+    pub image_format: Option<ImageFormat>,
+    /// JPEG quality, 1 to 100.
+    pub image_quality: Option<u64>,
+
+    /// Accepted and ignored.
+    pub user: Option<String>,
+    /// Accepted and ignored.
+    pub safety_identifier: Option<String>,
+    /// Accepted and ignored.
+    pub prompt_cache_key: Option<String>,
+    /// Accepted and ignored.
+    pub service_tier: Option<String>,
+    /// Accepted and ignored.
+    pub reasoning_effort: Option<String>,
+    /// Accepted and ignored.
+    pub verbosity: Option<String>,
+    /// Accepted and ignored: nothing is stored.
+    pub store: Option<bool>,
+    /// Accepted and ignored.
+    pub parallel_tool_calls: Option<bool>,
+    /// Accepted and ignored.
+    pub metadata: Option<BTreeMap<String, String>>,
+
+    /// Only `false` yet.
+    pub logprobs: Option<bool>,
+    /// Only 0 yet.
+    pub frequency_penalty: Option<f64>,
+    /// Only 0 yet.
+    pub presence_penalty: Option<f64>,
+    /// Only `{}` yet.
+    pub logit_bias: Option<Empty>,
+    /// Only `[]`: DreamLLM calls no tools.
+    pub tools: Option<Empty>,
+    /// Only `none`: DreamLLM calls no tools.
+    pub tool_choice: Option<ToolChoice>,
+    /// Only `{"type": "text"}` yet.
+    pub response_format: Option<ResponseFormat>,
+}
+
+/// One string or several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Stop {
+    /// One.
+    One(String),
+    /// At most [`MAX_STOP_STRINGS`].
+    Many(Vec<String>),
+}
+
+impl<'de> Deserialize<'de> for Stop {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct StopVisitor;
+        impl<'de> serde::de::Visitor<'de> for StopVisitor {
+            type Value = Stop;
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("a string or an array of strings")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Stop, E> {
+                Ok(Stop::One(text.to_owned()))
+            }
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, seq: A) -> Result<Stop, A::Error> {
+                bounded::sequence::<_, _, MAX_STOP_STRINGS>(seq).map(Stop::Many)
+            }
+        }
+        deserializer.deserialize_any(StopVisitor)
+    }
+}
+
+/// How to stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StreamOptions {
+    /// A last chunk without choices says what the answer took.
+    pub include_usage: Option<bool>,
+    /// Accepted and ignored: chunks are never padded.
+    pub include_obfuscation: Option<bool>,
+}
+
+/// What an answer may consist of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Modality {
+    /// Text.
+    Text,
+    /// Pictures.
+    Image,
+}
+
+/// Who decides that a picture is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImageChoice {
+    /// The model.
+    Auto,
+    /// Nobody: no pictures.
+    None,
+    /// At least one picture.
+    Required,
+    /// Exactly so many pictures.
+    Exactly(u64),
+}
+
+impl Serialize for ImageChoice {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => serializer.serialize_str("auto"),
+            Self::None => serializer.serialize_str("none"),
+            Self::Required => serializer.serialize_str("required"),
+            Self::Exactly(count) => serializer.serialize_u64(*count),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ImageChoice {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ImageChoiceVisitor;
+        impl serde::de::Visitor<'_> for ImageChoiceVisitor {
+            type Value = ImageChoice;
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("`auto`, `none`, `required` or a whole number")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<ImageChoice, E> {
+                match text {
+                    "auto" => Ok(ImageChoice::Auto),
+                    "none" => Ok(ImageChoice::None),
+                    "required" => Ok(ImageChoice::Required),
+                    other => Err(E::invalid_value(serde::de::Unexpected::Str(other), &self)),
+                }
+            }
+            fn visit_u64<E>(self, count: u64) -> Result<ImageChoice, E> {
+                Ok(ImageChoice::Exactly(count))
+            }
+        }
+        deserializer.deserialize_any(ImageChoiceVisitor)
+    }
+}
+
+/// The update rule that turns a prediction into the next latents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sampler {
+    /// Ancestral DDPM, the reference's default.
+    Ddpm,
+    /// DDIM, with `eta`.
+    Ddim,
+    /// PNDM without Runge-Kutta steps.
+    Pndm,
+    /// DPM-Solver++ 2M.
+    #[serde(rename = "dpmpp_2m")]
+    DpmSolverPlusPlus2M,
+    /// DPM-Solver++ 2M with Karras sigmas.
+    #[serde(rename = "dpmpp_2m_karras")]
+    DpmSolverPlusPlus2MKarras,
+    /// Euler.
+    Euler,
+    /// Euler ancestral.
+    EulerAncestral,
+    /// UniPC.
+    #[serde(rename = "unipc")]
+    UniPc,
+}
+
+/// How pictures are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ImageFormat {
+    /// Lossless; the default.
+    Png,
+    /// Lossy.
+    Jpeg,
+    /// Lossless WebP.
+    Webp,
+}
+
+/// Which tool to call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ToolChoice {
+    /// None.
+    None,
+}
+
+/// What shape the text must have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResponseFormat {
+    /// Always `text`.
+    pub r#type: ResponseFormatType,
+}
+
+/// The one supported value of [`ResponseFormat::type`](ResponseFormat).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResponseFormatType {
+    /// Free text.
+    Text,
+}

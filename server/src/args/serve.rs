@@ -1,0 +1,98 @@
+//! Flags of `reverie serve`.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{LogFormat, ModelArgs, Secret};
+
+/// Flags of `reverie serve`.
+#[derive(Debug, Clone, Args)]
+pub struct ServeArgs {
+    /// Which model, and where it computes.
+    #[command(flatten)]
+    pub model: ModelArgs,
+
+    /// Address to listen on; anything but loopback should have an API key
+    #[arg(long, env = "REVERIE_HOST", value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub host: IpAddr,
+
+    /// Port to listen on; 0 takes any free one
+    #[arg(long, env = "REVERIE_PORT", value_name = "PORT", default_value_t = 8000)]
+    pub port: u16,
+
+    /// Names requests may use for the model, the first in answers [default: the folder's name]
+    #[arg(long, env = "REVERIE_SERVED_MODEL_NAME", value_name = "NAME", value_delimiter = ',')]
+    pub served_model_name: Vec<String>,
+
+    /// Keys that open /v1, as `Authorization: Bearer KEY`
+    #[arg(
+        long,
+        env = "REVERIE_API_KEY",
+        value_name = "KEY",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    pub api_key: Vec<Secret>,
+
+    /// A file with one more key on each line
+    #[arg(long, env = "REVERIE_API_KEY_FILE", value_name = "FILE")]
+    pub api_key_file: Option<PathBuf>,
+
+    /// `Host` headers to answer, on any port [default: loopback names on a loopback address, else all]
+    #[arg(long, env = "REVERIE_ALLOWED_HOST", value_name = "NAME", value_delimiter = ',')]
+    pub allowed_host: Vec<String>,
+
+    /// Documents written at the same time
+    #[arg(long, env = "REVERIE_MAX_NUM_SEQS", value_name = "N", default_value_t = 8)]
+    pub max_num_seqs: usize,
+
+    /// Requests that may wait; one more is answered 429
+    #[arg(long, env = "REVERIE_MAX_WAITING", value_name = "N", default_value_t = 128)]
+    pub max_waiting: usize,
+
+    /// Bytes of a request's body
+    #[arg(long, env = "REVERIE_MAX_BODY_BYTES", value_name = "N", default_value_t = 64 << 20)]
+    pub max_body_bytes: usize,
+
+    /// Pictures in a request, history included
+    #[arg(long, env = "REVERIE_MAX_INPUT_IMAGES", value_name = "N", default_value_t = 16)]
+    pub max_input_images: usize,
+
+    /// Bytes of one picture file in a request
+    #[arg(long, env = "REVERIE_MAX_IMAGE_BYTES", value_name = "N", default_value_t = 20 << 20)]
+    pub max_image_bytes: usize,
+
+    /// Pixels of one picture in a request
+    #[arg(long, env = "REVERIE_MAX_IMAGE_PIXELS", value_name = "N", default_value_t = 1 << 25)]
+    pub max_image_pixels: u64,
+
+    /// Pictures in an answer
+    #[arg(long, env = "REVERIE_MAX_IMAGES", value_name = "N", default_value_t = 16)]
+    pub max_images: usize,
+
+    /// Denoising steps of a drawn picture
+    #[arg(long, env = "REVERIE_MAX_NUM_INFERENCE_STEPS", value_name = "N", default_value_t = 200)]
+    pub max_num_inference_steps: usize,
+
+    /// Seconds a request's body may take to arrive
+    #[arg(long, env = "REVERIE_BODY_TIMEOUT", value_name = "SECONDS", default_value_t = 30)]
+    pub body_timeout: u64,
+
+    /// Seconds a document may take from acceptance to end; 0 is for ever
+    #[arg(long, env = "REVERIE_REQUEST_TIMEOUT", value_name = "SECONDS", default_value_t = 0)]
+    pub request_timeout: u64,
+
+    /// Seconds that running documents get to finish after SIGTERM
+    #[arg(long, env = "REVERIE_SHUTDOWN_TIMEOUT", value_name = "SECONDS", default_value_t = 30)]
+    pub shutdown_timeout: u64,
+
+    /// How log lines look
+    #[arg(long, env = "REVERIE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+
+    /// What is logged, as in tracing's filters: info, or reverie_server=debug,warn
+    #[arg(long, env = "REVERIE_LOG", value_name = "FILTER", default_value = "info")]
+    pub log: String,
+}

@@ -1,0 +1,266 @@
+//! From what was typed to what is needed: nested by owner, complete, checked. Reads no environment and
+//! knows no checkpoint; what the checkpoint decides comes in as [`ModelFacts`].
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::args::{DeviceChoice, DtypeChoice, LogFormat, Secret, ServeArgs};
+use crate::http::{AllowedHosts, ApiKey, HttpSettings};
+use crate::picture_codec::PictureLimits;
+use crate::request::{Defaults, Limits};
+
+/// A stream with nothing to say says so this often; well under the idle limits of common proxies.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// No decoder or network is served by longer sides; 16384 holds every camera's pictures.
+const MAX_IMAGE_SIDE: u32 = 16_384;
+/// CLIP's square crop sees nothing of more elongated pictures.
+const MAX_ASPECT_RATIO: u32 = 200;
+
+/// What `reverie serve` does, complete.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Which model, and where it computes.
+    pub model: ModelConfig,
+    /// How the edge behaves.
+    pub http: HttpSettings,
+    /// What requests may ask for, as far as flags decide it.
+    pub requests: RequestLimits,
+    /// How much is done at a time.
+    pub engine: EngineLimits,
+    /// What running documents get to finish after SIGTERM.
+    pub shutdown_timeout: Duration,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// What is logged.
+    pub log_filter: String,
+}
+
+/// Which model, and where it computes.
+#[derive(Debug, Clone)]
+pub struct ModelConfig {
+    /// Its folder; `None` is the model that comes with Reverie.
+    pub folder: Option<PathBuf>,
+    /// What requests call it; empty means the folder's name.
+    pub names: Vec<String>,
+    /// Where to compute.
+    pub device: DeviceChoice,
+    /// Number format.
+    pub dtype: DtypeChoice,
+    /// Positions; `None` is as many as the model was trained for.
+    pub max_model_len: Option<usize>,
+}
+
+/// How much is done at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EngineLimits {
+    /// Documents written at the same time.
+    pub max_num_seqs: usize,
+    /// Requests that may wait.
+    pub max_waiting: usize,
+}
+
+/// What requests may ask for, as far as flags decide it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestLimits {
+    /// Pictures in a request.
+    pub max_input_images: usize,
+    /// Bytes of one picture file.
+    pub max_image_bytes: usize,
+    /// What a picture's header may promise.
+    pub picture: PictureLimits,
+    /// Pictures in an answer.
+    pub max_images: usize,
+    /// Denoising steps.
+    pub max_num_inference_steps: usize,
+}
+
+/// What the checkpoint decides about requests.
+#[derive(Debug, Clone)]
+pub struct ModelFacts {
+    /// Names requests may use, the first canonical.
+    pub names: Vec<String>,
+    /// Positions of the context.
+    pub max_model_len: usize,
+    /// Bytes of text the longest token stands for.
+    pub max_token_bytes: usize,
+    /// Positions of a picture block: patches + 2.
+    pub picture_positions: usize,
+    /// Positions of a dream block: queries + 2.
+    pub dream_positions: usize,
+    /// The smallest side that can be drawn, and the step between sides, pixels.
+    pub side_multiple: usize,
+    /// The largest side that can be drawn, pixels.
+    pub max_side: usize,
+    /// Width × height that can be drawn, pixels.
+    pub max_drawn_pixels: usize,
+    /// What requests that do not say get.
+    pub defaults: Defaults,
+}
+
+impl RequestLimits {
+    /// What requests may ask for, now that the checkpoint is known.
+    pub fn with_model(self, facts: ModelFacts) -> Limits {
+        Limits {
+            model_names: facts.names,
+            max_model_len: facts.max_model_len,
+            max_token_bytes: facts.max_token_bytes,
+            picture_positions: facts.picture_positions,
+            dream_positions: facts.dream_positions,
+            max_input_images: self.max_input_images,
+            max_image_bytes: self.max_image_bytes,
+            picture: self.picture,
+            max_images: self.max_images,
+            max_num_inference_steps: self.max_num_inference_steps,
+            side: facts.side_multiple..=facts.max_side,
+            side_multiple: facts.side_multiple,
+            max_drawn_pixels: facts.max_drawn_pixels,
+            defaults: facts.defaults,
+        }
+    }
+}
+
+/// A flag that cannot be meant. Exit code 2 at the command line, 78 for the key file.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A number out of its range.
+    #[error("--{flag} is {found}, wanted {wanted}")]
+    OutOfRange {
+        /// Without its dashes.
+        flag: &'static str,
+        /// Its value.
+        found: String,
+        /// What is allowed.
+        wanted: &'static str,
+    },
+    /// The key file cannot be read.
+    #[error("--api-key-file {path}: {source}", path = path.display())]
+    KeyFile {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The key file would open the door to everybody.
+    #[error("--api-key-file {path}: no key in it", path = path.display())]
+    NoKey {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl ConfigError {
+    /// The process exit code for this error.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::OutOfRange { .. } => 2,
+            Self::KeyFile { .. } | Self::NoKey { .. } => 78,
+        }
+    }
+}
+
+impl TryFrom<ServeArgs> for Config {
+    type Error = ConfigError;
+
+    fn try_from(args: ServeArgs) -> Result<Self, ConfigError> {
+        check_counts(&args)?;
+        let http = HttpSettings {
+            api_keys: api_keys(&args.api_key, args.api_key_file)?,
+            allowed_hosts: allowed_hosts(args.allowed_host, args.host),
+            max_body_bytes: args.max_body_bytes,
+            body_timeout: Duration::from_secs(args.body_timeout),
+            request_timeout: (args.request_timeout > 0)
+                .then(|| Duration::from_secs(args.request_timeout)),
+            keep_alive: KEEP_ALIVE,
+        };
+        let requests = RequestLimits {
+            max_input_images: args.max_input_images,
+            max_image_bytes: args.max_image_bytes,
+            picture: PictureLimits {
+                max_pixels: args.max_image_pixels,
+                max_side: MAX_IMAGE_SIDE,
+                max_aspect_ratio: MAX_ASPECT_RATIO,
+            },
+            max_images: args.max_images,
+            max_num_inference_steps: args.max_num_inference_steps,
+        };
+        let model = ModelConfig {
+            folder: args.model.model,
+            names: args.served_model_name,
+            device: args.model.device,
+            dtype: args.model.dtype,
+            max_model_len: args.model.max_model_len,
+        };
+        Ok(Self {
+            listen: SocketAddr::new(args.host, args.port),
+            model,
+            http,
+            requests,
+            engine: EngineLimits { max_num_seqs: args.max_num_seqs, max_waiting: args.max_waiting },
+            shutdown_timeout: Duration::from_secs(args.shutdown_timeout),
+            log_format: args.log_format,
+            log_filter: args.log,
+        })
+    }
+}
+
+fn check_counts(args: &ServeArgs) -> Result<(), ConfigError> {
+    let at_least_one = [
+        ("max-num-seqs", args.max_num_seqs),
+        ("max-waiting", args.max_waiting),
+        ("max-body-bytes", args.max_body_bytes),
+        ("max-image-bytes", args.max_image_bytes),
+        ("max-model-len", args.model.max_model_len.unwrap_or(usize::MAX)),
+    ];
+    for (flag, value) in at_least_one {
+        if value == 0 {
+            return Err(ConfigError::OutOfRange { flag, found: "0".into(), wanted: "at least 1" });
+        }
+    }
+    if args.max_image_pixels == 0 {
+        let found = "0".to_owned();
+        let flag = "max-image-pixels";
+        return Err(ConfigError::OutOfRange { flag, found, wanted: "at least 1" });
+    }
+    if args.body_timeout == 0 {
+        let found = "0".to_owned();
+        return Err(ConfigError::OutOfRange { flag: "body-timeout", found, wanted: "at least 1" });
+    }
+    if !(1..=1000).contains(&args.max_num_inference_steps) {
+        let found = args.max_num_inference_steps.to_string();
+        let flag = "max-num-inference-steps";
+        return Err(ConfigError::OutOfRange { flag, found, wanted: "1 to 1000" });
+    }
+    if args.served_model_name.iter().any(|name| name.is_empty() || name.len() > 256) {
+        let found = "empty or too long".to_owned();
+        let flag = "served-model-name";
+        return Err(ConfigError::OutOfRange { flag, found, wanted: "1 to 256 bytes" });
+    }
+    Ok(())
+}
+
+fn api_keys(given: &[Secret], file: Option<PathBuf>) -> Result<Vec<ApiKey>, ConfigError> {
+    let mut keys: Vec<ApiKey> = given.iter().map(|key| ApiKey::new(key.expose())).collect();
+    if let Some(path) = file {
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(source) => return Err(ConfigError::KeyFile { path, source }),
+        };
+        let before = keys.len();
+        keys.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(ApiKey::new));
+        if keys.len() == before {
+            return Err(ConfigError::NoKey { path });
+        }
+    }
+    Ok(keys)
+}
+
+fn allowed_hosts(given: Vec<String>, host: IpAddr) -> AllowedHosts {
+    if given.is_empty() {
+        return if host.is_loopback() { AllowedHosts::loopback() } else { AllowedHosts::Any };
+    }
+    AllowedHosts::Only(given)
+}

@@ -1,0 +1,118 @@
+//! `POST /v1/chat/completions`: body → request → prompt → engine → answer, whole or streamed.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use reverie_proto::parse;
+
+use super::answer::{self, AnswerHead};
+use super::error::ApiError;
+use super::picture_delivery::PictureDelivery;
+use super::{AppState, body, sse};
+use crate::engine::document_engine::EngineStatus;
+use crate::engine::request::EngineRequest;
+use crate::request::{DeliveryMode, Piece, RequestError, ValidRequest, decode_pictures, validate};
+
+/// Writes one document.
+pub(super) async fn completions(
+    State(state): State<AppState>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    match state.engine.status() {
+        EngineStatus::Ready => {}
+        unready @ (EngineStatus::Loading | EngineStatus::Draining | EngineStatus::Failed) => {
+            return Err(ApiError::not_ready(unready));
+        }
+    }
+    let body = body::json_bytes(request, &state.settings).await?;
+    let (valid, request) = prepare(&state, body).await?;
+    let events = state.engine.submit(request)?;
+
+    let head = AnswerHead {
+        id: format!("chatcmpl-{}", state.origin.identity()),
+        created: state.origin.unix_time(),
+        model: valid.model,
+        effective: valid.effective,
+    };
+    let delivery = PictureDelivery {
+        codec: state.codec,
+        work: Arc::clone(&state.picture_work),
+        format: valid.delivery.picture_format,
+        notes: picture_notes(&head),
+    };
+    match valid.delivery.mode {
+        DeliveryMode::Whole => {
+            let completion = answer::whole(events, head, &delivery).await?;
+            Ok(Json(completion).into_response())
+        }
+        DeliveryMode::Streamed { include_usage } => {
+            Ok(sse::stream(events, head, delivery, include_usage, state.settings.keep_alive))
+        }
+    }
+}
+
+/// Everything that takes long, where blocking is allowed: first the text, then, holding a permit, the
+/// pictures.
+async fn prepare(
+    state: &AppState,
+    body: Vec<u8>,
+) -> Result<(ValidRequest, EngineRequest), ApiError> {
+    let model = Arc::clone(&state.model);
+    let drawn_seed = state.origin.seed();
+    let mut valid = blocking(move || {
+        let request = parse::chat_request(&body)?;
+        drop(body); // its pictures are in the request now
+        validate(request, &model.limits, drawn_seed)
+    })
+    .await?;
+
+    let has_pictures = valid.turns.iter().flat_map(|turn| &turn.pieces).any(|piece| match piece {
+        Piece::Picture(_) => true,
+        Piece::Text(_) => false,
+    });
+    let permit = if has_pictures {
+        let work = Arc::clone(&state.picture_work);
+        Some(work.acquire_owned().await.map_err(|_| ApiError::internal())?)
+    } else {
+        None
+    };
+    let model = Arc::clone(&state.model);
+    let decode = state.codec.decode;
+    let deadline = state.settings.request_timeout;
+    blocking(move || {
+        let turns =
+            decode_pictures(std::mem::take(&mut valid.turns), decode, &model.limits.picture)?;
+        drop(permit); // held by the work, not by the client: leaving does not free it early
+        let request = valid.engine_request(&turns, &model.template, model.encoder(), deadline);
+        Ok((valid, request))
+    })
+    .await
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, RequestError> + Send + 'static,
+) -> Result<T, ApiError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => Ok(result?),
+        Err(error) => {
+            tracing::error!(%error, "preparing a request failed");
+            Err(ApiError::internal())
+        }
+    }
+}
+
+/// What a drawn picture's file says of itself; nothing in it depends on when or to whom it is sent.
+fn picture_notes(head: &AnswerHead) -> Vec<(String, String)> {
+    let effective = &head.effective;
+    [
+        ("Software", concat!("Reverie ", env!("CARGO_PKG_VERSION")).to_owned()),
+        ("reverie:model", head.model.clone()),
+        ("reverie:image_seed", effective.image_seed.to_string()),
+        ("reverie:num_inference_steps", effective.num_inference_steps.to_string()),
+        ("reverie:guidance_scale", effective.guidance_scale.to_string()),
+    ]
+    .map(|(keyword, text)| (keyword.to_owned(), text))
+    .to_vec()
+}

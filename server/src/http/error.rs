@@ -1,0 +1,275 @@
+//! The only file in which a status code is chosen. Every failure leaves with OpenAI's body.
+//!
+//! 429 means "wait and ask again here", 503 "ask another instance"; both say when. A 5xx never says
+//! more than that; the cause is in the log, under the request's id.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::Request;
+use axum::http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use reverie_model::PictureError;
+use reverie_proto::{ErrorBody, ErrorDetail, ParseError};
+
+use crate::engine::document_engine::{EngineStatus, SubmitError};
+use crate::engine::event::EngineError;
+use crate::request::{PictureUrlFault, RequestError};
+
+const INVALID_REQUEST: &str = "invalid_request_error";
+const UNAVAILABLE: &str = "service_unavailable_error";
+const SERVER: &str = "server_error";
+
+/// How long an instance that cannot serve now asks to be left alone.
+const UNAVAILABLE_FOR: Duration = Duration::from_secs(5);
+/// At most this many characters of a client's name are repeated to it.
+const MAX_QUOTED_CHARS: usize = 64;
+
+/// A failure as it leaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ApiError {
+    status: StatusCode,
+    family: &'static str,
+    code: &'static str,
+    param: Option<String>,
+    message: String,
+    retry_after: Option<Duration>,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, family: &'static str, code: &'static str, message: &str) -> Self {
+        Self { status, family, code, param: None, message: message.to_owned(), retry_after: None }
+    }
+
+    fn invalid(code: &'static str, message: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, INVALID_REQUEST, code, message)
+    }
+
+    fn at(self, param: &str) -> Self {
+        Self { param: Some(param.to_owned()), ..self }
+    }
+
+    fn again_after(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
+    }
+
+    /// The body, as a response or an `error` event carries it.
+    pub(super) fn body(&self) -> ErrorBody {
+        ErrorBody {
+            error: ErrorDetail {
+                message: self.message.clone(),
+                r#type: self.family.to_owned(),
+                param: self.param.clone(),
+                code: Some(self.code.to_owned()),
+            },
+        }
+    }
+
+    pub(super) fn no_such_route(path: &str) -> Self {
+        let message = format!("no such route: {}", quotable(path));
+        Self::new(StatusCode::NOT_FOUND, INVALID_REQUEST, "not_found", &message)
+    }
+
+    pub(super) fn method_not_allowed() -> Self {
+        let message = "this route does not answer this method";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, INVALID_REQUEST, "method_not_allowed", message)
+    }
+
+    pub(super) fn no_such_model(name: &str) -> Self {
+        let message = format!("the model `{}` is not served here", quotable(name));
+        Self::new(StatusCode::NOT_FOUND, INVALID_REQUEST, "model_not_found", &message).at("model")
+    }
+
+    pub(super) fn bad_key() -> Self {
+        let message = "give a valid API key as `Authorization: Bearer KEY`";
+        let family = "authentication_error";
+        Self::new(StatusCode::UNAUTHORIZED, family, "invalid_api_key", message)
+    }
+
+    pub(super) fn bad_host() -> Self {
+        Self::invalid("invalid_host", "exactly one valid `Host` header is needed")
+    }
+
+    pub(super) fn misdirected() -> Self {
+        let message = "this `Host` is not served here";
+        let status = StatusCode::MISDIRECTED_REQUEST;
+        Self::new(status, INVALID_REQUEST, "host_not_allowed", message)
+    }
+
+    pub(super) fn unsupported_media_type() -> Self {
+        let message = "the body must be `Content-Type: application/json`";
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        Self::new(status, INVALID_REQUEST, "unsupported_media_type", message)
+    }
+
+    pub(super) fn unsupported_content_encoding() -> Self {
+        let message = "compressed bodies are not supported";
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        Self::new(status, INVALID_REQUEST, "unsupported_content_encoding", message)
+    }
+
+    pub(super) fn body_too_large(limit: usize) -> Self {
+        let message = format!("the body is larger than {limit} bytes");
+        let status = StatusCode::PAYLOAD_TOO_LARGE;
+        Self::new(status, INVALID_REQUEST, "request_too_large", &message)
+    }
+
+    pub(super) fn body_timeout() -> Self {
+        let message = "the body did not arrive in time";
+        Self::new(StatusCode::REQUEST_TIMEOUT, INVALID_REQUEST, "request_timeout", message)
+    }
+
+    pub(super) fn body_broken() -> Self {
+        Self::invalid("incomplete_body", "the body did not arrive whole")
+    }
+
+    pub(super) fn not_ready(status: EngineStatus) -> Self {
+        let (code, message) = match status {
+            EngineStatus::Loading => ("model_loading", "the model is being loaded"),
+            EngineStatus::Draining => ("draining", "this instance is going down"),
+            EngineStatus::Failed => ("engine_failed", "this instance cannot serve any more"),
+            EngineStatus::Ready => ("unavailable", "this instance cannot serve now"),
+        };
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self::new(status, UNAVAILABLE, code, message).again_after(UNAVAILABLE_FOR)
+    }
+
+    pub(super) fn internal() -> Self {
+        let message = "the request failed here; its x-request-id finds the cause in the log";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, SERVER, "internal_error", message)
+    }
+
+    /// The engine stopped in the middle of a document.
+    pub(super) fn engine_gone() -> Self {
+        tracing::error!("the engine's events ended before the document did");
+        Self::internal()
+    }
+}
+
+impl From<RequestError> for ApiError {
+    fn from(error: RequestError) -> Self {
+        let message = error.to_string();
+        let (code, param) = match error {
+            RequestError::Parse(error) => return error.into(),
+            RequestError::UnknownModel { name } => return Self::no_such_model(&name),
+            RequestError::OutOfRange { param, wanted: _ }
+            | RequestError::Conflict { param, reason: _ } => ("invalid_value", param),
+            RequestError::Unsupported { param, reason: _ } => ("unsupported_parameter", param),
+            RequestError::TextTooLong { param, limit: _ } => ("string_too_long", param),
+            RequestError::TooManyPictures { param, limit: _ } => ("too_many_images", param),
+            RequestError::PictureUrl { param, fault } => (code_of_url_fault(fault), param),
+            RequestError::Picture { param, source } => (code_of_picture_error(&source), param),
+            RequestError::ContextLength { positions: _, limit: _ } => {
+                ("context_length_exceeded", "messages".to_owned())
+            }
+        };
+        Self::invalid(code, &message).at(&param)
+    }
+}
+
+impl From<ParseError> for ApiError {
+    fn from(error: ParseError) -> Self {
+        let (code, param) = match &error {
+            ParseError::Syntax { offset: _ } => {
+                return Self::invalid("invalid_json", &error.to_string());
+            }
+            ParseError::UnknownField { param } => ("unknown_parameter", param),
+            ParseError::DuplicateField { param } => ("duplicate_field", param),
+            ParseError::MissingField { param } => ("missing_required_parameter", param),
+            ParseError::TooMany { param, limit: _ } => ("array_too_long", param),
+            ParseError::Unsupported { param } => ("unsupported_parameter", param),
+            ParseError::Invalid { param, wanted: _ } => ("invalid_value", param),
+        };
+        Self::invalid(code, &error.to_string()).at(param)
+    }
+}
+
+fn code_of_url_fault(fault: PictureUrlFault) -> &'static str {
+    match fault {
+        PictureUrlFault::FetchingDisabled
+        | PictureUrlFault::NotADataUrl
+        | PictureUrlFault::NotBase64Form => "invalid_image_url",
+        PictureUrlFault::MediaType => "unsupported_image_media_type",
+        PictureUrlFault::Base64 => "invalid_base64_image",
+        PictureUrlFault::Empty => "empty_image_file",
+        PictureUrlFault::TooLarge { limit: _ } => "image_file_too_large",
+    }
+}
+
+fn code_of_picture_error(error: &PictureError) -> &'static str {
+    match error {
+        PictureError::UnsupportedFormat => "unsupported_image_media_type",
+        PictureError::TooLarge { .. } | PictureError::TooElongated { .. } => "image_too_large",
+        PictureError::Empty => "invalid_image",
+        PictureError::Corrupt => "image_parse_error",
+    }
+}
+
+impl From<SubmitError> for ApiError {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::QueueFull { waiting, retry_after } => {
+                let message = format!("{waiting} requests are waiting; try again later");
+                let status = StatusCode::TOO_MANY_REQUESTS;
+                Self::new(status, "rate_limit_error", "queue_full", &message)
+                    .again_after(retry_after)
+            }
+            SubmitError::TooLong { positions, limit } => {
+                let message =
+                    format!("the request needs {positions} positions; the context has {limit}");
+                Self::invalid("context_length_exceeded", &message).at("messages")
+            }
+            SubmitError::Draining => Self::not_ready(EngineStatus::Draining),
+        }
+    }
+}
+
+impl From<EngineError> for ApiError {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Model(cause) => {
+                tracing::error!(cause, "the model failed");
+                Self::internal()
+            }
+            EngineError::Deadline => {
+                let message = "the document was not complete in time";
+                let status = StatusCode::GATEWAY_TIMEOUT;
+                Self::new(status, SERVER, "deadline_exceeded", message)
+            }
+            EngineError::ShuttingDown => Self::not_ready(EngineStatus::Draining),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(self.body())).into_response();
+        let headers = response.headers_mut();
+        if let Some(wait) = self.retry_after {
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// Answers are for one client at one time: no cache may keep them.
+pub(super) async fn never_cached(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().entry(CACHE_CONTROL).or_insert(no_store);
+    response
+}
+
+/// A client's own words, short and without anything that could dress up a terminal or a log.
+fn quotable(text: &str) -> String {
+    let plain = |char: char| {
+        if char.is_alphanumeric() || char.is_ascii_graphic() { char } else { '\u{fffd}' }
+    };
+    text.chars().take(MAX_QUOTED_CHARS).map(plain).collect()
+}

@@ -1,0 +1,56 @@
+//! The HTTP edge: all routes and layers on one screen. Knows the wire and the engine's doors; never the
+//! scheduler, the model or a tensor.
+
+mod access;
+mod answer;
+mod body;
+mod chat;
+mod error;
+mod models;
+mod origin;
+mod picture_delivery;
+mod probes;
+mod sse;
+mod state;
+
+use axum::Router;
+use axum::http::Uri;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post};
+use tower_http::trace::{DefaultOnResponse, TraceLayer};
+use tracing::Level;
+
+pub use access::{AllowedHosts, ApiKey};
+pub use origin::Origin;
+pub use state::{AppState, HttpSettings, ServedModel, TextEncoder};
+
+use error::ApiError;
+
+/// Every route, behind every layer. The outermost layer is the last.
+pub fn router(state: AppState) -> Router {
+    let guarded = Router::new()
+        .route("/v1/chat/completions", post(chat::completions))
+        .route("/v1/models", get(models::list))
+        .route("/v1/models/{*id}", get(models::one))
+        .route_layer(from_fn_with_state(state.clone(), access::require_key));
+
+    let open = Router::new()
+        .route("/livez", get(probes::live))
+        .route("/readyz", get(probes::ready))
+        .route("/health", get(probes::ready));
+
+    Router::new()
+        .merge(guarded)
+        .merge(open)
+        .fallback(async |uri: Uri| ApiError::no_such_route(uri.path()))
+        .method_not_allowed_fallback(async || ApiError::method_not_allowed())
+        .layer(from_fn_with_state(state.clone(), access::require_known_host))
+        .layer(
+            TraceLayer::new_for_http()
+                .make_span_with(origin::request_span)
+                .on_response(DefaultOnResponse::new().level(Level::INFO)),
+        )
+        .layer(from_fn_with_state(state.clone(), origin::identify))
+        .layer(from_fn(error::never_cached))
+        .with_state(state)
+}

@@ -1,0 +1,84 @@
+//! What handlers share, and what they are set to. Everything in it is read-only.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use super::{AllowedHosts, ApiKey, Origin};
+use crate::engine::document_engine::DocumentEngine;
+use crate::picture_codec::PictureCodec;
+use crate::prompt::PromptEncoder;
+use crate::request::Limits;
+use crate::template::PromptTemplate;
+
+/// What handlers share; cheap to clone.
+#[derive(Clone)]
+pub struct AppState {
+    /// Whatever writes documents.
+    pub engine: Arc<dyn DocumentEngine>,
+    /// What is served.
+    pub model: Arc<ServedModel>,
+    /// Reads and writes picture files.
+    pub codec: PictureCodec,
+    /// One permit for each picture being read or written at a time.
+    pub picture_work: Arc<Semaphore>,
+    /// Where time, randomness and identity come from.
+    pub origin: Origin,
+    /// How the edge behaves.
+    pub settings: Arc<HttpSettings>,
+}
+
+/// Text to token ids, never a control token.
+pub type TextEncoder = Arc<dyn Fn(&str) -> Vec<u32> + Send + Sync>;
+
+/// What is served: everything about the model that turning a request into a prompt needs.
+pub struct ServedModel {
+    /// What requests may ask for.
+    pub limits: Limits,
+    /// How conversations are written down.
+    pub template: PromptTemplate,
+    /// The tokenizer's one ability needed here.
+    pub encode: TextEncoder,
+    /// `<s>`.
+    pub bos: u32,
+    /// `</s>`.
+    pub eos: u32,
+    /// When it was loaded, seconds since 1970.
+    pub created: u64,
+}
+
+impl ServedModel {
+    /// The encoder, in the form prompts are built with.
+    pub fn encoder(&self) -> PromptEncoder<'_> {
+        PromptEncoder { encode: self.encode.as_ref(), bos: self.bos, eos: self.eos }
+    }
+}
+
+impl fmt::Debug for ServedModel {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ServedModel")
+            .field("limits", &self.limits)
+            .field("template", &self.template.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How the edge behaves, complete.
+#[derive(Debug, Clone)]
+pub struct HttpSettings {
+    /// Any of these opens `/v1`; none at all leaves it open.
+    pub api_keys: Vec<ApiKey>,
+    /// Which `Host` headers are answered.
+    pub allowed_hosts: AllowedHosts,
+    /// A longer body is refused.
+    pub max_body_bytes: usize,
+    /// A body must have arrived after this long.
+    pub body_timeout: Duration,
+    /// A document must be complete this long after it was accepted, if set.
+    pub request_timeout: Option<Duration>,
+    /// A stream with nothing to say says so this often.
+    pub keep_alive: Duration,
+}

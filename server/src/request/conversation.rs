@@ -1,0 +1,239 @@
+//! Messages to turns: every shape a client may send history in becomes one. Knows who may say what and
+//! how much surely fits; renders nothing.
+
+use reverie_proto::{Content, ContentPart, ImageItem, Message, OrderedPart, Role};
+
+use super::{EncodedPicture, Limits, Piece, RequestError, Speaker, Turn, data_url};
+
+/// The conversation of `messages`.
+pub(super) fn turns(
+    messages: Vec<Message>,
+    limits: &Limits,
+) -> Result<Vec<Turn<EncodedPicture>>, RequestError> {
+    match messages.last().map(|message| message.role) {
+        Some(Role::User) => {}
+        Some(Role::System | Role::Developer | Role::Assistant) | None => {
+            return Err(RequestError::out_of_range(
+                "messages",
+                "at least one message, the last of them the user's",
+            ));
+        }
+    }
+    check_all_room(&messages, limits)?;
+    messages.into_iter().enumerate().map(|(index, message)| turn(index, message, limits)).collect()
+}
+
+/// Checks that `positions` and the least that `text_bytes` encode to can fit, without encoding.
+pub(super) fn check_room(
+    positions: usize,
+    text_bytes: usize,
+    limits: &Limits,
+) -> Result<(), RequestError> {
+    let positions = positions.saturating_add(text_bytes / limits.max_token_bytes.max(1));
+    if positions > limits.max_model_len {
+        return Err(RequestError::ContextLength { positions, limit: limits.max_model_len });
+    }
+    Ok(())
+}
+
+/// Counts pictures and text before any of it is decoded.
+fn check_all_room(messages: &[Message], limits: &Limits) -> Result<(), RequestError> {
+    let mut num_pictures = 0;
+    let mut positions = 1; // `<s>`
+    let mut text_bytes = 0;
+    for (index, message) in messages.iter().enumerate() {
+        let (mut here, list) = match &message.content {
+            None => (0, "content"),
+            Some(Content::Text(text)) => {
+                text_bytes += text.len();
+                (0, "content")
+            }
+            Some(Content::Parts(parts)) => {
+                let mut pictures = 0;
+                for part in parts {
+                    match part {
+                        ContentPart::Text { text } => text_bytes += text.len(),
+                        ContentPart::ImageUrl { .. } => pictures += 1,
+                    }
+                }
+                (pictures, "content")
+            }
+        };
+        let own = message.images.as_ref().map_or(0, Vec::len);
+        let list = if own > 0 { "images" } else { list };
+        here += own;
+        num_pictures += here;
+        if num_pictures > limits.max_input_images {
+            let param = format!("messages[{index}].{list}");
+            return Err(RequestError::TooManyPictures { param, limit: limits.max_input_images });
+        }
+        let each = match message.role {
+            Role::Assistant => limits.picture_positions + limits.dream_positions,
+            Role::System | Role::Developer | Role::User => limits.picture_positions,
+        };
+        positions += here * each;
+    }
+    check_room(positions, text_bytes, limits)
+}
+
+fn turn(
+    index: usize,
+    message: Message,
+    limits: &Limits,
+) -> Result<Turn<EncodedPicture>, RequestError> {
+    let place = format!("messages[{index}]");
+    let speaker = match message.role {
+        Role::System | Role::Developer => Speaker::System,
+        Role::User => Speaker::User,
+        Role::Assistant => Speaker::Assistant,
+    };
+    let pieces = match speaker {
+        Speaker::Assistant => assistant_pieces(&place, message, limits)?,
+        Speaker::System | Speaker::User => {
+            if message.images.is_some() || message.content_parts.is_some() {
+                let field = if message.images.is_some() { "images" } else { "content_parts" };
+                return Err(RequestError::conflict(
+                    &format!("{place}.{field}"),
+                    "belongs to the assistant's messages only",
+                ));
+            }
+            let content = message.content.ok_or_else(|| content_missing(&place))?;
+            content_pieces(&place, content, limits)?
+        }
+    };
+    if speaker == Speaker::System {
+        refuse_pictures(&pieces)?;
+    }
+    Ok(Turn { speaker, pieces })
+}
+
+fn content_missing(place: &str) -> RequestError {
+    RequestError::OutOfRange {
+        param: format!("{place}.content"),
+        wanted: "a string or an array of parts".to_owned(),
+    }
+}
+
+fn refuse_pictures(pieces: &[Piece<EncodedPicture>]) -> Result<(), RequestError> {
+    for piece in pieces {
+        match piece {
+            Piece::Text(_) => {}
+            Piece::Picture(EncodedPicture { param, bytes: _ }) => {
+                return Err(RequestError::conflict(param, "is a picture in a system message"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn content_pieces(
+    place: &str,
+    content: Content,
+    limits: &Limits,
+) -> Result<Vec<Piece<EncodedPicture>>, RequestError> {
+    let parts = match content {
+        Content::Text(text) => return Ok(vec![Piece::Text(text)]),
+        Content::Parts(parts) if parts.is_empty() => return Err(content_missing(place)),
+        Content::Parts(parts) => parts,
+    };
+    let piece = |(index, part)| match part {
+        ContentPart::Text { text } => Ok(Piece::Text(text)),
+        ContentPart::ImageUrl { image_url } => {
+            let param = format!("{place}.content[{index}].image_url.url");
+            picture(param, &image_url.url, limits)
+        }
+    };
+    parts.into_iter().enumerate().map(piece).collect()
+}
+
+fn picture(
+    param: String,
+    url: &str,
+    limits: &Limits,
+) -> Result<Piece<EncodedPicture>, RequestError> {
+    match data_url::decode(url, limits.max_image_bytes) {
+        Ok(bytes) => Ok(Piece::Picture(EncodedPicture { param, bytes })),
+        Err(fault) => Err(RequestError::PictureUrl { param, fault }),
+    }
+}
+
+/// The assistant's own words and pictures: content with pictures in it, or an answer of ours as it was
+/// (`content`, `images`, `content_parts`), or text with its pictures appended.
+fn assistant_pieces(
+    place: &str,
+    message: Message,
+    limits: &Limits,
+) -> Result<Vec<Piece<EncodedPicture>>, RequestError> {
+    let images = message.images.unwrap_or_default();
+    let indices: Vec<u64> = images
+        .iter()
+        .enumerate()
+        .map(|(position, image)| image.index.unwrap_or(position as u64))
+        .collect();
+    let pictures = own_pictures(place, images, limits)?;
+    if let Some(order) = message.content_parts {
+        let numbered = indices.into_iter().zip(pictures).collect();
+        return in_order(place, order, numbered, message.content.as_ref());
+    }
+    let mut pieces = match message.content {
+        Some(content) => content_pieces(place, content, limits)?,
+        None if pictures.is_empty() => return Err(content_missing(place)),
+        None => Vec::new(),
+    };
+    pieces.extend(pictures);
+    Ok(pieces)
+}
+
+fn own_pictures(
+    place: &str,
+    images: Vec<ImageItem>,
+    limits: &Limits,
+) -> Result<Vec<Piece<EncodedPicture>>, RequestError> {
+    let piece = |(index, image): (usize, ImageItem)| {
+        let param = format!("{place}.images[{index}].image_url.url");
+        picture(param, &image.image_url.url, limits)
+    };
+    images.into_iter().enumerate().map(piece).collect()
+}
+
+/// `numbered` pictures placed by `order`, which must name each of them once and repeat `content`.
+fn in_order(
+    place: &str,
+    order: Vec<OrderedPart>,
+    mut numbered: Vec<(u64, Piece<EncodedPicture>)>,
+    content: Option<&Content>,
+) -> Result<Vec<Piece<EncodedPicture>>, RequestError> {
+    let param = format!("{place}.content_parts");
+    let mut pieces = Vec::with_capacity(order.len());
+    let mut text = String::new();
+    for part in order {
+        match part {
+            OrderedPart::Text { text: chunk } => {
+                text.push_str(&chunk);
+                pieces.push(Piece::Text(chunk));
+            }
+            OrderedPart::ImageRef { index } => {
+                let position = numbered.iter().position(|(number, _)| *number == index);
+                let Some(position) = position else {
+                    return Err(RequestError::conflict(
+                        &param,
+                        "names a picture that `images` does not hold, or names it twice",
+                    ));
+                };
+                pieces.push(numbered.remove(position).1);
+            }
+        }
+    }
+    if !numbered.is_empty() {
+        return Err(RequestError::conflict(&param, "leaves out a picture of `images`"));
+    }
+    match content {
+        Some(Content::Text(content)) if content.trim() != text.trim() => {
+            Err(RequestError::conflict(&param, "and `content` say different things"))
+        }
+        Some(Content::Parts(_)) => {
+            Err(RequestError::conflict(&param, "needs `content` to be a string or null"))
+        }
+        Some(Content::Text(_)) | None => Ok(pieces),
+    }
+}

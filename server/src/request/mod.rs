@@ -1,0 +1,306 @@
+//! From what a client typed to what the engine can do: every parameter checked, every default filled
+//! in. Pure and synchronous; knows neither HTTP nor tensors, and decodes no picture by itself.
+
+mod conversation;
+mod data_url;
+mod error;
+mod harmless;
+mod pictures;
+mod sampling;
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reverie_model::Picture;
+use reverie_proto::{ChatCompletionRequest, EffectiveParameters, Sampler};
+
+use crate::engine::request::{EngineRequest, PictureParams, SamplingParams, StoppingParams};
+use crate::picture_codec::{DecodePicture, PictureFormat, PictureLimits};
+use crate::prompt::{PromptEncoder, build_prompt, raw_prompt};
+use crate::template::{CheckpointDefaults, PromptTemplate};
+
+pub use error::{PictureUrlFault, RequestError};
+
+/// What a request may ask for, complete.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Names a request may use for the model; the first is the canonical one.
+    pub model_names: Vec<String>,
+    /// Positions of the context.
+    pub max_model_len: usize,
+    /// No token stands for more bytes of text than this; bounds positions from below without encoding.
+    pub max_token_bytes: usize,
+    /// Positions of a picture block: patches + 2.
+    pub picture_positions: usize,
+    /// Positions of a dream block: queries + 2.
+    pub dream_positions: usize,
+    /// Pictures in a request, history included.
+    pub max_input_images: usize,
+    /// Bytes of one picture file, decoded from base64.
+    pub max_image_bytes: usize,
+    /// What a picture's header may promise.
+    pub picture: PictureLimits,
+    /// Pictures in an answer.
+    pub max_images: usize,
+    /// Denoising steps of a picture.
+    pub max_num_inference_steps: usize,
+    /// Sides of a drawn picture, pixels.
+    pub side: RangeInclusive<usize>,
+    /// Both sides are multiples of this, pixels.
+    pub side_multiple: usize,
+    /// Width × height of a drawn picture, pixels.
+    pub max_drawn_pixels: usize,
+    /// What requests that do not say get.
+    pub defaults: Defaults,
+}
+
+/// What requests that do not say get.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Defaults {
+    /// The update rule.
+    pub sampler: Sampler,
+    /// Denoising steps.
+    pub num_inference_steps: usize,
+    /// Strength of guidance.
+    pub guidance_scale: f64,
+    /// How adventurous text is.
+    pub temperature: f64,
+    /// Pixels across.
+    pub width: usize,
+    /// Pixels down.
+    pub height: usize,
+}
+
+impl Defaults {
+    /// What the checkpoint says, else the reference's values (`stable_diffusion_pipeline`: DDPM,
+    /// 50 steps, guidance 7.5) and OpenAI's temperature of 1. `side` is the checkpoint's own, pixels.
+    pub fn of_checkpoint(checkpoint: CheckpointDefaults, side: usize) -> Self {
+        Self {
+            sampler: checkpoint.sampler.unwrap_or(Sampler::Ddpm),
+            num_inference_steps: checkpoint.num_inference_steps.unwrap_or(50),
+            guidance_scale: checkpoint.guidance_scale.unwrap_or(7.5),
+            temperature: checkpoint.temperature.unwrap_or(1.0),
+            width: side,
+            height: side,
+        }
+    }
+}
+
+/// A request that can be served, its input pictures still encoded.
+#[derive(Debug, Clone)]
+pub struct ValidRequest {
+    /// The model's name, as the client used it.
+    pub model: String,
+    /// The conversation; the user speaks last.
+    pub turns: Vec<Turn<EncodedPicture>>,
+    /// How tokens are chosen.
+    pub sampling: SamplingParams,
+    /// When the text ends.
+    pub stopping: StoppingParams,
+    /// Whether and how pictures are drawn; the negative prompt is still text, below.
+    pub pictures: PictureParams,
+    /// What pictures should not show.
+    pub negative_prompt: Option<String>,
+    /// How the answer is sent.
+    pub delivery: Delivery,
+    /// What the parameters came to, for the answer.
+    pub effective: EffectiveParameters,
+}
+
+/// How an answer is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delivery {
+    /// At once or as it is written.
+    pub mode: DeliveryMode,
+    /// How pictures are encoded.
+    pub picture_format: PictureFormat,
+}
+
+/// At once or as it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeliveryMode {
+    /// At once.
+    Whole,
+    /// As it is written.
+    Streamed {
+        /// A last chunk says what the answer took.
+        include_usage: bool,
+    },
+}
+
+/// What one speaker says; `P` is a picture, encoded or decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Turn<P> {
+    /// Who speaks.
+    pub speaker: Speaker,
+    /// Text and pictures in order.
+    pub pieces: Vec<Piece<P>>,
+}
+
+/// Who speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speaker {
+    /// The operator, through the client.
+    System,
+    /// The person.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// A piece of a turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece<P> {
+    /// Text.
+    Text(String),
+    /// A picture.
+    Picture(P),
+}
+
+/// A picture file in a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodedPicture {
+    /// The path of its URL in the request, for errors.
+    pub param: String,
+    /// The file.
+    pub bytes: Vec<u8>,
+}
+
+/// Checks `request` against `limits`. `drawn_seed` is its seed if it brings none.
+///
+/// # Errors
+/// [`RequestError`], naming the first parameter at fault.
+pub fn validate(
+    request: ChatCompletionRequest,
+    limits: &Limits,
+    drawn_seed: u64,
+) -> Result<ValidRequest, RequestError> {
+    if !limits.model_names.contains(&request.model) {
+        return Err(RequestError::UnknownModel { name: request.model });
+    }
+    harmless::check(&request)?;
+    let sampling = sampling::sampling_params(&request, &limits.defaults, drawn_seed)?;
+    let stopping = sampling::stopping_params(&request, limits)?;
+    let pictures = pictures::picture_params(&request, limits, &sampling)?;
+    let delivery = delivery(&request)?;
+    let effective = EffectiveParameters {
+        seed: sampling.seed,
+        image_seed: pictures.seed,
+        temperature: request.temperature.unwrap_or(f64::from(sampling.temperature)),
+        size: format!("{}x{}", pictures.width, pictures.height),
+        sampler: request.sampler.unwrap_or(limits.defaults.sampler),
+        num_inference_steps: pictures.num_inference_steps,
+        guidance_scale: request.guidance_scale.unwrap_or(limits.defaults.guidance_scale),
+    };
+    let negative_prompt = request.negative_prompt.filter(|text| !text.is_empty());
+    if let Some(text) = &negative_prompt {
+        conversation::check_room(1, text.len(), limits)?;
+    }
+    let turns = conversation::turns(request.messages, limits)?;
+    Ok(ValidRequest {
+        model: request.model,
+        turns,
+        sampling,
+        stopping,
+        pictures,
+        negative_prompt,
+        delivery,
+        effective,
+    })
+}
+
+/// Decodes the pictures of `turns`; the same file given twice is decoded once. Takes long.
+///
+/// # Errors
+/// [`RequestError::Picture`], naming the first picture at fault.
+pub fn decode_pictures(
+    turns: Vec<Turn<EncodedPicture>>,
+    decode: DecodePicture,
+    limits: &PictureLimits,
+) -> Result<Vec<Turn<Arc<Picture>>>, RequestError> {
+    let mut decoded: HashMap<Vec<u8>, Arc<Picture>> = HashMap::new();
+    let mut decode_piece = |piece| -> Result<Piece<Arc<Picture>>, RequestError> {
+        let EncodedPicture { param, bytes } = match piece {
+            Piece::Text(text) => return Ok(Piece::Text(text)),
+            Piece::Picture(encoded) => encoded,
+        };
+        if let Some(picture) = decoded.get(&bytes) {
+            return Ok(Piece::Picture(Arc::clone(picture)));
+        }
+        let picture =
+            decode(&bytes, limits).map_err(|source| RequestError::Picture { param, source })?;
+        let picture = Arc::new(picture);
+        decoded.insert(bytes, Arc::clone(&picture));
+        Ok(Piece::Picture(picture))
+    };
+    turns
+        .into_iter()
+        .map(|Turn { speaker, pieces }| {
+            let pieces = pieces.into_iter().map(&mut decode_piece).collect::<Result<_, _>>()?;
+            Ok(Turn { speaker, pieces })
+        })
+        .collect()
+}
+
+impl ValidRequest {
+    /// What the engine is asked for: the prompt written down with `template`, `turns` being this
+    /// request's own with their pictures decoded.
+    pub fn engine_request(
+        &self,
+        turns: &[Turn<Arc<Picture>>],
+        template: &PromptTemplate,
+        encoder: PromptEncoder<'_>,
+        deadline: Option<Duration>,
+    ) -> EngineRequest {
+        let negative_prompt = self.negative_prompt.as_ref().map(|text| raw_prompt(text, encoder));
+        EngineRequest {
+            prompt: build_prompt(turns, template, encoder),
+            sampling: self.sampling.clone(),
+            stopping: self.stopping.clone(),
+            pictures: PictureParams { negative_prompt, ..self.pictures.clone() },
+            deadline,
+        }
+    }
+}
+
+fn delivery(request: &ChatCompletionRequest) -> Result<Delivery, RequestError> {
+    let mode = match (request.stream.unwrap_or(false), request.stream_options) {
+        (true, options) => DeliveryMode::Streamed {
+            include_usage: options.and_then(|options| options.include_usage).unwrap_or(false),
+        },
+        (false, None) => DeliveryMode::Whole,
+        (false, Some(_)) => {
+            return Err(RequestError::conflict("stream_options", "needs `stream: true`"));
+        }
+    };
+    Ok(Delivery { mode, picture_format: pictures::picture_format(request)? })
+}
+
+/// `value` if it is in `range`, which the error quotes.
+fn in_range<T: PartialOrd + Display>(
+    param: &str,
+    value: T,
+    range: RangeInclusive<T>,
+) -> Result<T, RequestError> {
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    let wanted = format!("between {} and {}", range.start(), range.end());
+    Err(RequestError::OutOfRange { param: param.to_owned(), wanted })
+}
+
+/// The value of a parameter that has two names; both may be given if they agree.
+fn either<T: PartialEq + Copy>(
+    (name, value): (&str, Option<T>),
+    (other_name, other): (&str, Option<T>),
+) -> Result<Option<T>, RequestError> {
+    match (value, other) {
+        (Some(value), Some(other)) if value != other => {
+            Err(RequestError::conflict(name, &format!("differs from `{other_name}`")))
+        }
+        (value, other) => Ok(value.or(other)),
+    }
+}

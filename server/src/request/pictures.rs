@@ -1,0 +1,175 @@
+//! Whether and how pictures are drawn. Names as diffusers'.
+
+use reverie_model::diffusion::SamplerKind;
+use reverie_proto::{ChatCompletionRequest, ImageChoice as Wish, ImageFormat, Modality, Sampler};
+
+use super::{Limits, RequestError, either, in_range};
+use crate::engine::request::{ImageChoice, PictureParams, SamplingParams};
+use crate::picture_codec::PictureFormat;
+
+const MAX_GUIDANCE_SCALE: f64 = 50.0;
+const DEFAULT_JPEG_QUALITY: u64 = 90;
+
+pub(super) fn picture_params(
+    request: &ChatCompletionRequest,
+    limits: &Limits,
+    sampling: &SamplingParams,
+) -> Result<PictureParams, RequestError> {
+    let defaults = &limits.defaults;
+    let (choice, max_images) = choice(request, limits, sampling.num_beams)?;
+    let (width, height) = match request.size.as_deref() {
+        None | Some("auto") => (defaults.width, defaults.height),
+        Some(size) => parse_size(size, limits)?,
+    };
+    let steps_name = if request.steps.is_some() { "steps" } else { "num_inference_steps" };
+    let steps =
+        either(("steps", request.steps), ("num_inference_steps", request.num_inference_steps))?
+            .unwrap_or(defaults.num_inference_steps as u64);
+    let steps = in_range(steps_name, steps, 1..=limits.max_num_inference_steps as u64)?;
+    let guidance_scale = in_range(
+        "guidance_scale",
+        request.guidance_scale.unwrap_or(defaults.guidance_scale),
+        0.0..=MAX_GUIDANCE_SCALE,
+    )?;
+    let guidance_rescale =
+        in_range("guidance_rescale", request.guidance_rescale.unwrap_or(0.0), 0.0..=1.0)?;
+    let eta = in_range("eta", request.eta.unwrap_or(0.0), 0.0..=1.0)?;
+    let sampler = request.sampler.unwrap_or(defaults.sampler);
+    if eta > 0.0 && sampler != Sampler::Ddim {
+        return Err(RequestError::conflict("eta", "needs `sampler: \"ddim\"`"));
+    }
+    Ok(PictureParams {
+        choice,
+        max_images,
+        width,
+        height,
+        num_inference_steps: steps as usize,
+        guidance_scale: guidance_scale as f32,
+        guidance_rescale: guidance_rescale as f32,
+        eta: eta as f32,
+        negative_prompt: None, // text until it is encoded: `ValidRequest::engine_request`
+        sampler: sampler_kind(sampler),
+        seed: request.image_seed.unwrap_or(sampling.seed),
+        report_progress: false,
+    })
+}
+
+/// The model's name of an update rule.
+pub(crate) fn sampler_kind(sampler: Sampler) -> SamplerKind {
+    match sampler {
+        Sampler::Ddpm => SamplerKind::Ddpm,
+        Sampler::Ddim => SamplerKind::Ddim,
+        Sampler::Pndm => SamplerKind::Pndm,
+        Sampler::DpmSolverPlusPlus2M => SamplerKind::DpmSolverPlusPlus2M,
+        Sampler::DpmSolverPlusPlus2MKarras => SamplerKind::DpmSolverPlusPlus2MKarras,
+        Sampler::Euler => SamplerKind::Euler,
+        Sampler::EulerAncestral => SamplerKind::EulerAncestral,
+        Sampler::UniPc => SamplerKind::UniPc,
+    }
+}
+
+pub(super) fn picture_format(
+    request: &ChatCompletionRequest,
+) -> Result<PictureFormat, RequestError> {
+    let format = request.image_format.unwrap_or(ImageFormat::Png);
+    if request.image_quality.is_some() && format != ImageFormat::Jpeg {
+        return Err(RequestError::conflict("image_quality", "needs `image_format: \"jpeg\"`"));
+    }
+    match format {
+        ImageFormat::Png => Ok(PictureFormat::Png),
+        ImageFormat::Webp => Ok(PictureFormat::Webp),
+        ImageFormat::Jpeg => {
+            let quality = request.image_quality.unwrap_or(DEFAULT_JPEG_QUALITY);
+            let quality = in_range("image_quality", quality, 1..=100)?;
+            Ok(PictureFormat::Jpeg { quality: quality as u8 })
+        }
+    }
+}
+
+/// Who decides, and the most there can be: `modalities` bounds `image_choice`, which `max_images`
+/// and a beam search bound in turn.
+fn choice(
+    request: &ChatCompletionRequest,
+    limits: &Limits,
+    num_beams: usize,
+) -> Result<(ImageChoice, usize), RequestError> {
+    let max_images = request.max_images.unwrap_or(limits.max_images as u64);
+    let max_images = in_range("max_images", max_images, 0..=limits.max_images as u64)?;
+    let conflict = |reason| Err(RequestError::conflict("image_choice", reason));
+    let wish = match (modalities(request)?, request.image_choice) {
+        (Modalities::TextOnly, None | Some(Wish::None)) => Wish::None,
+        (Modalities::TextOnly, Some(_)) => return conflict("contradicts `modalities: [\"text\"]`"),
+        (Modalities::ImageOnly, None) => Wish::Exactly(1),
+        (Modalities::ImageOnly, Some(Wish::None)) => {
+            return conflict("contradicts `modalities: [\"image\"]`");
+        }
+        (Modalities::Unsaid, None) if num_beams > 1 => Wish::None,
+        (Modalities::Unsaid | Modalities::Both, None) => Wish::Auto,
+        (_, Some(wish)) => wish,
+    };
+    if num_beams > 1 && wish != Wish::None {
+        return conflict("must be `none` or unset with `num_beams`");
+    }
+    match wish {
+        Wish::None => Ok((ImageChoice::None, 0)),
+        Wish::Auto if max_images == 0 => Ok((ImageChoice::None, 0)),
+        Wish::Required | Wish::Exactly(_) if max_images == 0 => {
+            conflict("asks for pictures, but `max_images` is 0")
+        }
+        Wish::Auto => Ok((ImageChoice::Auto, max_images as usize)),
+        Wish::Required => Ok((ImageChoice::Required, max_images as usize)),
+        Wish::Exactly(count) => {
+            let count = in_range("image_choice", count, 1..=max_images)? as usize;
+            Ok((ImageChoice::Exactly(count), count))
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Modalities {
+    Unsaid,
+    TextOnly,
+    ImageOnly,
+    Both,
+}
+
+fn modalities(request: &ChatCompletionRequest) -> Result<Modalities, RequestError> {
+    let Some(list) = &request.modalities else {
+        return Ok(Modalities::Unsaid);
+    };
+    match (list.contains(&Modality::Text), list.contains(&Modality::Image)) {
+        (true, true) => Ok(Modalities::Both),
+        (true, false) => Ok(Modalities::TextOnly),
+        (false, true) => Ok(Modalities::ImageOnly),
+        (false, false) => {
+            Err(RequestError::out_of_range("modalities", "at least one of `text` and `image`"))
+        }
+    }
+}
+
+/// `WIDTHxHEIGHT`, each a plain decimal number.
+fn parse_size(size: &str, limits: &Limits) -> Result<(usize, usize), RequestError> {
+    let (least, most) = (limits.side.start(), limits.side.end());
+    let multiple = limits.side_multiple;
+    let wanted = || {
+        let pixels = limits.max_drawn_pixels;
+        RequestError::OutOfRange {
+            param: "size".to_owned(),
+            wanted: format!(
+                "`auto` or WIDTHxHEIGHT, both multiples of {multiple} between {least} and {most}, \
+                 with at most {pixels} pixels"
+            ),
+        }
+    };
+    let side = |text: &str| {
+        let plain = !text.is_empty() && text.len() <= 6 && text.bytes().all(|b| b.is_ascii_digit());
+        let side: usize = if plain { text.parse().ok()? } else { return None };
+        (limits.side.contains(&side) && side.is_multiple_of(multiple)).then_some(side)
+    };
+    let (width, height) = size.split_once('x').ok_or_else(wanted)?;
+    let (width, height) = side(width).zip(side(height)).ok_or_else(wanted)?;
+    if width * height > limits.max_drawn_pixels {
+        return Err(wanted());
+    }
+    Ok((width, height))
+}
