@@ -1,79 +1,127 @@
-//! The five parts of a DreamLLM, loaded: tokenizer, vision encoder, decoder, dream queries, denoiser.
+//! The five parts of a DreamLLM, loaded together. Knows no requests and no plans.
 
-use std::path::Path;
+use std::sync::Arc;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::Tensor;
+use candle_nn::VarBuilder;
 
-use crate::checkpoint::Checkpoint;
 use crate::config::DreamConfig;
 use crate::decoder::{Decoder, DecoderRow, KvCache};
-use crate::diffusion::Denoiser;
-use crate::dream::{ContextPiece, DreamQueries};
-use crate::error::{CheckpointError, ModelError};
+use crate::diffusion::denoiser::Denoiser;
+use crate::dream::{BlockTokens, ContextPiece, DreamQueries, image_block};
+use crate::error::ModelError;
 use crate::tokenizer::Tokenizer;
 use crate::vision::VisionEncoder;
 
-/// A loaded model. Each part is independent of the others; [`Self::embed`] joins them into one context.
+/// A whole model.
 pub struct DreamModel {
-    /// What the checkpoint says of itself.
+    /// What its checkpoint says of it.
     pub config: DreamConfig,
     /// Text ⇄ ids.
-    pub tokenizer: Tokenizer,
+    pub tokenizer: Arc<Tokenizer>,
     /// Pictures in.
     pub vision: VisionEncoder,
     /// The language model.
     pub decoder: Decoder,
-    /// The learned queries.
-    pub dream: DreamQueries,
+    /// What asks the decoder for a picture.
+    pub dream_queries: DreamQueries,
     /// Pictures out.
     pub denoiser: Denoiser,
 }
 
 impl DreamModel {
-    /// Reads the checkpoint in `folder`, of any supported layout, into `dtype` on `device`.
+    /// Builds every network from `weights`, the checkpoint's root under canonical names, in its dtype and
+    /// on its device.
     ///
     /// # Errors
-    /// Whatever is wrong with the folder, all at once where it can be.
-    pub fn load(folder: &Path, dtype: DType, device: &Device) -> Result<Self, CheckpointError> {
-        let checkpoint = Checkpoint::open(folder)?;
-        let config = checkpoint.config().clone();
-        let tokenizer = Tokenizer::load(folder, config.llama.vocab_size)?;
-        let weights = checkpoint.weights(dtype, device);
-        let hidden_size = config.llama.hidden_size;
-        let load_failure = |error: ModelError| match error {
-            ModelError::Tensor(error) => CheckpointError::Tensor(error),
-            ModelError::ContextFull { .. } | ModelError::Parameter { .. } => {
-                CheckpointError::Tensor(candle_core::Error::Msg(error.to_string()))
-            }
-        };
+    /// [`ModelError`] if a tensor is missing or misshapen, or the configuration is impossible.
+    pub fn load(
+        config: DreamConfig,
+        tokenizer: Arc<Tokenizer>,
+        weights: &VarBuilder<'_>,
+    ) -> Result<Self, ModelError> {
+        let hidden = config.llama.hidden_size;
         Ok(Self {
-            vision: VisionEncoder::load(&config.vision, hidden_size, weights.clone()).map_err(load_failure)?,
-            decoder: Decoder::load(&config.llama, weights.clone()).map_err(load_failure)?,
-            dream: DreamQueries::load(config.num_dream_queries, hidden_size, weights.clone())
-                .map_err(load_failure)?,
-            denoiser: Denoiser::load(&config.head, hidden_size, weights).map_err(load_failure)?,
-            tokenizer,
+            vision: VisionEncoder::load(&config.vision, hidden, weights)?,
+            decoder: Decoder::load(&config.llama, weights)?,
+            dream_queries: DreamQueries::load(config.num_dream_queries, hidden, weights)?,
+            denoiser: Denoiser::load(&config.head, hidden, weights)?,
             config,
+            tokenizer,
         })
     }
 
-    /// The embeddings (n, hidden) of a context: token ids, picture features and dream blocks, in order.
-    ///
-    /// # Errors
-    /// If a tensor operation fails.
-    pub fn embed(&self, pieces: &[ContextPiece<'_>]) -> Result<Tensor, ModelError> {
-        self.dream.embed_context(&self.decoder, self.tokenizer.special(), pieces)
+    /// The tokens that open and close blocks.
+    pub fn block_tokens(&self) -> BlockTokens {
+        let special = self.tokenizer.special();
+        BlockTokens {
+            dream_start: special.dream_start,
+            dream_end: special.dream_end,
+            image_start: special.im_start,
+            image_end: special.im_end,
+        }
     }
 
-    /// Runs the dream block after `cache` and returns the hidden states at the queries, (Q, hidden):
-    /// `get_prompt_embeds` of the reference.
+    /// Embeddings of a dream block, (Q + 2, hidden).
     ///
     /// # Errors
-    /// If the block does not fit into the context, or a tensor operation fails.
+    /// If the tensor library refuses.
+    pub fn dream_block(&self) -> Result<Tensor, ModelError> {
+        self.dream_queries.dream_block(&self.decoder, &self.block_tokens())
+    }
+
+    /// Embeddings of a picture block, (P + 2, hidden), around features (P, hidden).
+    ///
+    /// # Errors
+    /// If the tensor library refuses.
+    pub fn image_block(&self, features: &Tensor) -> Result<Tensor, ModelError> {
+        image_block(&self.decoder, &self.block_tokens(), features)
+    }
+
+    /// The condition (Q, D) of no prompt at all, from which guidance moves away: `<s>` and a dream block
+    /// (`get_prompt_embeds("")` of the reference).
+    ///
+    /// # Errors
+    /// If the tensor library refuses.
+    pub fn unconditional(&self) -> Result<Tensor, ModelError> {
+        let bos = self.decoder.embed(&[self.tokenizer.special().bos])?;
+        let embeds = Tensor::cat(&[&bos, &self.dream_block()?], 0)?; // (1 + Q + 2, hidden)
+        let hidden = self.forward_one(&embeds, &mut self.decoder.new_cache())?;
+        self.condition(&hidden.narrow(0, 1, self.config.dream_positions())?)
+    }
+
+    /// The states of a whole dream block (Q + 2, hidden) as a condition (Q, D).
+    ///
+    /// # Errors
+    /// If these are not the states of one whole block.
+    pub fn condition(&self, block_hidden: &Tensor) -> Result<Tensor, ModelError> {
+        self.denoiser.condition(&self.dream_queries.condition_hidden(block_hidden)?)
+    }
+
+    /// One row through the decoder: (positions, hidden) → (positions, hidden).
+    ///
+    /// # Errors
+    /// If the row does not fit into its cache.
+    pub fn forward_one(&self, embeds: &Tensor, cache: &mut KvCache) -> Result<Tensor, ModelError> {
+        let mut hidden = self.decoder.forward(&mut [DecoderRow { embeds, cache }])?;
+        Ok(hidden.remove(0))
+    }
+
+    /// Embeddings (positions, hidden) of a context: tokens, picture features and dream blocks in order.
+    ///
+    /// # Errors
+    /// If a token is outside the vocabulary or the tensor library refuses.
+    pub fn embed(&self, pieces: &[ContextPiece<'_>]) -> Result<Tensor, ModelError> {
+        self.dream_queries.embed_context(&self.decoder, &self.block_tokens(), pieces)
+    }
+
+    /// Feeds a dream block after `cache` and returns the states at the queries, (Q, hidden)
+    /// (`get_prompt_embeds` of the reference).
+    ///
+    /// # Errors
+    /// If the block does not fit into the context, or the tensor library refuses.
     pub fn dream(&self, cache: &mut KvCache) -> Result<Tensor, ModelError> {
-        let embeds = self.embed(&[ContextPiece::Dream])?;
-        let mut rows = [DecoderRow { embeds: &embeds, cache }];
-        let hidden = self.decoder.forward(&mut rows)?.remove(0);
-        Ok(hidden.narrow(0, 1, self.config.num_dream_queries)?)
+        let hidden = self.forward_one(&self.dream_block()?, cache)?;
+        self.dream_queries.condition_hidden(&hidden)
     }
 }

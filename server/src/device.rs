@@ -1,85 +1,8 @@
 //! Which device and precision a model is computed in, and whether it fits. Knows no networks.
 
-use std::fmt;
-use std::str::FromStr;
-
 use candle_core::{DType, Device};
 
-/// Where a model is computed, as `--device` names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeviceChoice {
-    /// The first CUDA device of a CUDA build that finds one, else the CPU.
-    Auto,
-    /// The CPU.
-    Cpu,
-    /// A CUDA device by ordinal.
-    Cuda(usize),
-}
-
-impl FromStr for DeviceChoice {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "cpu" => Ok(Self::Cpu),
-            "cuda" => Ok(Self::Cuda(0)),
-            other => other
-                .strip_prefix("cuda:")
-                .and_then(|ordinal| ordinal.parse().ok())
-                .map(Self::Cuda)
-                .ok_or_else(|| format!("{other:?} is no device: auto, cpu, cuda or cuda:N")),
-        }
-    }
-}
-
-impl fmt::Display for DeviceChoice {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Auto => formatter.write_str("auto"),
-            Self::Cpu => formatter.write_str("cpu"),
-            Self::Cuda(ordinal) => write!(formatter, "cuda:{ordinal}"),
-        }
-    }
-}
-
-/// Precision of weights and activations, as `--dtype` names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DTypeChoice {
-    /// float32 on the CPU, bfloat16 on CUDA.
-    Auto,
-    /// float32, the parity mode.
-    Float32,
-    /// bfloat16.
-    BFloat16,
-    /// float16.
-    Float16,
-}
-
-impl FromStr for DTypeChoice {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "float32" | "f32" => Ok(Self::Float32),
-            "bfloat16" | "bf16" => Ok(Self::BFloat16),
-            "float16" | "half" | "f16" => Ok(Self::Float16),
-            other => Err(format!("{other:?} is no dtype: auto, float32, bfloat16 or float16")),
-        }
-    }
-}
-
-impl fmt::Display for DTypeChoice {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Auto => "auto",
-            Self::Float32 => "float32",
-            Self::BFloat16 => "bfloat16",
-            Self::Float16 => "float16",
-        })
-    }
-}
+use crate::args::{DeviceChoice, DtypeChoice};
 
 /// Why a device cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -93,15 +16,16 @@ pub enum DeviceError {
         reason: String,
     },
     /// The device cannot compute in this precision.
-    #[error("{dtype} is not available on the CPU: use --dtype float32")]
+    #[error("the CPU computes in f32 only, not in {}: use --dtype f32", dtype_name(*dtype))]
     Precision {
         /// As asked for.
-        dtype: DTypeChoice,
+        dtype: DtypeChoice,
     },
     /// The model would not fit.
     #[error(
-        "the model needs about {needed_mib} MiB in {dtype} and {available_mib} MiB are available on {device}; \
-         use a smaller checkpoint, more memory or a smaller --dtype"
+        "the model needs about {needed_mib} MiB in {} and {available_mib} MiB are available on {device}; \
+         use a smaller checkpoint, more memory or a smaller --dtype",
+        dtype_name(*dtype)
     )]
     Memory {
         /// Estimate for weights and one request, MiB.
@@ -109,17 +33,27 @@ pub enum DeviceError {
         /// What the system says is free, MiB.
         available_mib: u64,
         /// The precision of the estimate.
-        dtype: DTypeChoice,
+        dtype: DtypeChoice,
         /// Where.
         device: DeviceChoice,
     },
+}
+
+/// The name under which `--dtype` takes it.
+fn dtype_name(dtype: DtypeChoice) -> &'static str {
+    match dtype {
+        DtypeChoice::Auto => "auto",
+        DtypeChoice::F32 => "f32",
+        DtypeChoice::Bf16 => "bf16",
+        DtypeChoice::F16 => "f16",
+    }
 }
 
 /// Opens the device and settles the precision.
 ///
 /// # Errors
 /// If the device is not there, or cannot compute in that precision.
-pub fn open(choice: DeviceChoice, dtype: DTypeChoice) -> Result<(Device, DType), DeviceError> {
+pub fn open(choice: DeviceChoice, dtype: DtypeChoice) -> Result<(Device, DType), DeviceError> {
     let unavailable =
         |error: candle_core::Error| DeviceError::Unavailable { device: choice, reason: error.to_string() };
     let device = match choice {
@@ -128,12 +62,12 @@ pub fn open(choice: DeviceChoice, dtype: DTypeChoice) -> Result<(Device, DType),
         DeviceChoice::Auto => Device::new_cuda(0).unwrap_or(Device::Cpu),
     };
     let dtype = match (dtype, &device) {
-        (DTypeChoice::Auto | DTypeChoice::Float32, Device::Cpu) | (DTypeChoice::Float32, _) => DType::F32,
-        (DTypeChoice::BFloat16 | DTypeChoice::Float16, Device::Cpu) => {
+        (DtypeChoice::Auto | DtypeChoice::F32, Device::Cpu) | (DtypeChoice::F32, _) => DType::F32,
+        (DtypeChoice::Bf16 | DtypeChoice::F16, Device::Cpu) => {
             return Err(DeviceError::Precision { dtype });
         }
-        (DTypeChoice::Auto | DTypeChoice::BFloat16, _) => DType::BF16,
-        (DTypeChoice::Float16, _) => DType::F16,
+        (DtypeChoice::Auto | DtypeChoice::Bf16, _) => DType::BF16,
+        (DtypeChoice::F16, _) => DType::F16,
     };
     Ok((device, dtype))
 }
@@ -147,7 +81,7 @@ pub fn check_memory(
     needed: u64,
     device: &Device,
     choice: DeviceChoice,
-    dtype: DTypeChoice,
+    dtype: DtypeChoice,
 ) -> Result<(), DeviceError> {
     match available_memory(device) {
         Some(available) if available < needed => Err(DeviceError::Memory {
@@ -202,22 +136,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn devices_and_dtypes_read_back_what_they_print() {
-        for device in [DeviceChoice::Auto, DeviceChoice::Cpu, DeviceChoice::Cuda(3)] {
-            assert_eq!(device.to_string().parse(), Ok(device));
-        }
-        assert!("gpu".parse::<DeviceChoice>().is_err() && "cuda:x".parse::<DeviceChoice>().is_err());
-        for dtype in [DTypeChoice::Auto, DTypeChoice::Float32, DTypeChoice::BFloat16, DTypeChoice::Float16] {
-            assert_eq!(dtype.to_string().parse(), Ok(dtype));
-        }
-    }
-
-    #[test]
     fn a_model_larger_than_memory_is_refused_with_both_numbers() {
-        let error = check_memory(1 << 60, &Device::Cpu, DeviceChoice::Cpu, DTypeChoice::Float32).unwrap_err();
+        let error = check_memory(1 << 60, &Device::Cpu, DeviceChoice::Cpu, DtypeChoice::F32).unwrap_err();
         let DeviceError::Memory { needed_mib, available_mib, .. } = error else { panic!("{error}") };
         assert_eq!(needed_mib, 1 << 40);
         assert!(available_mib > 0);
-        assert!(check_memory(1, &Device::Cpu, DeviceChoice::Cpu, DTypeChoice::Float32).is_ok());
+        assert!(check_memory(1, &Device::Cpu, DeviceChoice::Cpu, DtypeChoice::F32).is_ok());
     }
 }

@@ -4,10 +4,11 @@ use candle_core::{DType, IndexOp, Tensor};
 
 use super::goldens::{Goldens, ParityError, Tensors, exact, floats, module, module_tensor};
 use super::Check;
-use crate::beam_search::BeamSearch;
+use crate::beam_search::{BeamSearch, BeamSearchParams, BeamStep};
 use crate::decoder::{DecoderRow, KvCache};
 use crate::dream::ContextPiece;
 use crate::dream_model::DreamModel;
+use crate::token_sampler::TokenMask;
 
 const STAGE: &str = "llm";
 
@@ -28,8 +29,9 @@ fn text(model: &DreamModel, vectors: &Tensors, on_check: &mut dyn FnMut(Check)) 
     let embeds = model.decoder.embed(&ids)?;
     on_check(module_tensor(STAGE, "text.inputs_embeds".to_owned(), &embeds, vectors.get("text.inputs_embeds")?)?);
     let mut cache = model.decoder.new_cache();
-    let (hidden, trace) =
-        model.decoder.forward_traced(&mut [DecoderRow { embeds: &embeds, cache: &mut cache }])?;
+    let trace =
+        model.decoder.forward_traced(&mut [DecoderRow { embeds: &embeds, cache: &mut cache }])?.remove(0);
+    let hidden = &trace.hidden_states[trace.hidden_states.len() - 1];
     for (index, found) in trace.hidden_states.iter().enumerate() {
         let key = format!("text.hidden_states.{index}");
         on_check(module_tensor(STAGE, key.clone(), found, vectors.get(&key)?)?);
@@ -40,7 +42,7 @@ fn text(model: &DreamModel, vectors: &Tensors, on_check: &mut dyn FnMut(Check)) 
             on_check(module_tensor(STAGE, key.clone(), &found, vectors.get(&key)?)?);
         }
     }
-    let logits = model.decoder.logits(&hidden[0])?;
+    let logits = model.decoder.logits(hidden)?;
     on_check(module_tensor(STAGE, "text.logits".to_owned(), &logits, vectors.get("text.logits")?)?);
     greedy(model, vectors, "text", &mut cache, logits.i(logits.dim(0)? - 1)?, on_check)
 }
@@ -118,13 +120,14 @@ pub(super) fn embed_with_pictures(
     ids: &[u32],
     pixel_values: &Tensor,
 ) -> Result<Tensor, ParityError> {
-    let features = model.vision.encode_pixels(&pixel_values.to_device(model.vision.device())?)?;
+    let features = model.vision.encode_pixels(&pixel_values.to_device(model.decoder.device())?)?;
+    let features = (0..features.dim(0)?).map(|picture| features.i(picture)).collect::<Result<Vec<_>, _>>()?;
     let special = model.tokenizer.special();
     let mut pieces = Vec::new();
     let (mut at, mut picture) = (0, 0);
     while at < ids.len() {
         if ids[at] == special.im_start {
-            pieces.push(ContextPiece::Picture(features.i(picture)?));
+            pieces.push(ContextPiece::Picture(&features[picture]));
             picture += 1;
             at += model.config.image_positions();
         } else {
@@ -150,21 +153,51 @@ fn picture_question(
     on_check(module_tensor(STAGE, "vqa.final_hidden".to_owned(), &hidden, vectors.get("vqa.final_hidden")?)?);
     let last = model.decoder.logits(&hidden.i(hidden.dim(0)? - 1..)?)?.i(0)?;
     on_check(module(STAGE, "vqa.last_logits".to_owned(), &floats(&last)?, &vectors.floats("vqa.last_logits")?));
-    let mut fork = cache.fork()?;
-    greedy(model, vectors, "vqa", &mut fork, last.clone(), on_check)?;
-    beam_search(model, vectors, &cache, &floats(&last)?, on_check)
+    greedy(model, vectors, "vqa", &mut cache.fork(), last.clone(), on_check)?;
+    beam_search(model, vectors, cache, floats(&last)?, on_check)
 }
 
+/// transformers' beam search as the reference's evaluation runs it: five beams.
 fn beam_search(
     model: &DreamModel,
     vectors: &Tensors,
-    prompt: &KvCache,
-    first_logits: &[f32],
+    prompt: KvCache,
+    first_logits: Vec<f32>,
     on_check: &mut dyn FnMut(Check),
 ) -> Result<(), ParityError> {
     let wanted = vectors.ids("vqa.beam5_ids")?;
-    let found = BeamSearch::run(&model.decoder, prompt, first_logits, 5, model.tokenizer.special().eos)?;
-    on_check(exact(STAGE, "vqa.beam5_ids".to_owned(), &found, &wanted));
+    let mut search = BeamSearch::new(BeamSearchParams {
+        num_beams: 5,
+        eos: model.tokenizer.special().eos,
+        max_new_tokens: model.config.llama.max_position_embeddings - prompt.len(),
+        min_new_tokens: 0,
+        prompt_len: prompt.len(),
+        length_penalty: 1.0,
+    });
+    let mask = TokenMask::allow_all(model.config.llama.vocab_size);
+    let (mut caches, mut logits) = (vec![prompt], vec![first_logits]);
+    let found = loop {
+        let moves = match search.advance(&logits, &mask) {
+            BeamStep::Continue(moves) => moves,
+            BeamStep::Finished(outcome) => break outcome.ids,
+        };
+        caches = moves.iter().map(|step| caches[step.parent].fork()).collect();
+        let embeds = moves
+            .iter()
+            .map(|step| model.decoder.embed(&[step.token]))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut rows: Vec<_> =
+            embeds.iter().zip(&mut caches).map(|(embeds, cache)| DecoderRow { embeds, cache }).collect();
+        let hidden = model.decoder.forward(&mut rows)?;
+        logits = hidden
+            .iter()
+            .map(|hidden| Ok(floats(&model.decoder.logits(hidden)?)?))
+            .collect::<Result<Vec<_>, ParityError>>()?;
+    };
+    // The recorded ids end with `</s>` where a beam reached it.
+    let text = wanted.strip_suffix(&[model.tokenizer.special().eos]).unwrap_or(&wanted);
+    let found = found.strip_suffix(&[model.tokenizer.special().eos]).unwrap_or(&found);
+    on_check(exact(STAGE, "vqa.beam5_ids".to_owned(), found, text));
     Ok(())
 }
 

@@ -3,10 +3,13 @@
 use candle_core::Tensor;
 use serde_json::Value;
 
-use super::document::unconditional;
 use super::goldens::{Goldens, ParityError, Tensors, exact, floats, levels, module, module_tensor, trajectory};
 use super::Check;
-use crate::diffusion::{DenoiseJob, DenoiseParams, Sampler, SamplerKind};
+use crate::diffusion::SamplerKind;
+use crate::diffusion::denoiser::{DenoiseParams, DenoiseRequest};
+use crate::diffusion::noise_schedule::NoiseSchedule;
+use crate::diffusion::probe::Probe;
+use crate::diffusion::sampler::new_sampler;
 use crate::dream_model::DreamModel;
 use crate::error::ModelError;
 use crate::noise::{NoiseDraw, NoiseKey, NoiseSource};
@@ -21,7 +24,7 @@ pub(super) fn unet(
     const STAGE: &str = "unet";
     let vectors = goldens.tensors("unet")?;
     let on_device = |key: &str| -> Result<Tensor, ParityError> {
-        Ok(vectors.get(key)?.to_device(model.denoiser.device())?)
+        Ok(vectors.get(key)?.to_device(model.denoiser.unet().device())?)
     };
     let (sample, condition) = (on_device("sample")?, on_device("encoder_hidden_states")?);
     let batch = sample.dim(0)?;
@@ -34,9 +37,9 @@ pub(super) fn unet(
         };
         let timesteps = &timesteps[..sample.dim(0)?];
         let mut inner = Vec::new();
-        let found = model.denoiser.unet().forward_traced(&sample, timesteps, &condition, &mut |name, value| {
-            inner.push((name.to_owned(), value.clone()));
-        })?;
+        let mut observer = |name: &str, value: &Tensor| inner.push((name.to_owned(), value.clone()));
+        let probe = &mut Probe::with(&mut observer);
+        let found = model.denoiser.unet().forward_probed(&sample, timesteps, &condition, probe)?;
         let key = format!("{case}.output");
         on_check(module_tensor(STAGE, key.clone(), &found, vectors.get(&key)?)?);
         for (name, value) in inner {
@@ -76,13 +79,13 @@ pub(super) fn schedulers(
     const STAGE: &str = "schedulers";
     let vectors = goldens.tensors("schedulers")?;
     let recorded = goldens.json("schedulers")?;
-    let schedule = &model.config.head.noise_schedule;
+    let schedule = NoiseSchedule::new(&model.config.head.noise_schedule);
     let outputs = vectors.floats("model_outputs")?;
     let start = vectors.floats("init_noise")?;
     for key in vectors.between("", ".trajectory") {
         let Some((name, steps)) = key.split_once(".s") else { continue };
         let (Some((kind, eta)), Ok(num_steps)) = (sampler_named(name), steps.parse()) else { continue };
-        let mut sampler = Sampler::new(kind, schedule, num_steps, eta)?;
+        let mut sampler = new_sampler(kind, &schedule, num_steps, eta)?;
         let wanted: Vec<f32> = timesteps(&vectors, &format!("{key}.timesteps"))?;
         on_check(exact(STAGE, format!("{key}.timesteps"), sampler.timesteps(), &wanted));
         let noises = format!("{key}.noises");
@@ -93,7 +96,7 @@ pub(super) fn schedulers(
         for step in 0..sampler.timesteps().len() {
             let part = step * start.len()..(step + 1) * start.len();
             let noise = noises.get(part.clone()).filter(|_| sampler.needs_noise(step));
-            sampler.step(step, &outputs[part], &mut latents, noise)?;
+            sampler.step(step, &outputs[part], &mut latents, noise);
             states.extend_from_slice(&latents);
         }
         let wanted = vectors.floats(&format!("{key}.trajectory"))?;
@@ -103,7 +106,7 @@ pub(super) fn schedulers(
         let Some((kind, eta)) = sampler_named(name) else { continue };
         for (steps, wanted) in entry["timesteps"].as_object().into_iter().flatten() {
             let Ok(num_steps) = steps.parse() else { continue };
-            let sampler = Sampler::new(kind, schedule, num_steps, eta)?;
+            let sampler = new_sampler(kind, &schedule, num_steps, eta)?;
             on_check(exact(STAGE, format!("{name}.{steps}.timesteps"), sampler.timesteps(), &numbers(wanted)));
         }
     }
@@ -135,12 +138,11 @@ pub(super) fn vae(
 ) -> Result<(), ParityError> {
     const STAGE: &str = "vae";
     let vectors = goldens.tensors("vae")?;
-    let device = model.denoiser.device();
+    let device = model.denoiser.vae().device();
     let latents = vectors.get("decode.latents_unscaled")?.to_device(device)?;
     let mut inner = Vec::new();
-    let image = model.denoiser.vae().decode_traced(&latents, &mut |name, value| {
-        inner.push((name.to_owned(), value.clone()));
-    })?;
+    let mut observer = |name: &str, value: &Tensor| inner.push((name.to_owned(), value.clone()));
+    let image = model.denoiser.vae().decode_probed(&latents, &mut Probe::with(&mut observer))?;
     for (name, value) in inner {
         let key = format!("decode.{name}");
         if vectors.has(&key) {
@@ -148,18 +150,17 @@ pub(super) fn vae(
         }
     }
     on_check(module_tensor(STAGE, "decode.image".to_owned(), &image, vectors.get("decode.image")?)?);
-    let pictures = crate::diffusion::to_pictures(&image)?;
+    let pictures = model.denoiser.vae().to_pictures(&image)?;
     let found: Vec<u8> = pictures.iter().flat_map(Picture::rgb).copied().collect();
     on_check(levels(STAGE, "decode.image_u8".to_owned(), &found, &vectors.bytes("decode.image_u8")?));
 
     let image = vectors.get("encode.image")?.to_device(device)?;
-    let (mean, logvar) = model.denoiser.vae().encode(&image)?;
-    on_check(module_tensor(STAGE, "encode.mean".to_owned(), &mean, vectors.get("encode.mean")?)?);
-    on_check(module_tensor(STAGE, "encode.logvar".to_owned(), &logvar, vectors.get("encode.logvar")?)?);
-    let noise = vectors.get("encode.noise")?.to_device(device)?;
-    let sample = (&mean + ((logvar * 0.5)?.exp()? * noise)?)?;
+    let encoded = model.denoiser.vae().encode(&image)?;
+    on_check(module_tensor(STAGE, "encode.mean".to_owned(), &encoded.mean, vectors.get("encode.mean")?)?);
+    on_check(module_tensor(STAGE, "encode.logvar".to_owned(), &encoded.logvar, vectors.get("encode.logvar")?)?);
+    let sample = encoded.sample(&vectors.get("encode.noise")?.to_device(device)?)?;
     on_check(module_tensor(STAGE, "encode.sample".to_owned(), &sample, vectors.get("encode.sample")?)?);
-    let scaled = (sample * model.config.head.vae.scaling_factor)?;
+    let scaled = model.denoiser.vae().scale_latents(&sample)?;
     let wanted = vectors.get("encode.latents_scaled")?;
     on_check(module_tensor(STAGE, "encode.latents_scaled".to_owned(), &scaled, wanted)?);
     Ok(())
@@ -210,15 +211,18 @@ pub(super) fn denoise(
     negative: Tensor,
     noise: &dyn NoiseSource,
 ) -> Result<Drawn, ModelError> {
-    let key = NoiseKey { seed: 0, choice: 0, picture: 0, draw: NoiseDraw::Initial };
-    let mut job = DenoiseJob::new(&model.denoiser, params, condition, Some(negative), key, noise)?;
+    let request =
+        DenoiseRequest { params, condition, negative: Some(negative), seed: 0, choice: 0, picture: 0 };
+    let mut job = model.denoiser.start(request, noise)?;
     let mut states = Vec::new();
     while !job.is_done() {
         model.denoiser.step(&mut [&mut job], noise)?;
         states.extend_from_slice(job.latents());
     }
-    let image = model.denoiser.decode(&job)?;
-    let picture = crate::diffusion::to_pictures(&image)?.remove(0);
+    let picture = model.denoiser.finish(&job)?;
+    let (channels, height, width) = job.latent_shape();
+    let latents = Tensor::from_slice(job.latents(), (1, channels, height, width), model.denoiser.vae().device())?;
+    let image = model.denoiser.vae().decode_latents(&latents)?;
     Ok(Drawn { states, picture, image })
 }
 
@@ -255,11 +259,11 @@ pub(super) fn text_to_image(
         let (prompt, negative) = prompts_of(case);
         let condition = conditions.get(&format!("{prompt}.condition"))?.squeeze(0)?;
         let negative = if negative == "uncond" {
-            unconditional(model)?
+            model.unconditional()?
         } else {
-            conditions.get(&format!("{negative}.condition"))?.squeeze(0)?.to_device(model.denoiser.device())?
+            conditions.get(&format!("{negative}.condition"))?.squeeze(0)?.to_device(model.denoiser.unet().device())?
         };
-        let condition = condition.to_device(model.denoiser.device())?;
+        let condition = condition.to_device(model.denoiser.unet().device())?;
         let drawn = denoise(model, params, condition, negative, &noise)?;
         let wanted = vectors.floats(&format!("{case}.trajectory"))?;
         on_check(trajectory(STAGE, format!("{case}.trajectory"), &drawn.last_states(wanted.len()), &wanted));

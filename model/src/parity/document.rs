@@ -10,7 +10,8 @@ use super::diffusion::{RecordedNoise, denoise};
 use super::goldens::{Goldens, ParityError, Tensors, exact, floats, levels, module, module_tensor, trajectory};
 use super::Check;
 use crate::decoder::{DecoderRow, KvCache};
-use crate::diffusion::{DenoiseParams, SamplerKind};
+use crate::diffusion::SamplerKind;
+use crate::diffusion::denoiser::DenoiseParams;
 use crate::dream::ContextPiece;
 use crate::dream_model::DreamModel;
 use crate::picture::Picture;
@@ -25,7 +26,7 @@ pub(super) fn run(
 ) -> Result<(), ParityError> {
     let vectors = goldens.tensors("interleaved")?;
     let documents = goldens.json("interleaved")?;
-    let negative = unconditional(model)?;
+    let negative = model.unconditional()?;
     for (index, document) in documents.as_array().map(Vec::as_slice).unwrap_or_default().iter().enumerate() {
         let prompt = document["prompt"].as_str().unwrap_or_default();
         let wanted = vectors.ids(&format!("doc{index}.prompt_ids"))?;
@@ -39,14 +40,6 @@ pub(super) fn run(
         replay.run(&wanted, document["events"].as_array().map(Vec::as_slice).unwrap_or_default())?;
     }
     Ok(())
-}
-
-/// The states of the empty prompt's dream block: the unconditional branch of guidance.
-pub(super) fn unconditional(model: &DreamModel) -> Result<Tensor, ParityError> {
-    let embeds = model.decoder.embed(&[model.tokenizer.special().bos])?;
-    let mut cache = model.decoder.new_cache();
-    model.decoder.forward(&mut [DecoderRow { embeds: &embeds, cache: &mut cache }])?;
-    Ok(model.denoiser.condition(&model.dream(&mut cache)?)?)
 }
 
 struct Replay<'a> {
@@ -122,13 +115,13 @@ impl Replay<'_> {
         (self.on_check)(levels(STAGE, key("image_u8"), drawn.picture.rgb(), &recorded));
 
         let picture = Picture::new(drawn.picture.width(), drawn.picture.height(), recorded);
-        let pixels = preprocess(&picture, &self.model.config.vision.preprocess, self.model.vision.device())?;
+        let pixels = preprocess(&picture, &self.model.config.vision.preprocess, self.model.decoder.device())?;
         let wanted = vectors.floats(&key("pixel_values"))?;
         (self.on_check)(module(STAGE, key("pixel_values"), &floats(&pixels)?, &wanted));
         let features = self.model.vision.encode_pixels(&pixels.unsqueeze(0)?)?.i(0)?;
         let wanted = vectors.get(&key("image_embeds"))?;
         (self.on_check)(module_tensor(STAGE, key("image_embeds"), &features, wanted)?);
-        let logits = self.feed(&[ContextPiece::Picture(features)], cache)?;
+        let logits = self.feed(&[ContextPiece::Picture(&features)], cache)?;
         let wanted = vectors.get(&key("next_logits"))?;
         (self.on_check)(module_tensor(STAGE, key("next_logits"), &logits, wanted)?);
         Ok(logits)

@@ -54,7 +54,7 @@ pub(super) fn clip(
 ) -> Result<(), ParityError> {
     const STAGE: &str = "clip";
     let vectors = goldens.tensors("clip_features")?;
-    let pixels = vectors.get("pixel_values")?.to_device(model.vision.device())?;
+    let pixels = vectors.get("pixel_values")?.to_device(model.decoder.device())?;
     let hidden_states = model.vision.tower().hidden_states(&pixels)?;
     for index in vectors.between("hidden_states.", "") {
         let Some(found) = index.parse::<usize>().ok().and_then(|index| hidden_states.get(index)) else {

@@ -51,7 +51,7 @@ pub(super) fn measure(model: &DreamModel) -> Result<Vec<Timing>, ModelError> {
 
     let head = &config.head;
     let side = head.unet.sample_size;
-    let device = model.denoiser.device();
+    let device = model.denoiser.unet().device();
     for rows in [1, 2, 4] {
         let latents = Tensor::zeros((rows, head.unet.in_channels, side, side), DType::F32, device)?;
         let shape = (rows, config.num_dream_queries, head.unet.cross_attention_dim);
@@ -61,7 +61,7 @@ pub(super) fn measure(model: &DreamModel) -> Result<Vec<Timing>, ModelError> {
         })?);
     }
     let latents = Tensor::zeros((1, head.vae.latent_channels, side, side), DType::F32, device)?;
-    timings.push(time(format!("VAE decode, {}x{0} pixels", config.default_picture_side()), || {
+    timings.push(time(format!("VAE decode, {0}x{0} pixels", config.default_picture_side()), || {
         model.denoiser.vae().decode(&latents)
     })?);
     Ok(timings)

@@ -2,9 +2,10 @@
 
 use candle_core::{DType, Tensor};
 use reverie_model::decoder::DecoderRow;
-use reverie_model::diffusion::{DenoiseJob, DenoiseParams, SamplerKind};
+use reverie_model::diffusion::SamplerKind;
+use reverie_model::diffusion::denoiser::{DenoiseJob, DenoiseParams, DenoiseRequest};
 use reverie_model::dream::ContextPiece;
-use reverie_model::noise::{CounterNoise, NoiseDraw, NoiseKey};
+use reverie_model::noise::CounterNoise;
 use reverie_model::{DreamModel, ModelError};
 
 /// Rows together against rows alone.
@@ -105,9 +106,10 @@ fn denoiser_rows(model: &DreamModel) -> Result<Invariance, ModelError> {
             width: side,
             height: side,
         };
-        let key = NoiseKey { seed: 1, choice: 0, picture, draw: NoiseDraw::Initial };
         let negative = Some(condition.zeros_like()?);
-        DenoiseJob::new(&model.denoiser, params, condition.clone(), negative, key, &CounterNoise)
+        let condition = condition.clone();
+        let request = DenoiseRequest { params, condition, negative, seed: 1, choice: 0, picture };
+        model.denoiser.start(request, &CounterNoise)
     };
     let mut together = (0..3).map(job).collect::<Result<Vec<_>, _>>()?;
     while together.iter().any(|job| !job.is_done()) {

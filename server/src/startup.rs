@@ -1,0 +1,116 @@
+//! From flags to a model: which folder, on which device, whether it fits. Everything that can be refused
+//! is refused here, before weights are read and before any port opens.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use candle_core::{DType, Device};
+use reverie_model::checkpoint::{Checkpoint, memory_estimate};
+use reverie_model::tokenizer::Tokenizer;
+use reverie_model::{CheckpointError, DreamModel};
+
+use crate::args::{DeviceChoice, DtypeChoice};
+use crate::assets;
+use crate::device::{self, DeviceError};
+use crate::template::{PromptTemplate, TemplateError};
+
+/// Why a model cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StartupError {
+    /// The checkpoint's fault.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The prompt template's fault.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// The machine's fault.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The built-in files could not be unpacked.
+    #[error("cannot unpack the built-in files below {folder}: {source}", folder = folder.display())]
+    Assets {
+        /// The cache folder.
+        folder: PathBuf,
+        /// The system's answer.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl StartupError {
+    /// The process exit code, as in `sysexits.h`: 78 configuration, 71 system, 65 data.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Checkpoint(error) => error.exit_code(),
+            Self::Template(_) => 78,
+            Self::Device(_) | Self::Assets { .. } => 71,
+        }
+    }
+}
+
+/// A checkpoint that can be served here: read and checked, its weights not yet loaded.
+pub struct PreparedModel {
+    /// The files.
+    pub checkpoint: Checkpoint,
+    /// Text ⇄ ids.
+    pub tokenizer: Arc<Tokenizer>,
+    /// How conversations are written down.
+    pub template: PromptTemplate,
+    /// Where it will be computed.
+    pub device: Device,
+    /// In which precision.
+    pub dtype: DType,
+    /// Bytes it is expected to need.
+    pub memory_estimate: u64,
+    /// What it is called where nobody gives it a name.
+    pub name: String,
+}
+
+impl PreparedModel {
+    /// Reads and checks the checkpoint in `folder`, or the built-in one unpacked below `cache`.
+    ///
+    /// # Errors
+    /// [`StartupError`]; nothing was loaded.
+    pub fn open(
+        folder: Option<&Path>,
+        cache: &Path,
+        device: DeviceChoice,
+        dtype: DtypeChoice,
+    ) -> Result<Self, StartupError> {
+        let (folder, name) = match folder {
+            Some(folder) => (folder.to_owned(), folder_name(folder)),
+            None => (
+                assets::default_checkpoint(cache)
+                    .map_err(|source| StartupError::Assets { folder: cache.to_owned(), source })?,
+                assets::DEFAULT_MODEL_NAME.to_owned(),
+            ),
+        };
+        let checkpoint = Checkpoint::open(&folder)?;
+        let tokenizer = Tokenizer::load(&folder, checkpoint.config().llama.vocab_size)?;
+        let template = PromptTemplate::of_checkpoint(&folder)?;
+        let choice = (device, dtype);
+        let (device, dtype) = device::open(choice.0, choice.1)?;
+        let memory_estimate = memory_estimate(checkpoint.config(), dtype);
+        device::check_memory(memory_estimate, &device, choice.0, choice.1)?;
+        let tokenizer = Arc::new(tokenizer);
+        Ok(Self { checkpoint, tokenizer, template, device, dtype, memory_estimate, name })
+    }
+
+    /// Loads the weights.
+    ///
+    /// # Errors
+    /// If a tensor cannot be read or does not fit.
+    pub fn load(&self) -> Result<DreamModel, CheckpointError> {
+        let weights = self.checkpoint.weights(self.dtype, &self.device);
+        let config = self.checkpoint.config().clone();
+        DreamModel::load(config, Arc::clone(&self.tokenizer), &weights).map_err(|error| match error {
+            reverie_model::ModelError::Tensor(error) => CheckpointError::Tensor(error),
+            other => CheckpointError::Tensor(candle_core::Error::Msg(other.to_string())),
+        })
+    }
+}
+
+fn folder_name(folder: &Path) -> String {
+    let canonical = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    canonical.file_name().map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned())
+}
