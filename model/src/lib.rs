@@ -3,6 +3,7 @@
 //!
 //! This crate knows no HTTP, no async and no scheduling: it is tensors, pictures and token ids.
 
+pub mod checkpoint;
 pub mod config;
 pub mod diffusion;
 pub mod error;
