@@ -3,7 +3,11 @@
 //!
 //! This crate knows no HTTP, no async and no scheduling: it is tensors, pictures and token ids.
 
+<<<<<<< HEAD
 pub mod beam_search;
+=======
+pub mod checkpoint;
+>>>>>>> 75b48a680a8ad4c8eac5c954972e560fbb87858a
 pub mod config;
 pub mod decoder;
 pub mod diffusion;
