@@ -15,7 +15,11 @@ pub mod dream;
 pub mod error;
 pub mod noise;
 pub mod picture;
+<<<<<<< HEAD
 pub mod token_sampler;
+=======
+pub mod picture_codec;
+>>>>>>> 453e1874d1220fc3a26fa2db0ff52badab89bf48
 pub mod tokenizer;
 
 pub use config::DreamConfig;
