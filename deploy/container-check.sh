@@ -11,7 +11,7 @@
 #   REVERIE_CONTAINER_CACHE   bases, images, compiled dependencies   (~/.cache/reverie-container)
 #   REVERIE_CONTAINER_MEMORY  the memory limit of the run            (2g)
 #   REVERIE_READY_SECONDS     how long the start may take            (120)
-#   REVERIE_DRAIN_SECONDS     how long the way out may take          (30)
+#   REVERIE_DRAIN_SECONDS     how long the way out may take          (40)
 # Needs root: it makes a root file system and runs containers.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,7 +20,7 @@ cd "$(dirname "$0")/.."
 cache=${REVERIE_CONTAINER_CACHE:-${HOME:?}/.cache/reverie-container}
 memory=${REVERIE_CONTAINER_MEMORY:-2g}
 ready_seconds=${REVERIE_READY_SECONDS:-120}
-drain_seconds=${REVERIE_DRAIN_SECONDS:-30}
+drain_seconds=${REVERIE_DRAIN_SECONDS:-40}
 image=localhost/reverie:check
 debian_base=localhost/reverie-base-debian:bookworm
 rust_base=localhost/reverie-base-rust:bookworm
