@@ -35,7 +35,7 @@ pub fn render(prompt: &str, document: &Document, footer: &str) -> String {
             }
             DocumentPart::Image(picture) => {
                 num_images += 1;
-                let png = STANDARD.encode(encode(picture, PictureFormat::Png, &[]));
+        XX
                 let _ = writeln!(
                     page,
                     "<img src=\"data:image/png;base64,{png}\" width=\"{}\" height=\"{}\" alt=\"Picture {num_images}\">",

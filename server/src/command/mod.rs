@@ -1,0 +1,101 @@
+//! The verbs of the command line. Each file is one verb; each failure carries its exit code
+//! (0 clean, 2 usage, 64 to 78 as in `sysexits.h`).
+
+mod complete;
+mod convert;
+mod health;
+mod inspect;
+mod serve;
+mod verify;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use reverie_model::CheckpointError;
+
+use crate::args::{Cli, Command};
+use crate::assets;
+use crate::config::ConfigError;
+use crate::startup::StartupError;
+use crate::telemetry::TelemetryError;
+
+/// A verb that could not do its work.
+#[derive(Debug)]
+pub struct Failure {
+    /// What the process ends with.
+    pub exit_code: u8,
+    message: String,
+}
+
+/// Wrong use of the command line.
+const USAGE: u8 = 2;
+/// The other side is not available.
+const UNAVAILABLE: u8 = 69;
+/// A defect of ours.
+const SOFTWARE: u8 = 70;
+/// The operating system refused.
+const SYSTEM: u8 = 71;
+
+impl Failure {
+    fn new(exit_code: u8, message: impl fmt::Display) -> Self {
+        Self { exit_code, message: message.to_string() }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message)
+    }
+}
+
+impl From<StartupError> for Failure {
+    fn from(error: StartupError) -> Self {
+        Self::new(error.exit_code(), error)
+    }
+}
+
+impl From<CheckpointError> for Failure {
+    fn from(error: CheckpointError) -> Self {
+        Self::new(error.exit_code(), error)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::new(error.exit_code(), error)
+    }
+}
+
+impl From<TelemetryError> for Failure {
+    fn from(error: TelemetryError) -> Self {
+        Self::new(USAGE, error)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(SYSTEM, error)
+    }
+}
+
+/// Runs what was asked for.
+///
+/// # Errors
+/// [`Failure`], with the exit code that belongs to it.
+pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    match cli.command {
+        Command::Serve(args) => serve::run(*args),
+        Command::Complete(args) => complete::run(&args),
+        Command::Convert(args) => convert::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Health(args) => health::run(&args),
+    }
+}
+
+/// Where the built-in files are unpacked to.
+fn cache_dir(given: Option<PathBuf>) -> PathBuf {
+    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    given.unwrap_or_else(|| assets::default_cache_dir(variable("HOME"), variable("XDG_CACHE_HOME")))
+}

@@ -1,0 +1,64 @@
+//! `reverie serve`: from flags to a daemon that answers until it is told to end.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use reverie_model::noise::CounterNoise;
+use tokio::net::TcpListener;
+
+use super::{Failure, SOFTWARE, SYSTEM, cache_dir};
+use crate::args::ServeArgs;
+use crate::config::Config;
+use crate::daemon::{Daemon, Ended, serve_until};
+use crate::shutdown::Signals;
+use crate::startup::PreparedModel;
+use crate::telemetry;
+
+pub(super) fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
+    let config = Config::try_from(args)?;
+    telemetry::log_to_stderr(config.log_format, &config.log_filter)?;
+    let cache = cache_dir(config.model.cache_dir.clone());
+    let prepared = PreparedModel::open(
+        config.model.folder.as_deref(),
+        &cache,
+        config.model.device,
+        config.model.dtype,
+    )?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(listen(&config, prepared))
+}
+
+async fn listen(config: &Config, prepared: PreparedModel) -> Result<ExitCode, Failure> {
+    let signals = Signals::listen()?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| Failure::new(SYSTEM, format_args!("{}: {error}", config.listen)))?;
+    let address = listener.local_addr()?;
+    if !address.ip().is_loopback() && config.http.api_keys.is_empty() {
+        tracing::warn!(%address, "anybody who reaches this address can use the model: set --api-key");
+    }
+    let (model, device) = (prepared.name.clone(), prepared.device.location());
+    let started = Instant::now();
+    let daemon = Daemon::start(config, prepared, Box::new(CounterNoise), Arc::new(Instant::now))?;
+    let router: Router = daemon.router();
+    tracing::info!(%address, model, ?device, "listening; loading the model");
+    let engine = daemon.engine();
+    let announce = async {
+        let status = engine.loaded().await;
+        tracing::info!(?status, seconds = started.elapsed().as_secs_f64(), "model loaded; http://{address}");
+    };
+    let (served, ()) = tokio::join!(
+        serve_until(listener, router, &daemon, signals, config.shutdown_timeout),
+        announce
+    );
+    match served? {
+        Ended::Drained => {
+            daemon.join().map_err(|error| Failure::new(SOFTWARE, error))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        // The engine's thread is still at work on what was cut off; it ends with the process.
+        Ended::Cut => Ok(ExitCode::SUCCESS),
+    }
+}

@@ -1,0 +1,189 @@
+//! The running whole: engine thread, HTTP edge, and how they end. What `serve` and the tests start.
+
+use std::future::IntoFuture as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use axum::Router;
+use reverie_model::noise::NoiseSource;
+use reverie_model::{CheckpointError, ModelError};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::config::{Config, ModelFacts};
+use crate::engine::candle_runner::CandleRunner;
+use crate::engine::runner::ModelRunner;
+use crate::engine::{Clock, Engine, EngineConfig, EngineFailure, EngineHandle};
+use crate::http::{AppState, Origin, ServedModel, router};
+use crate::picture_codec::PictureCodec;
+use crate::request::Defaults;
+use crate::shutdown::Signals;
+use crate::startup::PreparedModel;
+
+/// Pictures decoded or encoded at a time: one for each of the two cores that a small machine has, so that
+/// reading a burst of large pictures cannot starve the engine.
+const PICTURE_WORKERS: usize = 2;
+
+/// The largest drawn picture is this many times the checkpoint's own side: the UNet repeats itself beyond.
+const MAX_SIDE_FACTOR: usize = 2;
+
+/// Engine and edge of one model.
+pub struct Daemon {
+    engine: EngineHandle,
+    thread: Mutex<Option<JoinHandle<Result<(), EngineFailure>>>>,
+    state: AppState,
+}
+
+impl Daemon {
+    /// Starts the engine's thread, which loads the model, and prepares the edge. Pictures start from
+    /// `noise`; `clock` tells deadlines.
+    ///
+    /// # Errors
+    /// If the operating system has no thread to give.
+    pub fn start(
+        config: &Config,
+        prepared: PreparedModel,
+        noise: Box<dyn NoiseSource>,
+        clock: Clock,
+    ) -> std::io::Result<Self> {
+        let origin = Origin::system();
+        let max_model_len = max_model_len(config, &prepared);
+        let model = served_model(config, &prepared, max_model_len, origin.unix_time());
+        let load = move || -> Result<Box<dyn ModelRunner>, CheckpointError> {
+            let runner = CandleRunner::new(prepared.load()?, max_model_len, noise);
+            Ok(Box::new(runner.map_err(tensor_failure)?))
+        };
+        let engine_config = EngineConfig {
+            max_num_batched_tokens: config.engine.max_num_batched_tokens,
+            max_num_encodes: config.engine.max_num_encodes,
+            max_num_waiting: config.engine.max_waiting,
+        };
+        let (engine, thread) = Engine::start(load, engine_config, clock)?;
+        let state = AppState {
+            engine: Arc::new(engine.clone()),
+            model: Arc::new(model),
+            codec: PictureCodec::standard(),
+            picture_work: Arc::new(Semaphore::new(PICTURE_WORKERS)),
+            origin,
+            settings: Arc::new(config.http.clone()),
+        };
+        Ok(Self { engine, thread: Mutex::new(Some(thread)), state })
+    }
+
+    /// The way to the engine.
+    pub fn engine(&self) -> EngineHandle {
+        self.engine.clone()
+    }
+
+    /// What the edge's handlers share.
+    pub fn state(&self) -> &AppState {
+        &self.state
+    }
+
+    /// Every route.
+    pub fn router(&self) -> Router {
+        router(self.state.clone())
+    }
+
+    /// Waits for the engine's thread, which ends once it was drained.
+    ///
+    /// # Errors
+    /// Why it ended otherwise.
+    pub fn join(&self) -> Result<(), EngineFailure> {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match thread.map(JoinHandle::join) {
+            None | Some(Ok(Ok(()))) => Ok(()),
+            Some(Ok(Err(failure))) => Err(failure),
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+        }
+    }
+}
+
+fn tensor_failure(error: ModelError) -> CheckpointError {
+    match error {
+        ModelError::Tensor(error) => CheckpointError::Tensor(error),
+        other => CheckpointError::Tensor(candle_core::Error::Msg(other.to_string())),
+    }
+}
+
+/// What the model was trained for, or less if a flag says so.
+fn max_model_len(config: &Config, prepared: &PreparedModel) -> usize {
+    let trained = prepared.checkpoint.config().llama.max_position_embeddings;
+    config.model.max_model_len.map_or(trained, |wanted| wanted.min(trained))
+}
+
+fn served_model(config: &Config, prepared: &PreparedModel, max_model_len: usize, created: u64) -> ServedModel {
+    let model = prepared.checkpoint.config();
+    let side = model.default_picture_side();
+    let names = if config.model.names.is_empty() { vec![prepared.name.clone()] } else { config.model.names.clone() };
+    let tokenizer = Arc::clone(&prepared.tokenizer);
+    let facts = ModelFacts {
+        names,
+        max_model_len,
+        max_token_bytes: tokenizer.max_token_bytes(),
+        picture_positions: model.image_positions(),
+        dream_positions: model.dream_positions(),
+        side_multiple: model.picture_multiple(),
+        max_side: side * MAX_SIDE_FACTOR,
+        max_drawn_pixels: side * side * MAX_SIDE_FACTOR,
+        defaults: Defaults::of_checkpoint(prepared.template.defaults, side),
+    };
+    let special = *tokenizer.special();
+    ServedModel {
+        limits: config.requests.with_model(facts),
+        template: prepared.template.clone(),
+        encode: Arc::new(move |text| tokenizer.encode_text(text)),
+        bos: special.bos,
+        eos: special.eos,
+        created,
+    }
+}
+
+/// How serving ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything accepted was finished.
+    Drained,
+    /// Something was cut off.
+    Cut,
+}
+
+/// Serves until the first signal; then refuses new work, finishes what was accepted, and ends. A second
+/// signal, or `grace` running out, ends at once; the streams that are cut see their connection close.
+///
+/// # Errors
+/// If the listener fails.
+pub async fn serve_until(
+    listener: TcpListener,
+    router: Router,
+    daemon: &Daemon,
+    mut signals: Signals,
+    grace: Duration,
+) -> std::io::Result<Ended> {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = axum::serve(listener, router)
+        .with_graceful_shutdown(async {
+            // A dropped sender means the same as a sent word: stop.
+            let _told_or_dropped = stopped.await;
+        })
+        .into_future();
+    tokio::pin!(server);
+    tokio::select! {
+        ended = &mut server => return ended.map(|()| Ended::Drained),
+        signal = signals.next() => tracing::info!(?signal, "draining: finishing what was accepted"),
+    }
+    daemon.engine().drain();
+    drop(stop);
+    tokio::select! {
+        ended = &mut server => ended.map(|()| Ended::Drained),
+        signal = signals.next() => {
+            tracing::warn!(?signal, "ending at once");
+            Ok(Ended::Cut)
+        }
+        () = tokio::time::sleep(grace) => {
+            tracing::warn!(seconds = grace.as_secs(), "ending at once: the time to drain is over");
+            Ok(Ended::Cut)
+        }
+    }
+}
