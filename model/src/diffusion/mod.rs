@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use crate::error::ModelError;
 
+mod attention;
 pub mod ddim;
 pub mod ddpm;
 pub mod dpm_solver;
@@ -14,8 +15,12 @@ pub mod euler_ancestral;
 pub mod guidance;
 pub mod noise_schedule;
 pub mod pndm;
+pub mod probe;
+mod resnet;
 pub mod sampler;
+pub mod unet;
 pub mod unipc;
+pub mod vae;
 
 /// Which update rule turns a prediction into the next latents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
