@@ -7,8 +7,10 @@ use std::str::FromStr;
 use crate::error::ModelError;
 
 mod attention;
+mod condition_projector;
 pub mod ddim;
 pub mod ddpm;
+pub mod denoiser;
 pub mod dpm_solver;
 pub mod euler;
 pub mod euler_ancestral;
