@@ -10,8 +10,8 @@ use crate::chat_request::ChatCompletionRequest;
 /// A body that is not a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
-    /// Not JSON, not UTF-8, too deep, or followed by something else.
-    #[error("the body is not valid JSON (at byte {offset})")]
+    /// Not JSON, not UTF-8, too deep, no object, or followed by something else.
+    #[error("the body is not a valid JSON object (at byte {offset})")]
     Syntax {
         /// Bytes into the body.
         offset: usize,
@@ -51,7 +51,7 @@ pub enum ParseError {
     /// A value of another type, or a number out of its type's range.
     #[error("`{param}` must be {wanted}")]
     Invalid {
-        /// Its path, or `body`.
+        /// Its path.
         param: String,
         /// What it must be.
         wanted: String,
@@ -75,6 +75,12 @@ pub fn chat_request(body: &[u8]) -> Result<ChatCompletionRequest, ParseError> {
 }
 
 fn strictly<T: DeserializeOwned>(body: &[u8]) -> Result<T, ParseError> {
+    // serde would also take an array, field by field.
+    if let Some(offset) = body.iter().position(|byte| !byte.is_ascii_whitespace())
+        && body[offset] != b'{'
+    {
+        return Err(ParseError::Syntax { offset });
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let request = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = quotable(&error.path().to_string());
@@ -111,6 +117,9 @@ fn explain(body: &[u8], path: &str, error: &serde_json::Error) -> ParseError {
     }
     if message.starts_with(UNSUPPORTED) {
         return ParseError::Unsupported { param: here() };
+    }
+    if path == "." {
+        return ParseError::Syntax { offset: byte_offset(body, error.line(), error.column()) };
     }
     if out_of_range {
         return ParseError::Invalid { param: here(), wanted: "a finite number".to_owned() };

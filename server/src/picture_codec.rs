@@ -42,7 +42,8 @@ impl PictureFormat {
 pub type DecodePicture = fn(&[u8], &PictureLimits) -> Result<Picture, PictureError>;
 
 /// Pixels to a file's bytes, with (keyword, text) pairs where the format has a place for them.
-pub type EncodePicture = fn(&Picture, PictureFormat, &[(String, String)]) -> Vec<u8>;
+pub type EncodePicture =
+    fn(&Picture, PictureFormat, &[(String, String)]) -> Result<Vec<u8>, PictureError>;
 
 /// Reads and writes picture files. Both take long: call them where blocking is allowed.
 #[derive(Debug, Clone, Copy)]

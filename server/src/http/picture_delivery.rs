@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use reverie_model::Picture;
+use reverie_model::{Picture, PictureError};
 use reverie_proto::message::ImageItemType;
 use reverie_proto::{ImageItem, ImageUrl};
 use tokio::sync::Semaphore;
@@ -34,14 +34,16 @@ impl PictureDelivery {
         };
         let Self { codec, work: _, format, notes } = self.clone();
         let encoding = tokio::task::spawn_blocking(move || {
-            let file = (codec.encode)(&picture, format, &notes);
+            let file = (codec.encode)(&picture, format, &notes)?;
             drop(permit);
-            format!("data:{};base64,{}", format.media_type(), STANDARD.encode(file))
+            Ok(format!("data:{};base64,{}", format.media_type(), STANDARD.encode(file)))
         });
-        let url = encoding.await.map_err(|error| {
+        let refused = |error: &dyn std::error::Error| {
             tracing::error!(%error, "encoding a picture failed");
             ApiError::internal()
-        })?;
+        };
+        let url: Result<String, PictureError> = encoding.await.map_err(|error| refused(&error))?;
+        let url = url.map_err(|error| refused(&error))?;
         Ok(ImageItem {
             r#type: ImageItemType::ImageUrl,
             index: Some(index as u64),

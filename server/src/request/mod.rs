@@ -189,7 +189,7 @@ pub fn validate(
     let effective = EffectiveParameters {
         seed: sampling.seed,
         image_seed: pictures.seed,
-        temperature: request.temperature.unwrap_or(f64::from(sampling.temperature)),
+        temperature: sampling::effective_temperature(&request, &limits.defaults),
         size: format!("{}x{}", pictures.width, pictures.height),
         sampler: request.sampler.unwrap_or(limits.defaults.sampler),
         num_inference_steps: pictures.num_inference_steps,

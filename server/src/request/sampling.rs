@@ -16,9 +16,8 @@ pub(super) fn sampling_params(
     drawn_seed: u64,
 ) -> Result<SamplingParams, RequestError> {
     let num_beams = in_range("num_beams", request.num_beams.unwrap_or(1), 1..=MAX_BEAMS)?;
-    let default_temperature = if num_beams > 1 { 0.0 } else { defaults.temperature };
-    let temperature =
-        in_range("temperature", request.temperature.unwrap_or(default_temperature), 0.0..=2.0)?;
+    let temperature = effective_temperature(request, defaults);
+    let temperature = in_range("temperature", temperature, 0.0..=2.0)?;
     let temperature = if temperature < GREEDY_BELOW { 0.0 } else { temperature as f32 };
     if num_beams > 1 && temperature > 0.0 {
         return Err(RequestError::conflict("temperature", "must be 0 or unset with `num_beams`"));
@@ -35,6 +34,12 @@ pub(super) fn sampling_params(
         seed: request.seed.unwrap_or(drawn_seed),
         num_beams: num_beams as usize,
     })
+}
+
+/// As given, else 0 for a beam search, else the checkpoint's.
+pub(super) fn effective_temperature(request: &ChatCompletionRequest, defaults: &Defaults) -> f64 {
+    let beams = request.num_beams.is_some_and(|num_beams| num_beams > 1);
+    request.temperature.unwrap_or(if beams { 0.0 } else { defaults.temperature })
 }
 
 pub(super) fn stopping_params(

@@ -1,0 +1,93 @@
+//! Each type against a committed document, both ways: what we read is what we write.
+
+use std::fmt::Debug;
+
+use reverie_proto::{
+    ChatCompletion, ChatCompletionChunk, ChatCompletionRequest, Content, ContentPart, ErrorBody,
+    ImageChoice, ModelList, OrderedPart, Sampler, Stop, parse,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+const COMPLETION: &str = include_str!("golden/completion.json");
+const CHUNKS: &str = include_str!("golden/chunks.json");
+const ERROR: &str = include_str!("golden/error.json");
+const MODELS: &str = include_str!("golden/models.json");
+const REQUEST_MINIMAL: &str = include_str!("golden/request_minimal.json");
+const REQUEST_FULL: &str = include_str!("golden/request_full.json");
+const REQUEST_HISTORY: &str = include_str!("golden/request_history.json");
+
+fn assert_both_ways<T: DeserializeOwned + Serialize + PartialEq + Debug>(golden: &str) -> T {
+    let document: Value = serde_json::from_str(golden).expect("the document is read");
+    let read: T = serde_json::from_str(golden).expect("the document is read");
+    assert_eq!(serde_json::to_value(&read).expect("it is written"), document);
+    read
+}
+
+/// Null means absent in a request, so nulls are left out of the comparison.
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => fields
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, value)| (name, without_nulls(value)))
+            .collect(),
+        Value::Array(items) => items.into_iter().map(without_nulls).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
+    }
+}
+
+fn assert_request_both_ways(golden: &str) -> ChatCompletionRequest {
+    let document: Value = serde_json::from_str(golden).expect("the document is read");
+    let read = parse::chat_request(golden.as_bytes()).expect("it is a request");
+    let written = serde_json::to_value(&read).expect("it is written");
+    assert_eq!(without_nulls(written.clone()), document);
+    let again = parse::chat_request(written.to_string().as_bytes()).expect("it still is one");
+    assert_eq!(again, read, "nulls mean the same as absence");
+    read
+}
+
+#[test]
+fn answers_keep_their_shape() {
+    let completion: ChatCompletion = assert_both_ways(COMPLETION);
+    assert_eq!(completion.choices[0].message.images.len(), 1);
+    let chunks: Vec<ChatCompletionChunk> = assert_both_ways(CHUNKS);
+    assert_eq!(chunks[2].choices[0].delta.images[0].index, Some(0));
+    let _: ErrorBody = assert_both_ways(ERROR);
+    let _: ModelList = assert_both_ways(MODELS);
+}
+
+#[test]
+fn requests_keep_their_shape() {
+    let minimal = assert_request_both_ways(REQUEST_MINIMAL);
+    assert_eq!(minimal.messages[0].content, Some(Content::Text("Tell a picture story.".into())));
+
+    let full = assert_request_both_ways(REQUEST_FULL);
+    assert_eq!(full.seed, Some(u64::MAX));
+    assert_eq!(full.sampler, Some(Sampler::DpmSolverPlusPlus2MKarras));
+    assert_eq!(full.image_choice, Some(ImageChoice::Required));
+    let Some(Content::Parts(parts)) = &full.messages[2].content else { panic!("parts were sent") };
+    assert!(matches!(parts[1], ContentPart::ImageUrl { .. }));
+
+    let history = assert_request_both_ways(REQUEST_HISTORY);
+    assert_eq!(history.stop, Some(Stop::One("END".into())));
+    assert_eq!(history.image_choice, Some(ImageChoice::Exactly(2)));
+    let order = history.messages[1].content_parts.as_ref().unwrap();
+    assert_eq!(order[1], OrderedPart::ImageRef { index: 0 });
+}
+
+#[test]
+fn an_answers_message_is_valid_history_as_it_is() {
+    let completion: Value = serde_json::from_str(COMPLETION).unwrap();
+    let request = serde_json::json!({
+        "model": "reverie",
+        "messages": [
+            {"role": "user", "content": "Draw."},
+            completion["choices"][0]["message"],
+            {"role": "user", "content": "Now in blue."},
+        ],
+    });
+    let request = parse::chat_request(request.to_string().as_bytes()).unwrap();
+    assert_eq!(request.messages[1].images.as_ref().map(Vec::len), Some(1));
+}
