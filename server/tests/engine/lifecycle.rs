@@ -1,12 +1,8 @@
 //! Who is let in, who is given up and what failures take with them, step by step: the runner tells every
 //! plan and waits. Refuses to know weights and HTTP.
 
-#[path = "engine_kit/mod.rs"]
-mod kit;
-
 use std::time::Duration;
 
-use kit::{Kit, collect, request, story, text_of, word};
 use reverie_scheduler::{Piece, StepPlan};
 use reverie_server::engine::EngineFailure;
 use reverie_server::engine::document_engine::{
@@ -15,6 +11,8 @@ use reverie_server::engine::document_engine::{
 use reverie_server::engine::event::{EngineError, EngineEvent};
 use reverie_server::engine::request::PromptSegment;
 use reverie_server::engine::scripted_runner::{Observation, ScriptItem, StepControl};
+
+use crate::kit::{self, Kit, collect, request, story, text_of, word};
 
 async fn end(stream: EventStream) -> EngineEvent {
     collect(stream).await.pop().expect("a stream ends with an event")
