@@ -15,7 +15,7 @@ use reverie_server::engine::request::{
     EngineRequest, ImageChoice, PictureParams, PromptSegment, SamplingParams, StoppingParams,
 };
 use reverie_server::engine::scripted_runner::{Script, ScriptItem, ScriptedRunner, StepControl};
-use reverie_server::engine::{Clock, Engine, EngineConfig, EngineFailure, EngineHandle};
+use reverie_server::engine::{Clock, Engine, EngineConfig, EngineFailure, EngineHandle, LoadError};
 use tokio_stream::StreamExt;
 
 /// A drawn picture takes ten positions.
@@ -96,11 +96,11 @@ fn block_on<F: Future>(future: F) -> F::Output {
 
 pub(crate) fn engine_that_cannot_load() -> (EngineHandle, EngineThread) {
     let load = || {
-        Err(CheckpointError::Missing {
+        Err(LoadError::Checkpoint(CheckpointError::Missing {
             folder: PathBuf::from("nowhere"),
             wanted: "config.json".to_owned(),
             hint: "a checkpoint folder".to_owned(),
-        })
+        }))
     };
     Engine::start(load, CONFIG, HandClock::new().clock()).expect("a thread")
 }
