@@ -2,13 +2,12 @@
 //! which beams survive is the search's.
 
 use candle_core::Tensor;
-use reverie_model::ModelError;
 use reverie_model::beam_search::{BeamSearch, BeamSearchParams, BeamStep};
 use reverie_model::decoder::KvCache;
 use reverie_model::token_sampler::TokenMask;
+use reverie_model::{DreamModel, ModelError};
 use reverie_scheduler::FinishReason;
 
-use super::dream_model::DreamModel;
 use crate::engine::request::EngineRequest;
 use crate::engine::runner::TokenChoice;
 
@@ -34,7 +33,7 @@ impl Beams {
         prompt_len: usize,
         model: &DreamModel,
     ) -> Result<Self, ModelError> {
-        let room = model.budget().max_model_len - prompt_len;
+        let room = model.config.llama.max_position_embeddings - prompt_len;
         let max_tokens = request.stopping.max_tokens.unwrap_or(usize::MAX);
         let max_new_tokens = max_tokens.min(room);
         let search = BeamSearch::new(BeamSearchParams {

@@ -5,12 +5,9 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 use reverie_model::decoder::KvCache;
-use reverie_model::dream::BlockTokens;
-use reverie_model::tokenizer::SpecialTokens;
-use reverie_model::{ModelError, Picture};
+use reverie_model::{DreamModel, ModelError, Picture};
 use reverie_scheduler::{DecodeRow, DreamRole, Piece};
 
-use super::dream_model::DreamModel;
 use crate::engine::request::PromptSegment;
 
 /// One context.
@@ -29,16 +26,6 @@ pub(super) struct ContextPicture {
     pub(super) picture: Arc<Picture>,
     /// (P + 2, hidden).
     pub(super) block: Option<Tensor>,
-}
-
-/// The tokens that open and close blocks.
-pub(super) fn block_tokens(special: &SpecialTokens) -> BlockTokens {
-    BlockTokens {
-        dream_start: special.dream_start,
-        dream_end: special.dream_end,
-        image_start: special.im_start,
-        image_end: special.im_end,
-    }
 }
 
 impl ContextPicture {
@@ -78,13 +65,11 @@ impl ContextState {
                 }
                 Piece::Picture { picture, start, len } => {
                     let block = self.pictures[picture].block.as_ref();
-                    block.expect("pictures are encoded before they are decoded").narrow(0, start, len)?
+                    block
+                        .expect("pictures are encoded before they are decoded")
+                        .narrow(0, start, len)?
                 }
-                Piece::Dream { start, len, .. } => {
-                    let tokens = block_tokens(model.tokenizer.special());
-                    let block = model.dream_queries.dream_block(&model.decoder, &tokens)?;
-                    block.narrow(0, start, len)?
-                }
+                Piece::Dream { start, len, .. } => model.dream_block()?.narrow(0, start, len)?,
             });
         }
         Ok(Tensor::cat(&parts, 0)?)
@@ -107,7 +92,7 @@ impl ContextState {
                         self.dreaming.clear();
                     }
                     self.dreaming.push(hidden.narrow(0, offset, len)?);
-                    is_complete = start + len == model.budget().dream_positions;
+                    is_complete = start + len == model.config.dream_positions();
                 }
                 Piece::Dream { role: DreamRole::History, .. }
                 | Piece::Tokens { .. }

@@ -3,7 +3,6 @@
 
 mod beams;
 mod context;
-mod dream_model;
 mod rows;
 mod sequence;
 
@@ -15,11 +14,9 @@ use reverie_model::diffusion::SamplerKind;
 use reverie_model::diffusion::denoiser::{DenoiseParams, DenoiseRequest};
 use reverie_model::noise::NoiseSource;
 use reverie_model::tokenizer::Detokenizer;
-use reverie_model::{ModelError, Picture};
+use reverie_model::{DreamConfig, DreamModel, ModelError, Picture};
 use reverie_scheduler::{Budget, SequenceId, StepPlan};
 
-use self::context::block_tokens;
-pub use self::dream_model::DreamModel;
 use self::sequence::SequenceState;
 use super::event::EngineError;
 use super::request::EngineRequest;
@@ -60,12 +57,7 @@ impl CandleRunner {
         let gray = Picture::new(side as u32, side as u32, vec![128; side * side * 3]);
         let features = model.vision.encode(&[&gray])?;
         let bos = model.decoder.embed(&[model.tokenizer.special().bos])?;
-        let block = reverie_model::dream::image_block(
-            &model.decoder,
-            &block_tokens(model.tokenizer.special()),
-            &features[0],
-        )?;
-        let embeds = Tensor::cat(&[&bos, &block], 0)?; // (1 + P + 2, hidden)
+        let embeds = Tensor::cat(&[&bos, &model.image_block(&features[0])?], 0)?; // (1 + P + 2, hidden)
         let mut cache = model.decoder.new_cache();
         let hidden = model.forward_one(&embeds, &mut cache)?;
         let logits = model.decoder.logits(&hidden.narrow(0, embeds.dim(0)? - 1, 1)?)?;
@@ -93,7 +85,7 @@ impl CandleRunner {
 
 impl ModelRunner for CandleRunner {
     fn budget(&self) -> Budget {
-        self.model.budget()
+        budget(&self.model.config)
     }
 
     fn warm_up(&mut self) -> Result<(), EngineError> {
@@ -123,6 +115,15 @@ impl ModelRunner for CandleRunner {
     /// A device that cannot even finish what it was given stays that way (CUDA's errors are sticky).
     fn is_poisoned(&self) -> bool {
         self.model.decoder.device().synchronize().is_err()
+    }
+}
+
+/// How long a context may be and what its blocks take.
+fn budget(config: &DreamConfig) -> Budget {
+    Budget {
+        max_model_len: config.llama.max_position_embeddings,
+        dream_positions: config.dream_positions(),
+        image_positions: config.image_positions(),
     }
 }
 

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use reverie_model::decoder::{DecoderRow, KvCache};
 use reverie_model::diffusion::denoiser::DenoiseJob;
-use reverie_model::dream::image_block;
 use reverie_model::{ModelError, Picture};
-use reverie_scheduler::{Branch, DecodeRow, DenoiseRow, EncodeRow, RenderRow, SequenceId, StepPlan};
+use reverie_scheduler::{
+    Branch, DecodeRow, DenoiseRow, EncodeRow, RenderRow, SequenceId, StepPlan,
+};
 
 use super::CandleRunner;
 use super::beams::Beams;
-use super::context::{ContextPicture, block_tokens};
+use super::context::ContextPicture;
 use super::sequence::SequenceState;
 use crate::engine::runner::{RenderedPicture, SampledToken, StepOutput, TokenChoice};
 
@@ -50,15 +51,13 @@ impl CandleRunner {
         let pictures: Vec<&Picture> = new.iter().map(|(_, picture)| &**picture).collect();
         let features =
             if pictures.is_empty() { Vec::new() } else { self.model.vision.encode(&pictures)? };
-        let tokens = block_tokens(self.model.tokenizer.special());
         let blocks = features
             .iter()
-            .map(|features| image_block(&self.model.decoder, &tokens, features))
+            .map(|features| self.model.image_block(features))
             .collect::<Result<Vec<Tensor>, ModelError>>()?;
         for row in rows {
             let picture = self.picture(row);
-            let place =
-                new.iter().position(|(id, known)| *id == row.sequence && *known == picture);
+            let place = new.iter().position(|(id, known)| *id == row.sequence && *known == picture);
             let block = match place {
                 Some(place) => blocks[place].clone(),
                 None => self.known_block(row.sequence, &picture).expect("encoded before or now"),

@@ -4,18 +4,17 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use reverie_model::ModelError;
 use reverie_model::diffusion::denoiser::{DenoiseJob, DenoiseParams, DenoiseRequest};
 use reverie_model::diffusion::noise_schedule::NoiseSchedule;
 use reverie_model::diffusion::sampler::new_sampler;
 use reverie_model::token_sampler::{TokenMask, TokenSampler};
 use reverie_model::tokenizer::SpecialTokens;
+use reverie_model::{DreamModel, ModelError};
 use reverie_scheduler::{Branch, LegalTokens};
 
 use super::FIRST_CHOICE;
 use super::beams::Beams;
 use super::context::ContextState;
-use super::dream_model::DreamModel;
 use crate::engine::request::{EngineRequest, PictureParams};
 use crate::engine::runner::TokenChoice;
 
@@ -54,8 +53,7 @@ impl SequenceState {
         }
         Ok(Self {
             main: ContextState::new(&request.prompt, model.decoder.new_cache()),
-            negative: negative
-                .map(|prompt| ContextState::new(prompt, model.decoder.new_cache())),
+            negative: negative.map(|prompt| ContextState::new(prompt, model.decoder.new_cache())),
             condition: None,
             negative_condition: None,
             job: None,
@@ -140,7 +138,8 @@ impl SequenceState {
         picture: usize,
         unconditional: &Tensor,
     ) -> DenoiseRequest {
-        let condition = self.condition.take().expect("a dream block is computed before its picture");
+        let condition =
+            self.condition.take().expect("a dream block is computed before its picture");
         let negative = self.negative_condition.as_ref().unwrap_or(unconditional);
         DenoiseRequest {
             params: denoise_params(&self.request.pictures),

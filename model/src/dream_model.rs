@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 use candle_nn::VarBuilder;
-use reverie_model::decoder::{Decoder, DecoderRow, KvCache};
-use reverie_model::diffusion::denoiser::Denoiser;
-use reverie_model::dream::DreamQueries;
-use reverie_model::tokenizer::Tokenizer;
-use reverie_model::vision::VisionEncoder;
-use reverie_model::{DreamConfig, ModelError};
-use reverie_scheduler::Budget;
 
-use super::context::block_tokens;
+use crate::config::DreamConfig;
+use crate::decoder::{Decoder, DecoderRow, KvCache};
+use crate::diffusion::denoiser::Denoiser;
+use crate::dream::{BlockTokens, DreamQueries, image_block};
+use crate::error::ModelError;
+use crate::tokenizer::Tokenizer;
+use crate::vision::VisionEncoder;
 
 /// A whole model.
 pub struct DreamModel {
@@ -43,7 +42,7 @@ impl DreamModel {
     ) -> Result<Self, ModelError> {
         let hidden = config.llama.hidden_size;
         Ok(Self {
-            vision: VisionEncoder::load(&config.vision, weights)?,
+            vision: VisionEncoder::load(&config.vision, hidden, weights)?,
             decoder: Decoder::load(&config.llama, weights)?,
             dream_queries: DreamQueries::load(config.num_dream_queries, hidden, weights)?,
             denoiser: Denoiser::load(&config.head, hidden, weights)?,
@@ -52,26 +51,43 @@ impl DreamModel {
         })
     }
 
-    /// How long a context may be and what its blocks take.
-    pub fn budget(&self) -> Budget {
-        Budget {
-            max_model_len: self.config.llama.max_position_embeddings,
-            dream_positions: self.config.dream_positions(),
-            image_positions: self.config.image_positions(),
+    /// The tokens that open and close blocks.
+    pub fn block_tokens(&self) -> BlockTokens {
+        let special = self.tokenizer.special();
+        BlockTokens {
+            dream_start: special.dream_start,
+            dream_end: special.dream_end,
+            image_start: special.im_start,
+            image_end: special.im_end,
         }
     }
 
-    /// The condition (Q, D) of no prompt at all: `<s>` and a dream block.
+    /// Embeddings of a dream block, (Q + 2, hidden).
+    ///
+    /// # Errors
+    /// If the tensor library refuses.
+    pub fn dream_block(&self) -> Result<Tensor, ModelError> {
+        self.dream_queries.dream_block(&self.decoder, &self.block_tokens())
+    }
+
+    /// Embeddings of a picture block, (P + 2, hidden), around features (P, hidden).
+    ///
+    /// # Errors
+    /// If the tensor library refuses.
+    pub fn image_block(&self, features: &Tensor) -> Result<Tensor, ModelError> {
+        image_block(&self.decoder, &self.block_tokens(), features)
+    }
+
+    /// The condition (Q, D) of no prompt at all, from which guidance moves away: `<s>` and a dream block
+    /// (`get_prompt_embeds("")` of the reference).
     ///
     /// # Errors
     /// If the tensor library refuses.
     pub fn unconditional(&self) -> Result<Tensor, ModelError> {
-        let special = self.tokenizer.special();
-        let bos = self.decoder.embed(&[special.bos])?;
-        let block = self.dream_queries.dream_block(&self.decoder, &block_tokens(special))?;
-        let embeds = Tensor::cat(&[&bos, &block], 0)?; // (1 + Q + 2, hidden)
+        let bos = self.decoder.embed(&[self.tokenizer.special().bos])?;
+        let embeds = Tensor::cat(&[&bos, &self.dream_block()?], 0)?; // (1 + Q + 2, hidden)
         let hidden = self.forward_one(&embeds, &mut self.decoder.new_cache())?;
-        self.condition(&hidden.narrow(0, 1, self.budget().dream_positions)?)
+        self.condition(&hidden.narrow(0, 1, self.config.dream_positions())?)
     }
 
     /// The states of a whole dream block (Q + 2, hidden) as a condition (Q, D).
