@@ -3,13 +3,19 @@
 //!
 //! This crate knows no HTTP, no async and no scheduling: it is tensors, pictures and token ids.
 
+pub mod beam_search;
 pub mod config;
+pub mod decoder;
 pub mod diffusion;
+pub mod dream;
+pub mod dream_model;
 pub mod error;
 pub mod noise;
 pub mod picture;
+pub mod token_sampler;
 pub mod tokenizer;
 
 pub use config::DreamConfig;
+pub use dream_model::DreamModel;
 pub use error::{CheckpointError, ModelError, PictureError};
 pub use picture::Picture;
