@@ -19,7 +19,7 @@ mod handle;
 pub mod request;
 pub mod runner;
 pub mod scripted_runner;
-mod sequence_spec;
+pub mod sequence_spec;
 mod session;
 mod text;
 mod worker;
