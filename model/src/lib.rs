@@ -12,6 +12,7 @@ pub mod dream_model;
 pub mod error;
 pub mod noise;
 pub mod picture;
+pub mod picture_codec;
 pub mod token_sampler;
 pub mod tokenizer;
 
