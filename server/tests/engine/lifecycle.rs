@@ -194,6 +194,17 @@ async fn a_failing_step_fails_its_request_and_no_other() {
 }
 
 #[tokio::test]
+async fn an_empty_prompt_fails_its_request_and_no_other() {
+    let kit = Kit::start(vec![vec![word("a")]]);
+    let mut empty = request(0);
+    empty.prompt.push(PromptSegment::Tokens(Vec::new()));
+    let failed = kit.run(empty).await;
+    assert_eq!(story(&failed), ["failed: model: the prompt has no position"]);
+    assert_eq!(story(&kit.run(request(5)).await), ["a", "EndOfText"]);
+    kit.stop();
+}
+
+#[tokio::test]
 async fn a_poisoned_runner_fails_everything_and_the_engine_with_it() {
     let (kit, control) = Kit::controlled(vec![vec![word("a"), ScriptItem::Poison]]);
     let running = kit.handle.submit(request(5)).expect("runs");

@@ -81,20 +81,25 @@ impl Vectors {
 
 /// Plays the reference's noise back, by the request's seed and the picture's number.
 #[derive(Default)]
-pub(crate) struct PlaybackNoise(HashMap<(u64, u32), (Vec<f32>, Vec<Vec<f32>>)>);
+pub(crate) struct PlaybackNoise(HashMap<(u64, u32), PictureNoise>);
+
+struct PictureNoise {
+    first: Vec<f32>,
+    steps: Vec<Vec<f32>>,
+}
 
 impl PlaybackNoise {
     pub(crate) fn add(&mut self, seed: u64, picture: u32, first: Vec<f32>, steps: Vec<Vec<f32>>) {
-        self.0.insert((seed, picture), (first, steps));
+        self.0.insert((seed, picture), PictureNoise { first, steps });
     }
 }
 
 impl NoiseSource for PlaybackNoise {
     fn normal(&self, key: &NoiseKey, len: usize) -> Vec<f32> {
-        let (first, steps) = &self.0[&(key.seed, key.picture)];
+        let recorded = &self.0[&(key.seed, key.picture)];
         let noise = match key.draw {
-            NoiseDraw::Initial => first,
-            NoiseDraw::Step(step) => &steps[step as usize],
+            NoiseDraw::Initial => &recorded.first,
+            NoiseDraw::Step(step) => &recorded.steps[step as usize],
         };
         assert_eq!(noise.len(), len, "noise of the size of the latents");
         noise.clone()

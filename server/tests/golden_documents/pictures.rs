@@ -1,8 +1,11 @@
 //! Text (and picture) to picture: forced dream blocks, every kind of guidance, negative prompts, samplers.
 
+use std::sync::Arc;
+
 use reverie_model::diffusion::SamplerKind;
-use reverie_scheduler::FinishReason;
+use reverie_scheduler::{FinishReason, SequenceId};
 use reverie_server::engine::request::{EngineRequest, ImageChoice, PromptSegment};
+use reverie_server::engine::runner::ModelRunner;
 
 use crate::goldens::{
     Part, PlaybackNoise, Vectors, golden_picture, golden_request, golden_runner, json,
@@ -93,4 +96,13 @@ fn a_picture_in_the_prompt_conditions_the_picture_that_is_drawn() {
     let case = "ddim_image_prompt_g3_s5";
     check_case(case, picture_request(case, segments.clone()), 2048);
     check_case(case, picture_request(case, segments), 50);
+}
+
+#[test]
+fn a_picture_that_the_model_cannot_draw_is_refused_when_its_request_is_opened() {
+    let mut runner = golden_runner(PlaybackNoise::default());
+    let mut request = picture_request("ddpm_g7.5_s4", prompt("prompt0"));
+    request.pictures.width = 63;
+    let refused = runner.open(SequenceId(1), &Arc::new(request)).err().expect("refused");
+    assert!(refused.to_string().contains("width"), "{refused}");
 }

@@ -54,6 +54,22 @@ fn five_beams_give_the_references_answer() {
     let (parts, reason, usage) = write(&mut runner, request, 2048);
     assert_eq!(ids(&parts), wanted[..wanted.len() - 1], "all but `</s>`");
     assert_eq!((reason, usage.text_tokens), (FinishReason::EndOfText, wanted.len()));
+    let passes = runner.counters().decoder_passes;
+    assert!(passes <= 64, "{passes} passes: all beams of a step share one");
+}
+
+#[test]
+fn equal_pictures_of_one_request_are_encoded_once() {
+    let mut runner = golden_runner(CounterNoise);
+    let mut prompt = question("vqa", &["landscape.png"]);
+    prompt.push(PromptSegment::Picture(golden_picture("landscape.png")));
+    let mut request = golden_request(prompt.clone());
+    request.stopping.max_tokens = Some(1);
+    write(&mut runner, request.clone(), 2048);
+    assert_eq!(runner.counters().encoded_pictures, 1);
+    request.prompt.push(PromptSegment::Picture(golden_picture("portrait.png")));
+    write(&mut runner, request, 2048);
+    assert_eq!(runner.counters().encoded_pictures, 3, "and anew for the next request");
 }
 
 #[test]

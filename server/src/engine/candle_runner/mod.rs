@@ -28,6 +28,17 @@ use super::runner::{ModelRunner, OpenedSequence, StepOutput, TextDecoder};
 /// The random draws of a request's first answer; a request has only one so far.
 const FIRST_CHOICE: u32 = 0;
 
+/// What a runner has computed since it was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RunnerCounters {
+    /// Pictures through the vision tower.
+    pub encoded_pictures: u64,
+    /// Passes of the decoder, whatever number of rows.
+    pub decoder_passes: u64,
+    /// Denoising steps, each one pass of the UNet for each size of latents in it.
+    pub denoiser_passes: u64,
+}
+
 /// Executes plans with candle.
 pub struct CandleRunner {
     model: DreamModel,
@@ -35,6 +46,7 @@ pub struct CandleRunner {
     /// (Q, D): what guidance moves away from where a request has no negative prompt.
     unconditional: Tensor,
     sequences: BTreeMap<SequenceId, SequenceState>,
+    counters: RunnerCounters,
 }
 
 impl CandleRunner {
@@ -45,7 +57,8 @@ impl CandleRunner {
     /// [`ModelError`] if a pass fails.
     pub fn new(model: DreamModel, noise: Box<dyn NoiseSource>) -> Result<Self, ModelError> {
         let unconditional = model.unconditional()?;
-        Ok(Self { model, noise, unconditional, sequences: BTreeMap::new() })
+        let (sequences, counters) = (BTreeMap::new(), RunnerCounters::default());
+        Ok(Self { model, noise, unconditional, sequences, counters })
     }
 
     /// A runner of the checkpoint in `folder`, its weights in `dtype` on `device`.
@@ -68,6 +81,11 @@ impl CandleRunner {
     /// The model.
     pub fn model(&self) -> &DreamModel {
         &self.model
+    }
+
+    /// What it has computed for plans so far.
+    pub fn counters(&self) -> RunnerCounters {
+        self.counters
     }
 
     /// One picture in, one token, one picture out.

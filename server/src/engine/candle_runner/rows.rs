@@ -48,6 +48,7 @@ impl CandleRunner {
                 new.push((row.sequence, picture));
             }
         }
+        self.counters.encoded_pictures += new.len() as u64;
         let pictures: Vec<&Picture> = new.iter().map(|(_, picture)| &**picture).collect();
         let features =
             if pictures.is_empty() { Vec::new() } else { self.model.vision.encode(&pictures)? };
@@ -82,6 +83,10 @@ impl CandleRunner {
 
     /// All rows in one ragged decoder pass; then the choices of those that sample, in one pass of the head.
     fn decode(&mut self, rows: &[DecodeRow]) -> Result<Vec<SampledToken>, ModelError> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.counters.decoder_passes += 1;
         let mut decodings =
             rows.iter().map(|row| self.prepare(row)).collect::<Result<Vec<_>, ModelError>>()?;
         let mut ragged: Vec<DecoderRow<'_>> = Vec::new();
@@ -178,6 +183,10 @@ impl CandleRunner {
 
     /// One denoising step of every row, in one UNet pass for each size of latents.
     fn denoise(&mut self, rows: &[DenoiseRow]) -> Result<(), ModelError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.counters.denoiser_passes += 1;
         let mut jobs: Vec<DenoiseJob> = Vec::with_capacity(rows.len());
         for row in rows {
             let sequence =
