@@ -4,6 +4,7 @@
 //! This crate knows no HTTP, no async and no scheduling: it is tensors, pictures and token ids.
 
 pub mod beam_search;
+pub mod checkpoint;
 pub mod config;
 pub mod decoder;
 pub mod diffusion;

@@ -5,6 +5,7 @@ mod clip;
 mod llama;
 mod noise_schedule;
 mod projector;
+mod read;
 mod unet;
 mod vae;
 
@@ -12,7 +13,8 @@ pub use clip::{ClipVisionConfig, PreprocessConfig};
 pub use llama::{LlamaConfig, RopeScaling};
 pub use noise_schedule::{BetaSchedule, NoiseScheduleConfig, PredictionType, TimestepSpacing};
 pub use projector::{ProjectorConfig, ProjectorKind};
-pub use unet::UnetConfig;
+pub(crate) use read::ComponentFolders;
+pub use unet::{PerLevel, UnetConfig};
 pub use vae::VaeConfig;
 
 /// The whole model, as its checkpoint describes it. Lengths are in positions, sizes in channels.
