@@ -15,10 +15,10 @@
 //! its own.
 //!
 //! ```text
-//!           admit                dream block computed
-//! Waiting ────────▶ Running ────────────────────────────▶ Dreaming
-//!                    │  ▲                                     │
-//!                    │  └──── picture rendered: + its block ──┘
+//!           admit                dream block computed              last denoising step
+//! Waiting ────────▶ Running ────────────────────────────▶ Denoising ───────────────────▶ Rendering
+//!                    │  ▲                                                                    │
+//!                    │  └───────────────────── picture rendered: + its block ────────────────┘
 //!                    └── an end of the document ──▶ Finished(FinishReason)
 //! ```
 //!

@@ -11,6 +11,7 @@
 //! what is left, the client's end of it, is a session. Knows no HTTP and no wire format.
 
 mod admission;
+pub mod candle_runner;
 mod command;
 pub mod document_engine;
 pub mod event;
@@ -18,7 +19,7 @@ mod handle;
 pub mod request;
 pub mod runner;
 pub mod scripted_runner;
-mod sequence_spec;
+pub mod sequence_spec;
 mod session;
 mod text;
 mod worker;
@@ -27,7 +28,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use reverie_model::CheckpointError;
+use reverie_model::{CheckpointError, ModelError};
 use tokio::sync::mpsc;
 
 use self::admission::Admission;
@@ -51,12 +52,23 @@ pub struct EngineConfig {
     pub max_num_waiting: usize,
 }
 
+/// Why there is no model.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The checkpoint cannot be used.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// Its networks cannot be built or run.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+}
+
 /// Why the engine's thread ended other than by draining.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineFailure {
-    /// The checkpoint cannot be used.
+    /// The model was not loaded.
     #[error(transparent)]
-    Load(#[from] CheckpointError),
+    Load(#[from] LoadError),
     /// A stage failed its first real pass.
     #[error("warm-up: {0}")]
     WarmUp(EngineError),
@@ -82,7 +94,7 @@ impl Engine {
         clock: Clock,
     ) -> std::io::Result<(EngineHandle, JoinHandle<Result<(), EngineFailure>>)>
     where
-        F: FnOnce() -> Result<Box<dyn ModelRunner>, CheckpointError> + Send + 'static,
+        F: FnOnce() -> Result<Box<dyn ModelRunner>, LoadError> + Send + 'static,
     {
         let admission = Arc::new(Admission::new(config.max_num_waiting));
         // One for each admitted request, one for the order to drain: sending never fails for fullness.
@@ -104,7 +116,7 @@ impl Engine {
 
 fn load_and_warm_up<F>(load: F) -> Result<Box<dyn ModelRunner>, EngineFailure>
 where
-    F: FnOnce() -> Result<Box<dyn ModelRunner>, CheckpointError>,
+    F: FnOnce() -> Result<Box<dyn ModelRunner>, LoadError>,
 {
     let mut runner = load()?;
     runner.warm_up().map_err(EngineFailure::WarmUp)?;

@@ -18,6 +18,16 @@ pub enum PromptSegment {
     Dream,
 }
 
+impl PromptSegment {
+    /// Whether it takes no position.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Tokens(ids) => ids.is_empty(),
+            Self::Picture(_) | Self::Dream => false,
+        }
+    }
+}
+
 /// One document to write.
 #[derive(Debug, Clone)]
 pub struct EngineRequest {

@@ -17,7 +17,7 @@ const EVENTS_PER_IMAGE: usize = 3;
 const EXTRA_DENOISING_STEPS: usize = 1;
 
 /// The numbers of `request`, whose pictures take `num_denoising_steps` denoiser passes each.
-pub(super) fn sequence_spec(
+pub fn sequence_spec(
     id: SequenceId,
     request: &EngineRequest,
     num_denoising_steps: usize,

@@ -16,6 +16,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 use super::admission::Admission;
 use super::command::{Command, Submission};
 use super::event::{EngineError, EngineEvent};
+use super::request::PromptSegment;
 use super::runner::{ModelRunner, OpenedSequence, StepOutput, TokenChoice};
 use super::sequence_spec::sequence_spec;
 use super::session::{GivenUp, Session, refuse};
@@ -102,6 +103,10 @@ impl Worker {
             refuse(&submission, EngineError::ShuttingDown);
             return;
         }
+        if submission.request.prompt.iter().all(PromptSegment::is_empty) {
+            refuse(&submission, EngineError::Model("the prompt has no position".to_owned()));
+            return;
+        }
         let id = SequenceId(self.next_id);
         self.next_id += 1;
         let request = Arc::clone(&submission.request);
@@ -132,6 +137,7 @@ impl Worker {
         for (id, reason) in given_up {
             tracing::info!(sequence = %id, ?reason, "given up");
             self.scheduler.abort(id);
+            // Whoever left does not hear it.
             self.end(id, EngineEvent::Failed(EngineError::Deadline));
         }
     }

@@ -1,14 +1,12 @@
 //! Documents through the engine's public doors, with a scripted runner behind them: the order of events,
 //! stop strings, who decides about pictures, and exact ends. Refuses to know weights and HTTP.
 
-#[path = "engine_kit/mod.rs"]
-mod kit;
-
-use kit::{Kit, finished, image_indices, request, story, texts, word};
 use reverie_server::engine::document_engine::{DocumentEngine, SubmitError};
 use reverie_server::engine::event::{EngineEvent, FinishReason};
 use reverie_server::engine::request::ImageChoice;
 use reverie_server::engine::scripted_runner::ScriptItem;
+
+use crate::kit::{self, Kit, finished, image_indices, request, story, texts, word};
 
 #[tokio::test]
 async fn a_document_with_two_pictures_comes_in_document_order() {

@@ -1,12 +1,8 @@
 //! Who is let in, who is given up and what failures take with them, step by step: the runner tells every
 //! plan and waits. Refuses to know weights and HTTP.
 
-#[path = "engine_kit/mod.rs"]
-mod kit;
-
 use std::time::Duration;
 
-use kit::{Kit, collect, request, story, text_of, word};
 use reverie_scheduler::{Piece, StepPlan};
 use reverie_server::engine::EngineFailure;
 use reverie_server::engine::document_engine::{
@@ -15,6 +11,8 @@ use reverie_server::engine::document_engine::{
 use reverie_server::engine::event::{EngineError, EngineEvent};
 use reverie_server::engine::request::PromptSegment;
 use reverie_server::engine::scripted_runner::{Observation, ScriptItem, StepControl};
+
+use crate::kit::{self, Kit, collect, request, story, text_of, word};
 
 async fn end(stream: EventStream) -> EngineEvent {
     collect(stream).await.pop().expect("a stream ends with an event")
@@ -192,6 +190,17 @@ async fn a_failing_step_fails_its_request_and_no_other() {
         ["failed: model: no memory", "failed: model: panic: out of range", "EndOfText"]
     );
     assert_eq!(kit.handle.status(), EngineStatus::Ready);
+    kit.stop();
+}
+
+#[tokio::test]
+async fn an_empty_prompt_fails_its_request_and_no_other() {
+    let kit = Kit::start(vec![vec![word("a")]]);
+    let mut empty = request(0);
+    empty.prompt.push(PromptSegment::Tokens(Vec::new()));
+    let failed = kit.run(empty).await;
+    assert_eq!(story(&failed), ["failed: model: the prompt has no position"]);
+    assert_eq!(story(&kit.run(request(5)).await), ["a", "EndOfText"]);
     kit.stop();
 }
 

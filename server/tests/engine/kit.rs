@@ -15,7 +15,7 @@ use reverie_server::engine::request::{
     EngineRequest, ImageChoice, PictureParams, PromptSegment, SamplingParams, StoppingParams,
 };
 use reverie_server::engine::scripted_runner::{Script, ScriptItem, ScriptedRunner, StepControl};
-use reverie_server::engine::{Clock, Engine, EngineConfig, EngineFailure, EngineHandle};
+use reverie_server::engine::{Clock, Engine, EngineConfig, EngineFailure, EngineHandle, LoadError};
 use tokio_stream::StreamExt;
 
 /// A drawn picture takes ten positions.
@@ -27,22 +27,22 @@ const CONFIG: EngineConfig =
 type EngineThread = JoinHandle<Result<(), EngineFailure>>;
 
 /// A running engine.
-pub struct Kit {
-    pub handle: EngineHandle,
-    pub thread: EngineThread,
-    pub clock: HandClock,
+pub(crate) struct Kit {
+    pub(crate) handle: EngineHandle,
+    pub(crate) thread: EngineThread,
+    pub(crate) clock: HandClock,
 }
 
 /// A clock that stands still until it is moved.
 #[derive(Clone)]
-pub struct HandClock(Arc<Mutex<Instant>>);
+pub(crate) struct HandClock(Arc<Mutex<Instant>>);
 
 impl HandClock {
     fn new() -> Self {
         Self(Arc::new(Mutex::new(Instant::now())))
     }
 
-    pub fn advance(&self, time: Duration) {
+    pub(crate) fn advance(&self, time: Duration) {
         *self.0.lock().expect("no holder panics") += time;
     }
 
@@ -54,12 +54,12 @@ impl HandClock {
 
 impl Kit {
     /// An engine that runs freely.
-    pub fn start(scripts: Vec<Script>) -> Self {
+    pub(crate) fn start(scripts: Vec<Script>) -> Self {
         Self::with(ScriptedRunner::new(BUDGET, scripts))
     }
 
     /// An engine that asks before every step.
-    pub fn controlled(scripts: Vec<Script>) -> (Self, StepControl) {
+    pub(crate) fn controlled(scripts: Vec<Script>) -> (Self, StepControl) {
         let (runner, control) = ScriptedRunner::controlled(BUDGET, scripts);
         (Self::with(runner), control)
     }
@@ -75,17 +75,17 @@ impl Kit {
     }
 
     /// All events of one request.
-    pub async fn run(&self, request: EngineRequest) -> Vec<EngineEvent> {
+    pub(crate) async fn run(&self, request: EngineRequest) -> Vec<EngineEvent> {
         collect(self.handle.submit(request).expect("accepted")).await
     }
 
     /// Drains and joins.
-    pub fn stop(self) {
+    pub(crate) fn stop(self) {
         self.handle.drain();
         self.joined().expect("a drained engine ends in peace");
     }
 
-    pub fn joined(self) -> Result<(), EngineFailure> {
+    pub(crate) fn joined(self) -> Result<(), EngineFailure> {
         self.thread.join().expect("the engine's thread does not panic")
     }
 }
@@ -94,24 +94,24 @@ fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
 }
 
-pub fn engine_that_cannot_load() -> (EngineHandle, EngineThread) {
+pub(crate) fn engine_that_cannot_load() -> (EngineHandle, EngineThread) {
     let load = || {
-        Err(CheckpointError::Missing {
+        Err(LoadError::Checkpoint(CheckpointError::Missing {
             folder: PathBuf::from("nowhere"),
             wanted: "config.json".to_owned(),
             hint: "a checkpoint folder".to_owned(),
-        })
+        }))
     };
     Engine::start(load, CONFIG, HandClock::new().clock()).expect("a thread")
 }
 
-pub fn engine_that_panics_while_loading() -> (EngineHandle, EngineThread) {
+pub(crate) fn engine_that_panics_while_loading() -> (EngineHandle, EngineThread) {
     let load = || panic!("a defect of the loader");
     Engine::start(load, CONFIG, HandClock::new().clock()).expect("a thread")
 }
 
 /// A request with a prompt of so many tokens, in which the model decides everything.
-pub fn request(prompt_tokens: usize) -> EngineRequest {
+pub(crate) fn request(prompt_tokens: usize) -> EngineRequest {
     EngineRequest {
         prompt: vec![PromptSegment::Tokens(vec![1; prompt_tokens])],
         sampling: SamplingParams { temperature: 0.0, top_p: 1.0, top_k: 0, seed: 0, num_beams: 1 },
@@ -139,25 +139,25 @@ pub fn request(prompt_tokens: usize) -> EngineRequest {
     }
 }
 
-pub fn picture() -> Arc<Picture> {
+pub(crate) fn picture() -> Arc<Picture> {
     Arc::new(Picture::new(2, 2, vec![7; 12]))
 }
 
-pub fn word(text: &str) -> ScriptItem {
+pub(crate) fn word(text: &str) -> ScriptItem {
     ScriptItem::Text(text.to_owned())
 }
 
-pub async fn collect(stream: EventStream) -> Vec<EngineEvent> {
+pub(crate) async fn collect(stream: EventStream) -> Vec<EngineEvent> {
     stream.collect().await
 }
 
 /// Events in words.
-pub fn story(events: &[EngineEvent]) -> Vec<String> {
+pub(crate) fn story(events: &[EngineEvent]) -> Vec<String> {
     events.iter().map(text_of).collect()
 }
 
 /// An event in words.
-pub fn text_of(event: &EngineEvent) -> String {
+pub(crate) fn text_of(event: &EngineEvent) -> String {
     match event {
         EngineEvent::Text { delta, .. } => delta.clone(),
         EngineEvent::ImageStarted { index } => format!("started {index}"),
@@ -171,7 +171,7 @@ pub fn text_of(event: &EngineEvent) -> String {
 }
 
 /// All text, put together.
-pub fn texts(events: &[EngineEvent]) -> String {
+pub(crate) fn texts(events: &[EngineEvent]) -> String {
     let delta = |event: &EngineEvent| match event {
         EngineEvent::Text { delta, .. } => Some(delta.clone()),
         _ => None,
@@ -180,7 +180,7 @@ pub fn texts(events: &[EngineEvent]) -> String {
 }
 
 /// The pictures, in the order they came.
-pub fn image_indices(events: &[EngineEvent]) -> Vec<usize> {
+pub(crate) fn image_indices(events: &[EngineEvent]) -> Vec<usize> {
     let index = |event: &EngineEvent| match event {
         EngineEvent::Image { index, .. } => Some(*index),
         _ => None,
@@ -189,7 +189,7 @@ pub fn image_indices(events: &[EngineEvent]) -> Vec<usize> {
 }
 
 /// How the document ended.
-pub fn finished(events: &[EngineEvent]) -> (FinishReason, Usage) {
+pub(crate) fn finished(events: &[EngineEvent]) -> (FinishReason, Usage) {
     match events.last() {
         Some(EngineEvent::Finished { reason, usage }) => (*reason, *usage),
         other => panic!("the document did not finish: {other:?}"),

@@ -1,0 +1,181 @@
+//! The runner with a model: plans to tensors and back. The one place where a plan meets a tensor; decides
+//! nothing about who is computed when.
+
+mod beams;
+mod context;
+mod rows;
+mod sequence;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Tensor};
+use reverie_model::checkpoint::Checkpoint;
+use reverie_model::diffusion::SamplerKind;
+use reverie_model::diffusion::denoiser::{DenoiseParams, DenoiseRequest};
+use reverie_model::noise::NoiseSource;
+use reverie_model::tokenizer::{Detokenizer, Tokenizer};
+use reverie_model::{DreamConfig, DreamModel, ModelError, Picture};
+use reverie_scheduler::{Budget, SequenceId, StepPlan};
+
+use self::sequence::SequenceState;
+use super::LoadError;
+use super::event::EngineError;
+use super::request::EngineRequest;
+use super::runner::{ModelRunner, OpenedSequence, StepOutput, TextDecoder};
+
+/// The random draws of a request's first answer; a request has only one so far.
+const FIRST_CHOICE: u32 = 0;
+
+/// What a runner has computed since it was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RunnerCounters {
+    /// Pictures through the vision tower.
+    pub encoded_pictures: u64,
+    /// Passes of the decoder, whatever number of rows.
+    pub decoder_passes: u64,
+    /// Denoising steps, each one pass of the UNet for each size of latents in it.
+    pub denoiser_passes: u64,
+}
+
+/// Executes plans with candle.
+pub struct CandleRunner {
+    model: DreamModel,
+    noise: Box<dyn NoiseSource>,
+    /// (Q, D): what guidance moves away from where a request has no negative prompt.
+    unconditional: Tensor,
+    sequences: BTreeMap<SequenceId, SequenceState>,
+    counters: RunnerCounters,
+}
+
+impl CandleRunner {
+    /// A runner of `model`, whose pictures start from `noise`. Computes the unconditional branch of
+    /// guidance: `<s>` and a dream block through the decoder, as `get_prompt_embeds("")` of the reference.
+    ///
+    /// # Errors
+    /// [`ModelError`] if a pass fails.
+    pub fn new(model: DreamModel, noise: Box<dyn NoiseSource>) -> Result<Self, ModelError> {
+        let unconditional = model.unconditional()?;
+        let (sequences, counters) = (BTreeMap::new(), RunnerCounters::default());
+        Ok(Self { model, noise, unconditional, sequences, counters })
+    }
+
+    /// A runner of the checkpoint in `folder`, its weights in `dtype` on `device`.
+    ///
+    /// # Errors
+    /// [`LoadError`] if the checkpoint cannot be used.
+    pub fn open(
+        folder: &Path,
+        dtype: DType,
+        device: &Device,
+        noise: Box<dyn NoiseSource>,
+    ) -> Result<Self, LoadError> {
+        let checkpoint = Checkpoint::open(folder)?;
+        let config = checkpoint.config().clone();
+        let tokenizer = Arc::new(Tokenizer::load(folder, config.llama.vocab_size)?);
+        let model = DreamModel::load(config, tokenizer, &checkpoint.weights(dtype, device))?;
+        Ok(Self::new(model, noise)?)
+    }
+
+    /// The model.
+    pub fn model(&self) -> &DreamModel {
+        &self.model
+    }
+
+    /// What it has computed for plans so far.
+    pub fn counters(&self) -> RunnerCounters {
+        self.counters
+    }
+
+    /// One picture in, one token, one picture out.
+    fn pass_through_every_stage(&self) -> Result<(), ModelError> {
+        let model = &self.model;
+        let side = model.config.default_picture_side();
+        let gray = Picture::new(side as u32, side as u32, vec![128; side * side * 3]);
+        let features = model.vision.encode(&[&gray])?;
+        let bos = model.decoder.embed(&[model.tokenizer.special().bos])?;
+        let embeds = Tensor::cat(&[&bos, &model.image_block(&features[0])?], 0)?; // (1 + P + 2, hidden)
+        let mut cache = model.decoder.new_cache();
+        let hidden = model.forward_one(&embeds, &mut cache)?;
+        let logits = model.decoder.logits(&hidden.narrow(0, embeds.dim(0)? - 1, 1)?)?;
+        logits.to_vec2::<f32>()?;
+        let params = DenoiseParams {
+            sampler: SamplerKind::Ddpm,
+            num_inference_steps: 1,
+            guidance_scale: 2.0,
+            guidance_rescale: 0.0,
+            eta: 0.0,
+            width: side,
+            height: side,
+        };
+        let condition = self.unconditional.clone();
+        let negative = Some(condition.clone());
+        let request =
+            DenoiseRequest { params, condition, negative, seed: 0, choice: 0, picture: 0 };
+        let noise = &reverie_model::noise::CounterNoise;
+        let mut job = model.denoiser.start(request, noise)?;
+        model.denoiser.step(&mut [&mut job], noise)?;
+        model.denoiser.finish(&job)?;
+        Ok(())
+    }
+}
+
+impl ModelRunner for CandleRunner {
+    fn budget(&self) -> Budget {
+        budget(&self.model.config)
+    }
+
+    fn warm_up(&mut self) -> Result<(), EngineError> {
+        self.pass_through_every_stage().map_err(model_error)
+    }
+
+    fn open(
+        &mut self,
+        id: SequenceId,
+        request: &Arc<EngineRequest>,
+    ) -> Result<OpenedSequence, EngineError> {
+        let state = SequenceState::new(Arc::clone(request), &self.model).map_err(model_error)?;
+        let num_denoising_steps = state.num_denoising_steps();
+        self.sequences.insert(id, state);
+        let text = Box::new(self.model.tokenizer.detokenizer());
+        Ok(OpenedSequence { num_denoising_steps, text })
+    }
+
+    fn execute(&mut self, plan: &StepPlan) -> Result<StepOutput, EngineError> {
+        self.run(plan).map_err(model_error)
+    }
+
+    fn close(&mut self, id: SequenceId) {
+        self.sequences.remove(&id);
+    }
+
+    /// A device that cannot even finish what it was given stays that way (CUDA's errors are sticky).
+    fn is_poisoned(&self) -> bool {
+        self.model.decoder.device().synchronize().is_err()
+    }
+}
+
+/// How long a context may be and what its blocks take.
+fn budget(config: &DreamConfig) -> Budget {
+    Budget {
+        max_model_len: config.llama.max_position_embeddings,
+        dream_positions: config.dream_positions(),
+        image_positions: config.image_positions(),
+    }
+}
+
+impl TextDecoder for Detokenizer {
+    fn push(&mut self, id: u32) -> String {
+        Detokenizer::push(self, id)
+    }
+
+    fn flush(&mut self) -> String {
+        Detokenizer::start_chunk(self, false)
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "made for map_err, which hands the error over")]
+fn model_error(error: ModelError) -> EngineError {
+    EngineError::Model(error.to_string())
+}

@@ -1,0 +1,225 @@
+//! A plan's rows as batches: one pass of each stage for all of them. Knows sequences by their contents
+//! only.
+
+use std::sync::Arc;
+
+use candle_core::Tensor;
+use reverie_model::decoder::{DecoderRow, KvCache};
+use reverie_model::diffusion::denoiser::DenoiseJob;
+use reverie_model::{ModelError, Picture};
+use reverie_scheduler::{
+    Branch, DecodeRow, DenoiseRow, EncodeRow, RenderRow, SequenceId, StepPlan,
+};
+
+use super::CandleRunner;
+use super::beams::Beams;
+use super::context::ContextPicture;
+use super::sequence::SequenceState;
+use crate::engine::runner::{RenderedPicture, SampledToken, StepOutput, TokenChoice};
+
+/// A plan's row on its way through the decoder: more than one row there if it is a beam search.
+struct Decoding<'a> {
+    row: &'a DecodeRow,
+    embeds: Vec<Tensor>,
+    caches: Vec<KvCache>,
+}
+
+impl CandleRunner {
+    /// Carries out a plan.
+    pub(super) fn run(&mut self, plan: &StepPlan) -> Result<StepOutput, ModelError> {
+        self.encode(&plan.encode)?;
+        let sampled = self.decode(&plan.decode)?;
+        self.denoise(&plan.denoise)?;
+        let rendered = self.render(&plan.render)?;
+        Ok(StepOutput { sampled, rendered })
+    }
+
+    fn sequence(&mut self, id: SequenceId) -> &mut SequenceState {
+        self.sequences.get_mut(&id).expect("rows are of open sequences")
+    }
+
+    /// Pictures to blocks. Equal pictures of a request are encoded once.
+    fn encode(&mut self, rows: &[EncodeRow]) -> Result<(), ModelError> {
+        let mut new: Vec<(SequenceId, Arc<Picture>)> = Vec::new();
+        for row in rows {
+            let picture = self.picture(row);
+            let is_known = new.iter().any(|(id, known)| *id == row.sequence && *known == picture);
+            if !is_known && self.known_block(row.sequence, &picture).is_none() {
+                new.push((row.sequence, picture));
+            }
+        }
+        self.counters.encoded_pictures += new.len() as u64;
+        let pictures: Vec<&Picture> = new.iter().map(|(_, picture)| &**picture).collect();
+        let features =
+            if pictures.is_empty() { Vec::new() } else { self.model.vision.encode(&pictures)? };
+        let blocks = features
+            .iter()
+            .map(|features| self.model.image_block(features))
+            .collect::<Result<Vec<Tensor>, ModelError>>()?;
+        for row in rows {
+            let picture = self.picture(row);
+            let place = new.iter().position(|(id, known)| *id == row.sequence && *known == picture);
+            let block = match place {
+                Some(place) => blocks[place].clone(),
+                None => self.known_block(row.sequence, &picture).expect("encoded before or now"),
+            };
+            self.sequence(row.sequence).context_mut(row.branch).pictures[row.picture].block =
+                Some(block);
+        }
+        Ok(())
+    }
+
+    fn picture(&self, row: &EncodeRow) -> Arc<Picture> {
+        let sequence = &self.sequences[&row.sequence];
+        Arc::clone(&sequence.context(row.branch).pictures[row.picture].picture)
+    }
+
+    fn known_block(&self, id: SequenceId, picture: &Picture) -> Option<Tensor> {
+        let sequence = &self.sequences[&id];
+        let negative = sequence.negative.as_ref();
+        let known = sequence.main.block_of(picture);
+        known.or_else(|| negative.and_then(|context| context.block_of(picture))).cloned()
+    }
+
+    /// All rows in one ragged decoder pass; then the choices of those that sample, in one pass of the head.
+    fn decode(&mut self, rows: &[DecodeRow]) -> Result<Vec<SampledToken>, ModelError> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.counters.decoder_passes += 1;
+        let mut decodings =
+            rows.iter().map(|row| self.prepare(row)).collect::<Result<Vec<_>, ModelError>>()?;
+        let mut ragged: Vec<DecoderRow<'_>> = Vec::new();
+        for decoding in &mut decodings {
+            let pairs = decoding.embeds.iter().zip(&mut decoding.caches);
+            ragged.extend(pairs.map(|(embeds, cache)| DecoderRow { embeds, cache }));
+        }
+        let mut hidden = self.model.decoder.forward(&mut ragged)?.into_iter();
+        let mut last_states = Vec::new();
+        for decoding in decodings {
+            let row = decoding.row;
+            let own: Vec<Tensor> = hidden.by_ref().take(decoding.embeds.len()).collect();
+            self.put_back(row, decoding.caches);
+            self.absorb(row, &own[0])?;
+            if row.sample.is_some() {
+                for hidden in &own {
+                    last_states.push(hidden.narrow(0, hidden.dim(0)? - 1, 1)?);
+                }
+            }
+        }
+        self.sample(rows, &last_states)
+    }
+
+    /// Takes a row's caches out of its sequence. If the pass fails, they are lost with it.
+    fn prepare<'a>(&mut self, row: &'a DecodeRow) -> Result<Decoding<'a>, ModelError> {
+        let sequence = self.sequences.get_mut(&row.sequence).expect("rows are of open sequences");
+        if let (Branch::Main, Some(beams)) = (row.branch, &mut sequence.beams) {
+            let embeds = beams.embeds(&self.model)?;
+            return Ok(Decoding { row, embeds, caches: std::mem::take(&mut beams.caches) });
+        }
+        let context = sequence.context_mut(row.branch);
+        let embeds = vec![context.embeds(row, &self.model)?];
+        let cache = std::mem::replace(&mut context.cache, self.model.decoder.new_cache());
+        assert_eq!(cache.len(), row.start, "a row starts where its cache ends");
+        Ok(Decoding { row, embeds, caches: vec![cache] })
+    }
+
+    fn put_back(&mut self, row: &DecodeRow, mut caches: Vec<KvCache>) {
+        let sequence = self.sequence(row.sequence);
+        match (row.branch, &mut sequence.beams) {
+            (Branch::Main, Some(beams)) => beams.caches = caches,
+            (Branch::Main, None) | (Branch::Negative, _) => {
+                sequence.context_mut(row.branch).cache = caches.remove(0);
+            }
+        }
+    }
+
+    fn absorb(&mut self, row: &DecodeRow, hidden: &Tensor) -> Result<(), ModelError> {
+        let sequence = self.sequences.get_mut(&row.sequence).expect("rows are of open sequences");
+        let context = sequence.context_mut(row.branch);
+        if let Some(condition) = context.absorb(row, hidden, &self.model)? {
+            sequence.keep_condition(row.branch, condition);
+        }
+        Ok(())
+    }
+
+    /// Chooses a token for each row that samples, given the last states (1, hidden) of its decoder rows.
+    fn sample(
+        &mut self,
+        rows: &[DecodeRow],
+        last_states: &[Tensor],
+    ) -> Result<Vec<SampledToken>, ModelError> {
+        if last_states.is_empty() {
+            return Ok(Vec::new());
+        }
+        let logits = self.model.decoder.logits(&Tensor::cat(last_states, 0)?)?; // (rows, vocab)
+        let mut logits = logits.to_vec2::<f32>()?.into_iter();
+        let mut sampled = Vec::new();
+        for row in rows {
+            let Some(legal) = row.sample else { continue };
+            let special = *self.model.tokenizer.special();
+            let position = row.start + row.num_positions();
+            let sequence =
+                self.sequences.get_mut(&row.sequence).expect("rows are of open sequences");
+            if sequence.request.sampling.num_beams > 1 && sequence.beams.is_none() {
+                let (request, cache) = (&sequence.request, &sequence.main.cache);
+                sequence.beams = Some(Beams::begin(request, cache, position, &self.model)?);
+            }
+            let mask = sequence.mask(legal, &special);
+            let choice: TokenChoice = match &mut sequence.beams {
+                Some(beams) => {
+                    let own: Vec<Vec<f32>> = logits.by_ref().take(beams.caches.len()).collect();
+                    beams.advance(&own, &mask, special.eos)
+                }
+                None => {
+                    let own = logits.next().expect("a row of logits for each row that samples");
+                    sequence.choose(own, position, &mask, &special)
+                }
+            };
+            sampled.push(SampledToken { sequence: row.sequence, choice });
+        }
+        Ok(sampled)
+    }
+
+    /// One denoising step of every row, in one UNet pass for each size of latents.
+    fn denoise(&mut self, rows: &[DenoiseRow]) -> Result<(), ModelError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.counters.denoiser_passes += 1;
+        let mut jobs: Vec<DenoiseJob> = Vec::with_capacity(rows.len());
+        for row in rows {
+            let sequence =
+                self.sequences.get_mut(&row.sequence).expect("rows are of open sequences");
+            let job = match sequence.job.take() {
+                Some(job) => job,
+                None => {
+                    let request = sequence.denoise_request(row.picture, &self.unconditional);
+                    self.model.denoiser.start(request, &*self.noise)?
+                }
+            };
+            assert_eq!(job.steps_done(), row.step, "denoising steps follow one another");
+            jobs.push(job);
+        }
+        let mut together: Vec<&mut DenoiseJob> = jobs.iter_mut().collect();
+        self.model.denoiser.step(&mut together, &*self.noise)?;
+        for (row, job) in rows.iter().zip(jobs) {
+            self.sequence(row.sequence).job = Some(job);
+        }
+        Ok(())
+    }
+
+    /// Latents to pictures. The picture that is delivered is the one that is fed back.
+    fn render(&mut self, rows: &[RenderRow]) -> Result<Vec<RenderedPicture>, ModelError> {
+        let mut rendered = Vec::with_capacity(rows.len());
+        for row in rows {
+            let job = self.sequence(row.sequence).job.take();
+            let job = job.expect("a picture is denoised before it is rendered");
+            let picture = Arc::new(self.model.denoiser.finish(&job)?);
+            let pictures = &mut self.sequence(row.sequence).main.pictures;
+            pictures.push(ContextPicture::new(Arc::clone(&picture)));
+            rendered.push(RenderedPicture { sequence: row.sequence, picture });
+        }
+        Ok(rendered)
+    }
+}

@@ -1,0 +1,167 @@
+//! The contents of one open sequence: its contexts, how its tokens are chosen, the picture it is drawing.
+//! Knows one request and nothing of its neighbours.
+
+use std::sync::Arc;
+
+use candle_core::Tensor;
+use reverie_model::diffusion::denoiser::{DenoiseJob, DenoiseParams, DenoiseRequest};
+use reverie_model::diffusion::noise_schedule::NoiseSchedule;
+use reverie_model::diffusion::sampler::new_sampler;
+use reverie_model::token_sampler::{TokenMask, TokenSampler};
+use reverie_model::tokenizer::SpecialTokens;
+use reverie_model::{DreamModel, ModelError};
+use reverie_scheduler::{Branch, LegalTokens};
+
+use super::FIRST_CHOICE;
+use super::beams::Beams;
+use super::context::ContextState;
+use crate::engine::request::{EngineRequest, PictureParams};
+use crate::engine::runner::TokenChoice;
+
+/// One open sequence.
+pub(super) struct SequenceState {
+    pub(super) request: Arc<EngineRequest>,
+    pub(super) main: ContextState,
+    pub(super) negative: Option<ContextState>,
+    /// (Q, D) of the picture about to be drawn.
+    pub(super) condition: Option<Tensor>,
+    /// (Q, D) of the negative prompt, once computed.
+    pub(super) negative_condition: Option<Tensor>,
+    pub(super) job: Option<DenoiseJob>,
+    /// Set once a beam search has begun.
+    pub(super) beams: Option<Beams>,
+    sampler: TokenSampler,
+    /// What is never chosen.
+    forbidden: TokenMask,
+    num_denoising_steps: usize,
+}
+
+impl SequenceState {
+    /// # Errors
+    /// [`ModelError::Parameter`] if the model cannot draw such pictures.
+    pub(super) fn new(request: Arc<EngineRequest>, model: &DreamModel) -> Result<Self, ModelError> {
+        let params = denoise_params(&request.pictures);
+        params.validate(&model.config.head)?;
+        let schedule = NoiseSchedule::new(&model.config.head.noise_schedule);
+        let steps = params.num_inference_steps;
+        let picture_sampler = new_sampler(params.sampler, &schedule, steps, params.eta)?;
+        let negative = request.pictures.negative_prompt.as_ref();
+        let sampling = &request.sampling;
+        let mut forbidden = TokenMask::allow_all(model.config.llama.vocab_size);
+        for id in model.tokenizer.forbidden_ids() {
+            forbidden.forbid(*id);
+        }
+        Ok(Self {
+            main: ContextState::new(&request.prompt, model.decoder.new_cache()),
+            negative: negative.map(|prompt| ContextState::new(prompt, model.decoder.new_cache())),
+            condition: None,
+            negative_condition: None,
+            job: None,
+            beams: None,
+            sampler: TokenSampler {
+                temperature: sampling.temperature,
+                top_p: sampling.top_p,
+                top_k: sampling.top_k,
+                seed: sampling.seed,
+                choice: FIRST_CHOICE,
+            },
+            forbidden,
+            num_denoising_steps: picture_sampler.timesteps().len(),
+            request,
+        })
+    }
+
+    /// Denoiser passes of each picture.
+    pub(super) fn num_denoising_steps(&self) -> usize {
+        self.num_denoising_steps
+    }
+
+    pub(super) fn context(&self, branch: Branch) -> &ContextState {
+        match branch {
+            Branch::Main => &self.main,
+            Branch::Negative => self.negative.as_ref().expect(NO_NEGATIVE),
+        }
+    }
+
+    pub(super) fn context_mut(&mut self, branch: Branch) -> &mut ContextState {
+        match branch {
+            Branch::Main => &mut self.main,
+            Branch::Negative => self.negative.as_mut().expect(NO_NEGATIVE),
+        }
+    }
+
+    /// Keeps a finished condition. The negative context is not needed any more then.
+    pub(super) fn keep_condition(&mut self, branch: Branch, condition: Tensor) {
+        match branch {
+            Branch::Main => self.condition = Some(condition),
+            Branch::Negative => {
+                self.negative_condition = Some(condition);
+                self.negative = None;
+            }
+        }
+    }
+
+    /// What may not be chosen now.
+    pub(super) fn mask(&self, legal: LegalTokens, special: &SpecialTokens) -> TokenMask {
+        let mut mask = self.forbidden.clone();
+        if !legal.dream_start {
+            mask.forbid(special.dream_start);
+        }
+        if !legal.end_of_text {
+            mask.forbid(special.eos);
+        }
+        mask
+    }
+
+    /// Chooses the token that takes `position`; a text token joins the context.
+    pub(super) fn choose(
+        &mut self,
+        mut logits: Vec<f32>,
+        position: usize,
+        forbidden: &TokenMask,
+        special: &SpecialTokens,
+    ) -> TokenChoice {
+        let id = self.sampler.sample(&mut logits, position as u64, forbidden);
+        if id == special.eos {
+            return TokenChoice::EndOfText;
+        }
+        if id == special.dream_start {
+            return TokenChoice::DreamStart;
+        }
+        self.main.tokens.push(id);
+        TokenChoice::Text(id)
+    }
+
+    /// What picture `picture` of the answer is to be drawn from; takes the condition.
+    pub(super) fn denoise_request(
+        &mut self,
+        picture: usize,
+        unconditional: &Tensor,
+    ) -> DenoiseRequest {
+        let condition =
+            self.condition.take().expect("a dream block is computed before its picture");
+        let negative = self.negative_condition.as_ref().unwrap_or(unconditional);
+        DenoiseRequest {
+            params: denoise_params(&self.request.pictures),
+            condition,
+            negative: Some(negative.clone()),
+            seed: self.request.pictures.seed,
+            choice: FIRST_CHOICE,
+            picture: picture as u32,
+        }
+    }
+}
+
+const NO_NEGATIVE: &str = "rows of a negative prompt come before its condition is complete";
+
+fn denoise_params(pictures: &PictureParams) -> DenoiseParams {
+    DenoiseParams {
+        sampler: pictures.sampler,
+        num_inference_steps: pictures.num_inference_steps,
+        guidance_scale: pictures.guidance_scale,
+        guidance_rescale: pictures.guidance_rescale,
+        eta: pictures.eta,
+        width: pictures.width,
+        height: pictures.height,
+    }
+}

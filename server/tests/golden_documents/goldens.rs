@@ -1,0 +1,206 @@
+//! The golden checkpoint, vectors and noise, and a loop that drives a runner without a thread.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use candle_core::{DType, Device, Tensor};
+use reverie_model::Picture;
+use reverie_model::diffusion::SamplerKind;
+use reverie_model::noise::{NoiseDraw, NoiseKey, NoiseSource};
+use reverie_scheduler::{
+    FinishReason, Sampled, SampledRow, Scheduler, SchedulerConfig, SequenceEvent, SequenceId,
+    StepOutcome, Usage,
+};
+use reverie_server::engine::candle_runner::CandleRunner;
+use reverie_server::engine::request::{
+    EngineRequest, ImageChoice, PictureParams, PromptSegment, SamplingParams, StoppingParams,
+};
+use reverie_server::engine::runner::{ModelRunner, TokenChoice};
+use reverie_server::engine::sequence_spec;
+
+fn path(relative: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/goldens")).join(relative)
+}
+
+pub(crate) fn golden_runner(noise: impl NoiseSource + 'static) -> CandleRunner {
+    CandleRunner::open(&path("checkpoint"), DType::F32, &Device::Cpu, Box::new(noise))
+        .expect("the golden checkpoint loads")
+}
+
+pub(crate) fn golden_picture(name: &str) -> Arc<Picture> {
+    let picture = image::open(path("vectors/images").join(name)).expect("a picture").to_rgb8();
+    Arc::new(Picture::new(picture.width(), picture.height(), picture.into_raw()))
+}
+
+pub(crate) fn json(name: &str) -> serde_json::Value {
+    let text = std::fs::read(path("vectors").join(name)).expect("a golden file");
+    serde_json::from_slice(&text).expect("JSON")
+}
+
+/// All tensors of one file.
+pub(crate) struct Vectors(HashMap<String, Tensor>);
+
+impl Vectors {
+    pub(crate) fn read(name: &str) -> Self {
+        let file = path("vectors").join(format!("{name}.safetensors"));
+        Self(candle_core::safetensors::load(file, &Device::Cpu).expect("golden vectors"))
+    }
+
+    fn get(&self, name: &str) -> &Tensor {
+        self.0.get(name).unwrap_or_else(|| panic!("no vector {name}"))
+    }
+
+    pub(crate) fn ids(&self, name: &str) -> Vec<u32> {
+        let ids = self.get(name).flatten_all().and_then(|ids| ids.to_vec1::<i64>());
+        ids.expect("ids").into_iter().map(|id| u32::try_from(id).expect("an id")).collect()
+    }
+
+    pub(crate) fn floats(&self, name: &str) -> Vec<f32> {
+        self.get(name).flatten_all().and_then(|x| x.to_vec1()).expect("floats")
+    }
+
+    /// One (steps, …) tensor, step by step.
+    pub(crate) fn steps(&self, name: &str) -> Vec<Vec<f32>> {
+        let tensor = self.get(name);
+        let step = |index| tensor.get(index).and_then(|x| x.flatten_all()?.to_vec1());
+        (0..tensor.dims()[0]).map(|index| step(index).expect("floats")).collect()
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// A (1, height, width, 3) tensor.
+    pub(crate) fn picture(&self, name: &str) -> Picture {
+        let (_, height, width, _) = self.get(name).dims4().expect("a picture");
+        let rgb = self.get(name).flatten_all().and_then(|x| x.to_vec1::<u8>()).expect("bytes");
+        Picture::new(width as u32, height as u32, rgb)
+    }
+}
+
+/// Plays the reference's noise back, by the request's seed and the picture's number.
+#[derive(Default)]
+pub(crate) struct PlaybackNoise(HashMap<(u64, u32), PictureNoise>);
+
+struct PictureNoise {
+    first: Vec<f32>,
+    steps: Vec<Vec<f32>>,
+}
+
+impl PlaybackNoise {
+    pub(crate) fn add(&mut self, seed: u64, picture: u32, first: Vec<f32>, steps: Vec<Vec<f32>>) {
+        self.0.insert((seed, picture), PictureNoise { first, steps });
+    }
+}
+
+impl NoiseSource for PlaybackNoise {
+    fn normal(&self, key: &NoiseKey, len: usize) -> Vec<f32> {
+        let recorded = &self.0[&(key.seed, key.picture)];
+        let noise = match key.draw {
+            NoiseDraw::Initial => &recorded.first,
+            NoiseDraw::Step(step) => &recorded.steps[step as usize],
+        };
+        assert_eq!(noise.len(), len, "noise of the size of the latents");
+        noise.clone()
+    }
+}
+
+/// The greatest difference of two pictures of one size, in 8-bit steps.
+pub(crate) fn largest_difference(found: &Picture, wanted: &Picture) -> u8 {
+    assert_eq!((found.width(), found.height()), (wanted.width(), wanted.height()));
+    found.rgb().iter().zip(wanted.rgb()).map(|(a, b)| a.abs_diff(*b)).max().expect("pixels")
+}
+
+/// Greedy, as many tokens as fit, pictures as the model likes: DDPM, 4 steps, guidance 7.5, 64 pixels.
+pub(crate) fn golden_request(prompt: Vec<PromptSegment>) -> EngineRequest {
+    EngineRequest {
+        prompt,
+        sampling: SamplingParams { temperature: 0.0, top_p: 1.0, top_k: 0, seed: 0, num_beams: 1 },
+        stopping: StoppingParams {
+            max_tokens: None,
+            min_tokens: 0,
+            ignore_eos: false,
+            stop: Vec::new(),
+        },
+        pictures: PictureParams {
+            choice: ImageChoice::Auto,
+            max_images: 4,
+            width: 64,
+            height: 64,
+            num_inference_steps: 4,
+            guidance_scale: 7.5,
+            guidance_rescale: 0.0,
+            eta: 0.0,
+            negative_prompt: None,
+            sampler: SamplerKind::Ddpm,
+            seed: 0,
+            report_progress: false,
+        },
+        deadline: None,
+    }
+}
+
+/// What came of a request.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Part {
+    Token(u32),
+    EndOfText,
+    Picture(Arc<Picture>),
+}
+
+/// Drives `runner` until the request is done.
+pub(crate) fn write(
+    runner: &mut CandleRunner,
+    request: EngineRequest,
+    max_num_batched_tokens: usize,
+) -> (Vec<Part>, FinishReason, Usage) {
+    let id = SequenceId(7);
+    let request = Arc::new(request);
+    let mut scheduler = Scheduler::new(SchedulerConfig {
+        budget: runner.budget(),
+        max_num_batched_tokens,
+        max_num_encodes: 1,
+        max_num_waiting: 0,
+    });
+    let opened = runner.open(id, &request).expect("a request that the model can serve");
+    let spec = sequence_spec::sequence_spec(id, &request, opened.num_denoising_steps);
+    scheduler.add(spec).expect("an empty scheduler");
+    let mut parts = Vec::new();
+    loop {
+        let plan = scheduler.schedule();
+        let output = runner.execute(&plan).expect("a step");
+        let mut outcome = StepOutcome::default();
+        for token in output.sampled {
+            let sampled = take(token.choice, &mut parts);
+            outcome.sampled.push(SampledRow { sequence: id, sampled });
+        }
+        parts.extend(output.rendered.into_iter().map(|rendered| Part::Picture(rendered.picture)));
+        for (_, event) in scheduler.update(&plan, &outcome).events {
+            if let SequenceEvent::Finished { reason, usage } = event {
+                runner.close(id);
+                return (parts, reason, usage);
+            }
+        }
+    }
+}
+
+fn take(choice: TokenChoice, parts: &mut Vec<Part>) -> Sampled {
+    match choice {
+        TokenChoice::Text(id) => {
+            parts.push(Part::Token(id));
+            Sampled::Text
+        }
+        TokenChoice::EndOfText => {
+            parts.push(Part::EndOfText);
+            Sampled::EndOfText
+        }
+        TokenChoice::DreamStart => Sampled::DreamStart,
+        TokenChoice::BeamsAdvanced => Sampled::BeamsAdvanced,
+        TokenChoice::BeamsFinished { ids, reason } => {
+            let num_tokens = ids.len() + usize::from(reason == FinishReason::EndOfText);
+            parts.extend(ids.into_iter().map(Part::Token));
+            Sampled::BeamsFinished { num_tokens, reason }
+        }
+    }
+}
