@@ -173,7 +173,7 @@ fn beam_search(
         min_new_tokens: 0,
         prompt_len: prompt.len(),
         length_penalty: 1.0,
-    });
+    })?;
     let mask = TokenMask::allow_all(model.config.llama.vocab_size);
     let (mut caches, mut logits) = (vec![prompt], vec![first_logits]);
     let found = loop {
