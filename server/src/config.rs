@@ -43,6 +43,8 @@ pub struct Config {
 pub struct ModelConfig {
     /// Its folder; `None` is the model that comes with Reverie.
     pub folder: Option<PathBuf>,
+    /// Where the built-in files are unpacked; `None` is the user's cache folder.
+    pub cache_dir: Option<PathBuf>,
     /// What requests call it; empty means the folder's name.
     pub names: Vec<String>,
     /// Where to compute.
@@ -56,8 +58,8 @@ pub struct ModelConfig {
 /// How much is done at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EngineLimits {
-    /// Documents written at the same time.
-    pub max_num_seqs: usize,
+    /// Positions computed in one engine step.
+    pub max_num_batched_tokens: usize,
     /// Requests that may wait.
     pub max_waiting: usize,
 }
@@ -189,6 +191,7 @@ impl TryFrom<ServeArgs> for Config {
         };
         let model = ModelConfig {
             folder: args.model.model,
+            cache_dir: args.model.cache_dir,
             names: args.served_model_name,
             device: args.model.device,
             dtype: args.model.dtype,
@@ -199,7 +202,10 @@ impl TryFrom<ServeArgs> for Config {
             model,
             http,
             requests,
-            engine: EngineLimits { max_num_seqs: args.max_num_seqs, max_waiting: args.max_waiting },
+            engine: EngineLimits {
+                max_num_batched_tokens: args.max_num_batched_tokens,
+                max_waiting: args.max_waiting,
+            },
             shutdown_timeout: Duration::from_secs(args.shutdown_timeout),
             log_format: args.log_format,
             log_filter: args.log,
@@ -209,7 +215,7 @@ impl TryFrom<ServeArgs> for Config {
 
 fn check_counts(args: &ServeArgs) -> Result<(), ConfigError> {
     let at_least_one = [
-        ("max-num-seqs", args.max_num_seqs),
+        ("max-num-batched-tokens", args.max_num_batched_tokens),
         ("max-waiting", args.max_waiting),
         ("max-body-bytes", args.max_body_bytes),
         ("max-image-bytes", args.max_image_bytes),

@@ -25,6 +25,9 @@ use crate::startup::PreparedModel;
 /// reading a burst of large pictures cannot starve the engine.
 const PICTURE_WORKERS: usize = 2;
 
+/// Pictures embedded in one engine step: one, so that a client that leaves is noticed after each.
+const MAX_NUM_ENCODES: usize = 1;
+
 /// The largest drawn picture is this many times the checkpoint's own side: the UNet repeats itself beyond.
 const MAX_SIDE_FACTOR: usize = 2;
 
@@ -56,7 +59,7 @@ impl Daemon {
         };
         let engine_config = EngineConfig {
             max_num_batched_tokens: config.engine.max_num_batched_tokens,
-            max_num_encodes: config.engine.max_num_encodes,
+            max_num_encodes: MAX_NUM_ENCODES,
             max_num_waiting: config.engine.max_waiting,
         };
         let (engine, thread) = Engine::start(load, engine_config, clock)?;

@@ -1,12 +1,19 @@
-//! The Reverie daemon.
+//! The Reverie daemon: HTTP edge, engine loop and command line around the model and the scheduler.
 
 pub mod args;
+pub mod assets;
+pub mod command;
+pub mod complete;
 pub mod config;
+pub mod daemon;
+pub mod device;
 pub mod engine;
 pub mod http;
 pub mod picture_codec;
 pub mod prompt;
 pub mod request;
 pub mod shutdown;
+pub mod startup;
 pub mod telemetry;
 pub mod template;
+pub mod verify;

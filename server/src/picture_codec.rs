@@ -1,42 +1,9 @@
 //! How picture files become pixels and back, as values the edge is given. Knows no file format itself.
 
+use reverie_model::picture_codec;
 use reverie_model::{Picture, PictureError};
 
-/// What a picture file may promise before anything of it is decoded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PictureLimits {
-    /// Limit on width × height.
-    pub max_pixels: u64,
-    /// Limit on either side, pixels.
-    pub max_side: u32,
-    /// Limit on the longer side over the shorter.
-    pub max_aspect_ratio: u32,
-}
-
-/// A picture file's format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PictureFormat {
-    /// Lossless.
-    Png,
-    /// Lossy.
-    Jpeg {
-        /// 1 to 100.
-        quality: u8,
-    },
-    /// Lossless.
-    Webp,
-}
-
-impl PictureFormat {
-    /// The media type of its files.
-    pub fn media_type(self) -> &'static str {
-        match self {
-            Self::Png => "image/png",
-            Self::Jpeg { .. } => "image/jpeg",
-            Self::Webp => "image/webp",
-        }
-    }
-}
+pub use reverie_model::picture_codec::{PictureFormat, PictureLimits};
 
 /// A file's bytes to pixels, its header checked first.
 pub type DecodePicture = fn(&[u8], &PictureLimits) -> Result<Picture, PictureError>;
@@ -52,4 +19,11 @@ pub struct PictureCodec {
     pub decode: DecodePicture,
     /// Writes.
     pub encode: EncodePicture,
+}
+
+impl PictureCodec {
+    /// The model's own: PIL's rules behind a header gate.
+    pub fn standard() -> Self {
+        Self { decode: picture_codec::decode, encode: picture_codec::encode }
+    }
 }

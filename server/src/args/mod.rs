@@ -54,6 +54,10 @@ pub struct ModelArgs {
     #[arg(long, env = "REVERIE_DTYPE", value_enum, default_value_t = DtypeChoice::Auto)]
     pub dtype: DtypeChoice,
 
+    /// Where the built-in files are unpacked [default: the user's cache folder, else a temporary one]
+    #[arg(long, env = "REVERIE_CACHE_DIR", value_name = "DIR")]
+    pub cache_dir: Option<PathBuf>,
+
     /// Positions a document may have [default: as many as the model was trained for]
     #[arg(long, env = "REVERIE_MAX_MODEL_LEN", value_name = "N")]
     pub max_model_len: Option<usize>,

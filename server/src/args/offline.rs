@@ -98,6 +98,10 @@ pub struct VerifyArgs {
     #[arg(long, env = "REVERIE_MODEL", value_name = "DIR")]
     pub model: Option<PathBuf>,
 
+    /// Where the built-in files are unpacked [default: the user's cache folder, else a temporary one]
+    #[arg(long, env = "REVERIE_CACHE_DIR", value_name = "DIR")]
+    pub cache_dir: Option<PathBuf>,
+
     /// Folder of recorded results [default: the embedded ones]
     #[arg(long, value_name = "DIR")]
     pub goldens: Option<PathBuf>,
