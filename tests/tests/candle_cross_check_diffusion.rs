@@ -1,6 +1,8 @@
 //! UNet, VAE and a velocity-predicting run against candle-transformers, which shares no code with
 //! them. Its one known difference is the tanh approximation of GELU in the UNet, about 2e-4 a pass.
 
+#![cfg(test)]
+
 use std::path::PathBuf;
 
 use candle_core::{DType, Device, Tensor};

@@ -1,6 +1,8 @@
 //! Diffusion against the reference's recorded tensors: samplers, UNet, VAE and whole trajectories.
 //! Knows the golden vectors' layout; computes nothing of its own.
 
+#![cfg(test)]
+
 mod goldens;
 
 mod denoiser;
