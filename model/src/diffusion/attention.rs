@@ -1,0 +1,85 @@
+//! Scaled dot-product attention over many heads, in pieces small enough for the score matrix. Knows
+//! no weights and no masks: pictures see all of themselves.
+
+use candle_core::{D, Result, Tensor};
+
+/// At most this many attention scores exist at once, 256 MiB of `f32`.
+const MAX_SCORES: usize = 1 << 26;
+
+/// Attention of `query` (B, N, heads·width) over `key` and `value` (B, M, heads·width), scaled by
+/// 1/√width; returns (B, N, heads·width). torch's `scaled_dot_product_attention`.
+///
+/// # Errors
+/// If shapes, dtypes or devices differ, or the device is out of memory.
+pub(crate) fn multi_head_attention(
+    heads: usize,
+    query: &Tensor,
+    key: &Tensor,
+    value: &Tensor,
+) -> Result<Tensor> {
+    multi_head_attention_within(MAX_SCORES, heads, query, key, value)
+}
+
+fn multi_head_attention_within(
+    max_scores: usize,
+    heads: usize,
+    query: &Tensor,
+    key: &Tensor,
+    value: &Tensor,
+) -> Result<Tensor> {
+    let (batch, queries, channels) = query.dims3()?;
+    let keys = key.dim(1)?;
+    let query = split_heads(query, heads)?;
+    let key = split_heads(key, heads)?.t()?;
+    let value = split_heads(value, heads)?;
+    let scale = 1.0 / ((channels / heads) as f64).sqrt();
+    let piece = (max_scores / (batch * heads * keys)).clamp(1, queries);
+    let attend = |start: usize| {
+        let query = query.narrow(2, start, piece.min(queries - start))?.contiguous()?;
+        let scores = (query.matmul(&key)? * scale)?;
+        candle_nn::ops::softmax(&scores, D::Minus1)?.matmul(&value)
+    };
+    let attended: Vec<Tensor> = (0..queries).step_by(piece).map(attend).collect::<Result<_>>()?;
+    Tensor::cat(&attended, 2)?.transpose(1, 2)?.reshape((batch, queries, channels))
+}
+
+/// (B, N, heads·width) → (B, heads, N, width), contiguous.
+fn split_heads(tensor: &Tensor, heads: usize) -> Result<Tensor> {
+    let (batch, length, channels) = tensor.dims3()?;
+    tensor.reshape((batch, length, heads, channels / heads))?.transpose(1, 2)?.contiguous()
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Tensor};
+
+    use super::*;
+
+    fn ramp(shape: (usize, usize, usize), step: f32) -> Tensor {
+        let count = shape.0 * shape.1 * shape.2;
+        let values: Vec<f32> = (0..count).map(|index| (index as f32 * step).sin()).collect();
+        Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn attention_in_pieces_equals_attention_at_once() {
+        let (query, key, value) =
+            (ramp((2, 7, 12), 0.7), ramp((2, 5, 12), 1.3), ramp((2, 5, 12), 0.3));
+        let whole = multi_head_attention(3, &query, &key, &value).unwrap();
+        for max_scores in [1, 2 * 3 * 5 * 2, 2 * 3 * 5 * 6] {
+            let pieces = multi_head_attention_within(max_scores, 3, &query, &key, &value).unwrap();
+            let difference = (&whole - pieces).unwrap().abs().unwrap().flatten_all().unwrap();
+            assert!(difference.max(0).unwrap().to_scalar::<f32>().unwrap() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn equal_keys_are_attended_to_equally() {
+        let key = Tensor::ones((1, 4, 2), candle_core::DType::F32, &Device::Cpu).unwrap();
+        let value = ramp((1, 4, 2), 0.9);
+        let attended = multi_head_attention(1, &ramp((1, 1, 2), 0.4), &key, &value).unwrap();
+        let mean = value.mean_keepdim(1).unwrap();
+        let difference = (attended - mean).unwrap().abs().unwrap().sum_all().unwrap();
+        assert!(difference.to_scalar::<f32>().unwrap() < 1e-6);
+    }
+}

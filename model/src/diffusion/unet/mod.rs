@@ -1,0 +1,243 @@
+//! The denoiser: Stable Diffusion's `UNet2DConditionModel` with one timestep per row, so that rows at
+//! different places of different schedules share one pass. A pass is a value that advances block by
+//! block and may rest in between. Knows no sampler and no guidance.
+
+mod blocks;
+mod time_embedding;
+mod transformer;
+
+use candle_core::{DType, Device, Module, Tensor};
+use candle_nn::{Conv2d, GroupNorm, VarBuilder, group_norm};
+
+use self::blocks::{BlockInput, BlockPlan, DownBlock, MidBlock, UpBlock};
+use self::time_embedding::TimeEmbedding;
+use super::probe::Probe;
+use super::resnet::conv3x3;
+use crate::config::UnetConfig;
+use crate::error::ModelError;
+
+/// `UNet2DConditionModel` of Stable Diffusion 1.x and 2.x.
+#[derive(Debug, Clone)]
+pub struct Unet {
+    device: Device,
+    dtype: DType,
+    time_embedding: TimeEmbedding,
+    conv_in: Conv2d,
+    down_blocks: Vec<DownBlock>,
+    mid_block: MidBlock,
+    up_blocks: Vec<UpBlock>,
+    conv_norm_out: GroupNorm,
+    conv_out: Conv2d,
+}
+
+/// A pass under way: everything that the remaining blocks need.
+#[derive(Debug, Clone)]
+pub struct UnetPass {
+    hidden: Tensor,
+    skips: Vec<Tensor>,
+    input: BlockInput,
+    next: Stage,
+}
+
+/// Which part of the UNet comes next.
+#[derive(Debug, Clone, Copy)]
+enum Stage {
+    Down(usize),
+    Middle,
+    Up(usize),
+    Out,
+}
+
+/// What a pass has come to after one more block.
+#[derive(Debug, Clone)]
+pub enum UnetProgress {
+    /// There are blocks left.
+    More(UnetPass),
+    /// The prediction, (B, C, h, w).
+    Done(Tensor),
+}
+
+impl Unet {
+    /// Reads the weights; expects `vb` at `stable_diffusion_head.unet`.
+    ///
+    /// # Errors
+    /// [`ModelError::Parameter`] for a block type that is neither plain nor cross-attention, and
+    /// [`ModelError::Tensor`] for a missing or misshapen tensor.
+    pub fn load(config: &UnetConfig, vb: &VarBuilder<'_>) -> Result<Self, ModelError> {
+        let channels = &config.block_out_channels;
+        let levels = channels.len();
+        let Some(innermost) = channels.last().copied() else {
+            return Err(ModelError::Parameter {
+                parameter: "unet.block_out_channels",
+                found: "an empty list".to_owned(),
+                wanted: "at least one level".to_owned(),
+            });
+        };
+        check_levels("unet.down_block_types", config.down_block_types.len(), levels)?;
+        check_levels("unet.up_block_types", config.up_block_types.len(), levels)?;
+
+        let mut down_blocks = Vec::with_capacity(levels);
+        for (level, kind) in config.down_block_types.iter().enumerate() {
+            let attends = has_attention("unet.down_block_types", kind, "DownBlock2D")?;
+            let plan = BlockPlan {
+                input: channels[level.saturating_sub(1)],
+                output: channels[level],
+                heads: attends.then(|| config.heads(level)),
+                resamples: level + 1 < levels,
+            };
+            down_blocks.push(DownBlock::load(config, plan, level, vb)?);
+        }
+        let heads = Some(config.heads(levels - 1));
+        let middle = BlockPlan { input: innermost, output: innermost, heads, resamples: false };
+        let mut up_blocks = Vec::with_capacity(levels);
+        for (index, kind) in config.up_block_types.iter().enumerate() {
+            let attends = has_attention("unet.up_block_types", kind, "UpBlock2D")?;
+            let level = levels - 1 - index;
+            let plan = BlockPlan {
+                input: channels[(level + 1).min(levels - 1)],
+                output: channels[level],
+                heads: attends.then(|| config.heads(level)),
+                resamples: level > 0,
+            };
+            let outer = channels[level.saturating_sub(1)];
+            up_blocks.push(UpBlock::load(config, plan, (index, outer), vb)?);
+        }
+        let (groups, eps) = (config.norm_num_groups, config.norm_eps);
+        Ok(Self {
+            device: vb.device().clone(),
+            dtype: vb.dtype(),
+            time_embedding: TimeEmbedding::load(config, &vb.pp("time_embedding"))?,
+            conv_in: conv3x3(config.in_channels, channels[0], vb.pp("conv_in"))?,
+            down_blocks,
+            mid_block: MidBlock::load(config, middle, vb)?,
+            up_blocks,
+            conv_norm_out: group_norm(groups, channels[0], eps, vb.pp("conv_norm_out"))?,
+            conv_out: conv3x3(channels[0], config.out_channels, vb.pp("conv_out"))?,
+        })
+    }
+
+    /// The device that holds the weights.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The dtype of weights and activations.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Predicts for `sample` (B, C, h, w), each row at its own timestep (of B) and under its own
+    /// condition (B, Q, D); returns (B, C, h, w) in the model's dtype.
+    ///
+    /// # Errors
+    /// [`ModelError::Tensor`] if shapes disagree or the device is out of memory.
+    pub fn forward(
+        &self,
+        sample: &Tensor,
+        timesteps: &[f32],
+        condition: &Tensor,
+    ) -> Result<Tensor, ModelError> {
+        self.forward_probed(sample, timesteps, condition, &mut Probe::blind())
+    }
+
+    /// As [`forward`](Self::forward), showing inner activations.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn forward_probed(
+        &self,
+        sample: &Tensor,
+        timesteps: &[f32],
+        condition: &Tensor,
+        probe: &mut Probe<'_>,
+    ) -> Result<Tensor, ModelError> {
+        let mut pass = self.begin(sample, timesteps, condition, probe)?;
+        loop {
+            match self.advance(pass, probe)? {
+                UnetProgress::More(rest) => pass = rest,
+                UnetProgress::Done(prediction) => return Ok(prediction),
+            }
+        }
+    }
+
+    /// Starts a pass; arguments as of [`forward`](Self::forward).
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn begin(
+        &self,
+        sample: &Tensor,
+        timesteps: &[f32],
+        condition: &Tensor,
+        probe: &mut Probe<'_>,
+    ) -> Result<UnetPass, ModelError> {
+        let sinusoids = self.time_embedding.sinusoids(timesteps, &self.device)?;
+        probe.show(format_args!("time_proj"), &sinusoids);
+        let time = self.time_embedding.forward(&sinusoids, self.dtype)?;
+        probe.show(format_args!("time_embedding"), &time);
+        let hidden = self.conv_in.forward(&sample.to_dtype(self.dtype)?)?;
+        probe.show(format_args!("conv_in"), &hidden);
+        let input = BlockInput { time: time.silu()?, condition: condition.to_dtype(self.dtype)? };
+        Ok(UnetPass { skips: vec![hidden.clone()], hidden, input, next: Stage::Down(0) })
+    }
+
+    /// Computes one more block. Resting between calls changes nothing.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn advance(
+        &self,
+        pass: UnetPass,
+        probe: &mut Probe<'_>,
+    ) -> Result<UnetProgress, ModelError> {
+        let UnetPass { mut hidden, mut skips, input, next } = pass;
+        let next = match next {
+            Stage::Down(index) => {
+                hidden = self.down_blocks[index].forward(hidden, &mut skips, &input, probe)?;
+                let after = index + 1;
+                if after < self.down_blocks.len() { Stage::Down(after) } else { Stage::Middle }
+            }
+            Stage::Middle => {
+                hidden = self.mid_block.forward(&hidden, &input, probe)?;
+                Stage::Up(0)
+            }
+            Stage::Up(index) => {
+                hidden = self.up_blocks[index].forward(hidden, &mut skips, &input, probe)?;
+                let after = index + 1;
+                if after < self.up_blocks.len() { Stage::Up(after) } else { Stage::Out }
+            }
+            Stage::Out => {
+                let normed = self.conv_norm_out.forward(&hidden)?;
+                probe.show(format_args!("conv_norm_out"), &normed);
+                let prediction = self.conv_out.forward(&normed.silu()?)?;
+                probe.show(format_args!("conv_out"), &prediction);
+                return Ok(UnetProgress::Done(prediction));
+            }
+        };
+        Ok(UnetProgress::More(UnetPass { hidden, skips, input, next }))
+    }
+}
+
+fn check_levels(field: &'static str, found: usize, wanted: usize) -> Result<(), ModelError> {
+    if found == wanted {
+        return Ok(());
+    }
+    Err(ModelError::Parameter {
+        parameter: field,
+        found: format!("{found} blocks"),
+        wanted: format!("{wanted}, one for each of block_out_channels"),
+    })
+}
+
+/// Whether a block type is the one with cross-attention, given the name of the one without.
+fn has_attention(field: &'static str, kind: &str, plain: &str) -> Result<bool, ModelError> {
+    let attends = format!("CrossAttn{plain}");
+    if kind != plain && kind != attends {
+        return Err(ModelError::Parameter {
+            parameter: field,
+            found: kind.to_owned(),
+            wanted: format!("{plain} or {attends}"),
+        });
+    }
+    Ok(kind == attends)
+}
