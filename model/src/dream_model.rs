@@ -42,7 +42,7 @@ impl DreamModel {
     ) -> Result<Self, ModelError> {
         let hidden = config.llama.hidden_size;
         Ok(Self {
-            vision: VisionEncoder::load(&config.vision, hidden, weights)?,
+            vision: VisionEncoder::load(&config.vision, hidden, weights.clone())?,
             decoder: Decoder::load(&config.llama, weights)?,
             dream_queries: DreamQueries::load(config.num_dream_queries, hidden, weights)?,
             denoiser: Denoiser::load(&config.head, hidden, weights)?,
