@@ -9,6 +9,7 @@ pub mod diffusion;
 pub mod error;
 pub mod noise;
 pub mod picture;
+pub mod tokenizer;
 
 pub use config::DreamConfig;
 pub use error::{CheckpointError, ModelError, PictureError};
