@@ -9,6 +9,7 @@ pub mod diffusion;
 pub mod error;
 pub mod noise;
 pub mod picture;
+pub mod picture_codec;
 pub mod tokenizer;
 
 pub use config::DreamConfig;
