@@ -10,7 +10,9 @@ pub mod error;
 pub mod noise;
 pub mod picture;
 pub mod picture_codec;
+pub mod projector;
 pub mod tokenizer;
+pub mod vision;
 
 pub use config::DreamConfig;
 pub use error::{CheckpointError, ModelError, PictureError};
