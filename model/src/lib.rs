@@ -14,8 +14,10 @@ pub mod error;
 pub mod noise;
 pub mod picture;
 pub mod picture_codec;
+pub mod projector;
 pub mod token_sampler;
 pub mod tokenizer;
+pub mod vision;
 
 pub use config::DreamConfig;
 pub use dream_model::DreamModel;

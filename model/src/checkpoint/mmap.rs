@@ -26,9 +26,9 @@ impl MappedFile {
             return Err(malformed(path, 0, "not a regular file"));
         }
         let file = File::open(path).map_err(|source| io_error(path, source))?;
-        // SAFETY: the map is read-only and private, and only ever seen as `&[u8]`, for which every
-        // bit pattern is valid. Whoever shortens a checkpoint file while it is mapped ends the
-        // process with SIGBUS; the manual says that checkpoint files must not be edited in place.
+        // SAFETY: the map is read-only and only ever seen as `&[u8]`, for which every bit pattern is
+        // valid. Nothing here writes to a file it has mapped; an operator who changes a checkpoint
+        // file in place while it is being read gets wrong weights, and SIGBUS if it gets shorter.
         let map = unsafe { Mmap::map(&file) }.map_err(|source| io_error(path, source))?;
         Ok(Arc::new(Self { path: path.to_owned(), map }))
     }

@@ -180,7 +180,7 @@ fn an_archive_cut_anywhere_is_refused_without_panic() {
     for name in ["dream_embedding.bin", "clip_vision_embedding.bin"] {
         let whole = std::fs::read(golden_folder().join(name)).unwrap();
         let scratch = Scratch::with_golden_configs();
-        let step = if whole.len() < 5000 { 1 } else { 211 };
+        let step = if whole.len() < 5000 { 3 } else { 997 };
         for cut in (0..whole.len()).step_by(step) {
             scratch.write(name, &whole[..cut]);
             let error = scratch.open().unwrap_err();
@@ -195,18 +195,14 @@ fn an_archive_with_any_byte_changed_never_panics() {
     let scratch = Scratch::with_golden_configs();
     let mut refused = 0;
     for position in 0..whole.len() {
-        for value in [0x00, 0xff, whole[position] ^ 0x01] {
-            let mut bytes = whole.clone();
-            bytes[position] = value;
-            scratch.write("dream_embedding.bin", &bytes);
-            match scratch.open() {
-                Err(CheckpointError::Format { .. } | CheckpointError::Pickle { .. }) => {
-                    refused += 1
-                }
-                // A change of a value or of padding: the reader goes on to the next file.
-                Err(CheckpointError::Missing { .. }) => {}
-                other => panic!("byte {position} as {value}: {other:?}"),
-            }
+        let mut bytes = whole.clone();
+        bytes[position] = [0x00, 0xff, whole[position] ^ 0x01][position % 3];
+        scratch.write("dream_embedding.bin", &bytes);
+        match scratch.open() {
+            Err(CheckpointError::Format { .. } | CheckpointError::Pickle { .. }) => refused += 1,
+            // A change of a value or of padding: the reader goes on to the next file.
+            Err(CheckpointError::Missing { .. }) => {}
+            other => panic!("byte {position}: {other:?}"),
         }
     }
     assert!(refused > whole.len() / 4, "only {refused} changes were refused");

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use reverie_model::checkpoint::{Component, expected_tensors};
+use candle_core::DType;
+use reverie_model::checkpoint::{
+    Component, ContextBudget, MemoryEstimate, expected_tensors, memory_estimate,
+};
 use reverie_model::config::{PerLevel, ProjectorConfig, ProjectorKind};
 use reverie_model::{CheckpointError, DreamConfig};
 use serde_json::json;
@@ -224,4 +227,21 @@ fn every_expected_name_belongs_to_the_component_that_lists_it() {
     assert_eq!(of(Component::ConditionProjector), 1);
     assert_eq!(of(Component::Unet), 686);
     assert_eq!(of(Component::Vae), 248);
+}
+
+#[test]
+fn the_published_7b_needs_what_its_files_weigh_and_fits_six_pictures() {
+    let config = published_7b();
+    let memory = MemoryEstimate::of(&config, DType::BF16);
+    // The payloads of the published files: 13.5 GB, 614,756,352 B and 1,907,517,782 B, and the
+    // queries, less the 32 ignored buffers of 64 elements in the first.
+    let plugins = 614_756_352 + 1_907_517_782 + 2 * 64 * 4096;
+    let decoder = memory.weights - plugins;
+    assert_eq!(decoder, 2 * 6_738_481_152);
+    assert_eq!(memory.cache_per_position, 512 << 10);
+    assert_eq!(memory.cache, 1 << 30);
+    assert!(memory_estimate(&config, DType::F32) > 2 * memory.weights);
+    let context = ContextBudget::of(&config);
+    assert_eq!((context.per_picture_in, context.per_picture_out), (258, 324));
+    assert_eq!((context.max_pictures_out, context.left_for_text), (6, 104));
 }

@@ -8,7 +8,7 @@ use crate::fixtures::{
     RawTensor, Scratch, decoder_part, golden, golden_folder, part, raw_tensors, stand_in_folder,
 };
 use crate::pickle_writer::{Placement, state_dict};
-use crate::zip_writer::write_torch_archive;
+use crate::zip_writer::{write_torch_archive, write_wide_zip};
 
 const CLIP: &str = "model.clip_vision_embedding.";
 const DREAM: &str = "model.dream_embedding.";
@@ -29,6 +29,23 @@ fn the_published_layout_reads_although_its_archives_have_inner_names_of_21_chara
     assert_eq!((of(Component::Decoder), of(Component::VisionTower)), (21, 55));
     assert_eq!(golden.tensors().len(), 1014);
     assert!(golden.tensors().all(|tensor| tensor.dtype == DType::BF16));
+}
+
+#[test]
+fn an_archive_beyond_4_gib_reads_by_its_wide_records() {
+    let tensors = decoder_part(&raw_tensors(&golden()));
+    let placed: Vec<_> = tensors
+        .iter()
+        .enumerate()
+        .map(|(number, tensor)| (tensor, Placement::alone(number, &tensor.shape)))
+        .collect();
+    let mut entries = vec![("pytorch_model/data.pkl".to_owned(), state_dict(&placed))];
+    for (number, tensor) in tensors.iter().enumerate() {
+        entries.push((format!("pytorch_model/data/{number}"), tensor.bytes.clone()));
+    }
+    let scratch = Scratch::with_golden_files();
+    write_wide_zip(&scratch.path().join("pytorch_model.bin"), &entries);
+    assert_same_as_golden(&scratch);
 }
 
 #[test]

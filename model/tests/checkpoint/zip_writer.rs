@@ -87,3 +87,61 @@ pub(crate) fn write_zip(entries: &[(String, Vec<u8>)]) -> Vec<u8> {
     file.extend([0; 2]);
     file
 }
+
+/// Writes an archive whose entries after the first lie beyond 4 GiB, with the wide fields that this
+/// takes; the bytes between are a hole that takes no room on disk.
+pub(crate) fn write_wide_zip(path: &std::path::Path, entries: &[(String, Vec<u8>)]) {
+    use std::io::{Seek, SeekFrom, Write};
+    let mut file = std::fs::File::create(path).expect("a file");
+    let mut directory = Vec::new();
+    let mut position = 0u64;
+    for (number, (name, data)) in entries.iter().enumerate() {
+        if number == 1 {
+            position = (4 << 30) + 4096;
+        }
+        file.seek(SeekFrom::Start(position)).expect("a position");
+        let mut header = b"PK\x03\x04".to_vec();
+        header.extend([0; 14]);
+        header.extend((data.len() as u32).to_le_bytes());
+        header.extend((data.len() as u32).to_le_bytes());
+        header.extend((name.len() as u16).to_le_bytes());
+        header.extend([0; 2]);
+        header.extend(name.as_bytes());
+        file.write_all(&header).expect("a header");
+        file.write_all(data).expect("data");
+        directory.extend(b"PK\x01\x02");
+        directory.extend([0; 16]);
+        directory.extend((data.len() as u32).to_le_bytes());
+        directory.extend((data.len() as u32).to_le_bytes());
+        directory.extend((name.len() as u16).to_le_bytes());
+        // One unrelated extra field, then the zip64 one with the offset alone.
+        directory.extend(18u16.to_le_bytes());
+        directory.extend([0; 10]);
+        directory.extend(u32::MAX.to_le_bytes());
+        directory.extend(name.as_bytes());
+        directory.extend([0x55, 0x58, 2, 0, 7, 7]);
+        directory.extend([1, 0, 8, 0]);
+        directory.extend(position.to_le_bytes());
+        position += (header.len() + data.len()) as u64;
+    }
+    let (count, size) = (entries.len() as u64, directory.len() as u64);
+    let mut end = directory;
+    end.extend(b"PK\x06\x06");
+    end.extend(44u64.to_le_bytes());
+    end.extend([0; 12]);
+    for field in [count, count, size, position] {
+        end.extend(field.to_le_bytes());
+    }
+    end.extend(b"PK\x06\x07");
+    end.extend([0; 4]);
+    end.extend((position + size).to_le_bytes());
+    end.extend(1u32.to_le_bytes());
+    end.extend(b"PK\x05\x06");
+    end.extend([0; 4]);
+    end.extend((count as u16).to_le_bytes());
+    end.extend((count as u16).to_le_bytes());
+    end.extend((size as u32).to_le_bytes());
+    end.extend(u32::MAX.to_le_bytes());
+    end.extend([0; 2]);
+    file.write_all(&end).expect("the directory");
+}

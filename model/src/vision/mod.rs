@@ -1,0 +1,115 @@
+//! Pictures in: pixels → CLIP → projector → patch embeddings in the decoder's width
+//! (`CLIPVisionEmbedding` of the reference). Knows nothing of where they are spliced.
+
+mod clip;
+mod preprocess;
+mod resize;
+
+pub use clip::ClipVisionTower;
+pub use preprocess::{center_crop, normalize, preprocess};
+pub use resize::{resize, resize_shortest_edge};
+
+use candle_core::{DType, Device, Tensor};
+use candle_nn::{LayerNorm, Module, VarBuilder, layer_norm};
+
+use crate::config::{PreprocessConfig, VisionConfig};
+use crate::error::ModelError;
+use crate::picture::Picture;
+use crate::projector::Projector;
+
+/// Everything between a picture and the decoder.
+#[derive(Debug, Clone)]
+pub struct VisionEncoder {
+    tower: ClipVisionTower,
+    projector: Projector,
+    post_layernorm: Option<LayerNorm>,
+    preprocess: PreprocessConfig,
+    device: Device,
+    dtype: DType,
+}
+
+impl VisionEncoder {
+    /// Loads `model.clip_vision_embedding.*` below `vb_root`; `hidden_size` is the decoder's width.
+    ///
+    /// # Errors
+    /// `Parameter` for a configuration that no tower can have; `Tensor` for missing or misshapen weights.
+    pub fn load(
+        config: &VisionConfig,
+        hidden_size: usize,
+        vb_root: VarBuilder<'_>,
+    ) -> Result<Self, ModelError> {
+        let vb = vb_root.pp("model.clip_vision_embedding");
+        let crop = (config.preprocess.crop_height, config.preprocess.crop_width);
+        if crop != (config.clip.image_size, config.clip.image_size) {
+            return Err(ModelError::Parameter {
+                parameter: "crop_size",
+                found: format!("{}x{}", crop.1, crop.0),
+                wanted: format!("the tower's image_size, {}", config.clip.image_size),
+            });
+        }
+        let tower = vb.pp("clip_vision_model.vision_model");
+        let tower = ClipVisionTower::load(&config.clip, config.select_layer, tower)?;
+        let projector = Projector::load(
+            &config.projector,
+            config.clip.hidden_size,
+            hidden_size,
+            true,
+            vb.pp("projector"),
+        )?;
+        let post_layernorm = config
+            .post_layernorm
+            .then(|| layer_norm(hidden_size, config.clip.layer_norm_eps, vb.pp("post_layernorm")))
+            .transpose()?;
+        Ok(Self {
+            tower,
+            projector,
+            post_layernorm,
+            preprocess: config.preprocess.clone(),
+            device: vb_root.device().clone(),
+            dtype: vb_root.dtype(),
+        })
+    }
+
+    /// Patch embeddings of each picture, (P, hidden). One picture at a time, so that no picture's numbers
+    /// depend on its neighbours.
+    ///
+    /// # Errors
+    /// `Tensor` when the device refuses.
+    pub fn encode(&self, pictures: &[&Picture]) -> Result<Vec<Tensor>, ModelError> {
+        pictures
+            .iter()
+            .map(|picture| {
+                let pixels = preprocess(picture, &self.preprocess, &self.device)?;
+                Ok(self.encode_pixels(&pixels.unsqueeze(0)?)?.squeeze(0)?)
+            })
+            .collect()
+    }
+
+    /// Preprocessed pixels (B, 3, H, W) → patch embeddings (B, P, hidden).
+    ///
+    /// # Errors
+    /// `Tensor` for pixels of another shape.
+    pub fn encode_pixels(&self, pixel_values: &Tensor) -> Result<Tensor, ModelError> {
+        let selected = self.tower.forward(&pixel_values.to_dtype(self.dtype)?)?;
+        let projected = self.projector.forward(&selected)?;
+        match &self.post_layernorm {
+            Some(norm) => Ok(norm.forward(&projected)?),
+            None => Ok(projected),
+        }
+    }
+
+    /// The tower, for looking inside.
+    pub fn tower(&self) -> &ClipVisionTower {
+        &self.tower
+    }
+
+    /// CLIP width → decoder width, before the optional LayerNorm.
+    pub fn projector(&self) -> &Projector {
+        &self.projector
+    }
+
+    /// How pictures are prepared.
+    pub fn preprocess_config(&self) -> &PreprocessConfig {
+        &self.preprocess
+    }
+}
