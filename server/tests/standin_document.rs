@@ -1,0 +1,89 @@
+//! The stand-in checkpoint behind the engine: it loads, warms up, and a seed stands for one document.
+//! Refuses to know HTTP and templates.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use candle_core::{DType, Device};
+use reverie_model::diffusion::SamplerKind;
+use reverie_model::noise::CounterNoise;
+use reverie_server::engine::candle_runner::CandleRunner;
+use reverie_server::engine::document_engine::{DocumentEngine, EngineStatus};
+use reverie_server::engine::event::EngineEvent;
+use reverie_server::engine::request::{
+    EngineRequest, ImageChoice, PictureParams, PromptSegment, SamplingParams, StoppingParams,
+};
+use reverie_server::engine::{Engine, EngineConfig, EngineHandle};
+use tokio_stream::StreamExt;
+
+fn request(prompt: Vec<u32>, seed: u64) -> EngineRequest {
+    EngineRequest {
+        prompt: vec![PromptSegment::Tokens(prompt)],
+        sampling: SamplingParams { temperature: 1.5, top_p: 0.95, top_k: 50, seed, num_beams: 1 },
+        stopping: StoppingParams {
+            max_tokens: Some(12),
+            min_tokens: 0,
+            ignore_eos: true,
+            stop: Vec::new(),
+        },
+        pictures: PictureParams {
+            choice: ImageChoice::Exactly(1),
+            max_images: 1,
+            width: 32,
+            height: 32,
+            num_inference_steps: 2,
+            guidance_scale: 2.0,
+            guidance_rescale: 0.0,
+            eta: 0.0,
+            negative_prompt: None,
+            sampler: SamplerKind::EulerAncestral,
+            seed,
+            report_progress: false,
+        },
+        deadline: None,
+    }
+}
+
+/// A document as one string of text and one list of pixels.
+async fn write(handle: &EngineHandle, request: EngineRequest) -> (String, Vec<u8>) {
+    let (mut text, mut pixels) = (String::new(), Vec::new());
+    let stream = handle.submit(request).expect("accepted");
+    for event in stream.collect::<Vec<EngineEvent>>().await {
+        match event {
+            EngineEvent::Text { delta, .. } => text.push_str(&delta),
+            EngineEvent::Image { picture, .. } => pixels.extend_from_slice(picture.rgb()),
+            EngineEvent::Finished { usage, .. } => {
+                assert_eq!((usage.images, usage.text_tokens), (1, 12));
+            }
+            EngineEvent::ImageStarted { .. } | EngineEvent::ImageProgress { .. } => {}
+            EngineEvent::Failed(error) => panic!("{error}"),
+        }
+    }
+    (text, pixels)
+}
+
+#[tokio::test]
+async fn a_seed_stands_for_one_document_whatever_was_written_before() {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/standin"));
+    let load = || {
+        let noise = Box::new(CounterNoise);
+        Ok(Box::new(CandleRunner::open(folder, DType::F32, &Device::Cpu, noise)?) as Box<_>)
+    };
+    let config =
+        EngineConfig { max_num_batched_tokens: 512, max_num_encodes: 1, max_num_waiting: 4 };
+    let (handle, thread) = Engine::start(load, config, Arc::new(Instant::now)).expect("a thread");
+    assert_eq!(handle.loaded().await, EngineStatus::Ready);
+    assert_eq!(handle.budget().map(|budget| budget.max_model_len), Some(1024));
+
+    let prompt = vec![1, 300, 301, 302];
+    let first = write(&handle, request(prompt.clone(), 5)).await;
+    let other = write(&handle, request(prompt.clone(), 6)).await;
+    let again = write(&handle, request(prompt, 5)).await;
+    assert_eq!(first.1.len(), 32 * 32 * 3);
+    assert_eq!(first, again);
+    assert_ne!(first.0, other.0, "another seed chooses other tokens");
+    assert_ne!(first.1, other.1, "and draws another picture");
+    handle.drain();
+    thread.join().expect("no panic").expect("ends in peace");
+}
