@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::args::{DeviceChoice, DtypeChoice, LogFormat, Secret, ServeArgs};
+use crate::args::{DeviceChoice, DtypeChoice, LogFormat, ModelArgs, Secret, ServeArgs};
 use crate::http::{AllowedHosts, ApiKey, HttpSettings};
 use crate::picture_codec::PictureLimits;
 use crate::request::{Defaults, Limits};
@@ -164,6 +164,14 @@ impl ConfigError {
     }
 }
 
+impl Config {
+    /// What `reverie complete` runs with: the defaults of `serve`, and the model it was given.
+    pub fn for_one_document(model: &ModelArgs) -> Self {
+        let defaults = ServeArgs::defaults(model.clone());
+        Self::try_from(defaults).expect("the defaults of serve are in range")
+    }
+}
+
 impl TryFrom<ServeArgs> for Config {
     type Error = ConfigError;
 
@@ -312,7 +320,7 @@ mod tests {
 
     #[test]
     fn numbers_that_cannot_be_meant_are_refused_by_their_flag() {
-        for flag in ["--max-num-seqs", "--max-waiting", "--max-image-pixels", "--body-timeout"] {
+        for flag in ["--max-num-batched-tokens", "--max-waiting", "--max-image-pixels", "--body-timeout"] {
             let error = config(&[flag, "0"]).unwrap_err();
             assert!(error.to_string().starts_with(flag), "{error}");
             assert_eq!(error.exit_code(), 2);

@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use axum::Router;
 use reverie_model::noise::NoiseSource;
-use reverie_model::{CheckpointError, ModelError};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::config::{Config, ModelFacts};
 use crate::engine::candle_runner::CandleRunner;
 use crate::engine::runner::ModelRunner;
-use crate::engine::{Clock, Engine, EngineConfig, EngineFailure, EngineHandle};
+use crate::engine::{Clock, Engine, EngineConfig, EngineFailure, EngineHandle, LoadError};
 use crate::http::{AppState, Origin, ServedModel, router};
 use crate::picture_codec::PictureCodec;
 use crate::request::Defaults;
@@ -53,9 +52,9 @@ impl Daemon {
         let origin = Origin::system();
         let max_model_len = max_model_len(config, &prepared);
         let model = served_model(config, &prepared, max_model_len, origin.unix_time());
-        let load = move || -> Result<Box<dyn ModelRunner>, CheckpointError> {
-            let runner = CandleRunner::new(prepared.load()?, max_model_len, noise);
-            Ok(Box::new(runner.map_err(tensor_failure)?))
+        let load = move || -> Result<Box<dyn ModelRunner>, LoadError> {
+            let runner = CandleRunner::new(prepared.load()?, noise)?;
+            Ok(Box::new(runner.with_max_model_len(max_model_len)))
         };
         let engine_config = EngineConfig {
             max_num_batched_tokens: config.engine.max_num_batched_tokens,
@@ -103,13 +102,6 @@ impl Daemon {
     }
 }
 
-fn tensor_failure(error: ModelError) -> CheckpointError {
-    match error {
-        ModelError::Tensor(error) => CheckpointError::Tensor(error),
-        other => CheckpointError::Tensor(candle_core::Error::Msg(other.to_string())),
-    }
-}
-
 /// What the model was trained for, or less if a flag says so.
 fn max_model_len(config: &Config, prepared: &PreparedModel) -> usize {
     let trained = prepared.checkpoint.config().llama.max_position_embeddings;
@@ -150,6 +142,8 @@ pub enum Ended {
     Drained,
     /// Something was cut off.
     Cut,
+    /// The engine ended by itself; [`Daemon::join`] says why.
+    Failed,
 }
 
 /// Serves until the first signal; then refuses new work, finishes what was accepted, and ends. A second
@@ -164,6 +158,7 @@ pub async fn serve_until(
     mut signals: Signals,
     grace: Duration,
 ) -> std::io::Result<Ended> {
+    let engine = daemon.engine();
     let (stop, stopped) = oneshot::channel::<()>();
     let server = axum::serve(listener, router)
         .with_graceful_shutdown(async {
@@ -174,9 +169,11 @@ pub async fn serve_until(
     tokio::pin!(server);
     tokio::select! {
         ended = &mut server => return ended.map(|()| Ended::Drained),
+        // Whoever supervises the daemon starts another; a half-alive one helps nobody.
+        () = engine.failed() => return Ok(Ended::Failed),
         signal = signals.next() => tracing::info!(?signal, "draining: finishing what was accepted"),
     }
-    daemon.engine().drain();
+    engine.drain();
     drop(stop);
     tokio::select! {
         ended = &mut server => ended.map(|()| Ended::Drained),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device};
 use reverie_model::checkpoint::{Checkpoint, memory_estimate};
 use reverie_model::tokenizer::Tokenizer;
-use reverie_model::{CheckpointError, DreamModel};
+use reverie_model::{CheckpointError, DreamModel, ModelError};
 
 use crate::args::{DeviceChoice, DtypeChoice};
 use crate::assets;
@@ -100,13 +100,10 @@ impl PreparedModel {
     ///
     /// # Errors
     /// If a tensor cannot be read or does not fit.
-    pub fn load(&self) -> Result<DreamModel, CheckpointError> {
+    pub fn load(&self) -> Result<DreamModel, ModelError> {
         let weights = self.checkpoint.weights(self.dtype, &self.device);
         let config = self.checkpoint.config().clone();
-        DreamModel::load(config, Arc::clone(&self.tokenizer), &weights).map_err(|error| match error {
-            reverie_model::ModelError::Tensor(error) => CheckpointError::Tensor(error),
-            other => CheckpointError::Tensor(candle_core::Error::Msg(other.to_string())),
-        })
+        DreamModel::load(config, Arc::clone(&self.tokenizer), &weights)
     }
 }
 

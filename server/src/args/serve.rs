@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, CommandFactory as _, FromArgMatches as _};
 
 use super::{LogFormat, ModelArgs, Secret};
 
@@ -95,4 +95,22 @@ pub struct ServeArgs {
     /// What is logged, as in tracing's filters: info, or reverie_server=debug,warn
     #[arg(long, env = "REVERIE_LOG", value_name = "FILTER", default_value = "info")]
     pub log: String,
+}
+
+/// Only there to fill in the defaults.
+#[derive(Debug, clap::Parser)]
+struct NoFlags {
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+impl ServeArgs {
+    /// Every default, whatever the environment says, with this model.
+    pub fn defaults(model: ModelArgs) -> Self {
+        // The environment is masked: flags of `serve` that stand in it are not meant for other verbs.
+        let parsed = NoFlags::command().mut_args(|arg| arg.env(None::<&str>)).get_matches_from(["reverie"]);
+        let mut serve = NoFlags::from_arg_matches(&parsed).map(|flags| flags.serve).unwrap_or_else(|error| error.exit());
+        serve.model = model;
+        serve
+    }
 }

@@ -21,7 +21,7 @@ use crate::complete::document::Document;
 use crate::complete::html;
 use crate::config::Config;
 use crate::daemon::Daemon;
-use crate::engine::document_engine::{DocumentEngine as _, EngineStatus, EventStream};
+use crate::engine::document_engine::{EngineStatus, EventStream};
 use crate::engine::event::{EngineEvent, FinishReason};
 use crate::request::{decode_pictures, validate};
 use crate::startup::PreparedModel;
@@ -35,7 +35,7 @@ pub(super) fn run(args: &CompleteArgs) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let finished = runtime.block_on(write(args, &daemon));
     daemon.engine().drain();
-    daemon.join().map_err(|error| Failure::new(SOFTWARE, error))?;
+    daemon.join()?;
     finished
 }
 

@@ -17,6 +17,7 @@ use reverie_model::CheckpointError;
 use crate::args::{Cli, Command};
 use crate::assets;
 use crate::config::ConfigError;
+use crate::engine::{EngineFailure, LoadError};
 use crate::startup::StartupError;
 use crate::telemetry::TelemetryError;
 
@@ -64,6 +65,18 @@ impl From<CheckpointError> for Failure {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self::new(error.exit_code(), error)
+    }
+}
+
+impl From<EngineFailure> for Failure {
+    fn from(failure: EngineFailure) -> Self {
+        let exit_code = match &failure {
+            EngineFailure::Load(LoadError::Checkpoint(error)) => error.exit_code(),
+            EngineFailure::Load(LoadError::Model(_))
+            | EngineFailure::WarmUp(_)
+            | EngineFailure::Poisoned(_) => SOFTWARE,
+        };
+        Self::new(exit_code, failure)
     }
 }
 

@@ -8,7 +8,7 @@ use axum::Router;
 use reverie_model::noise::CounterNoise;
 use tokio::net::TcpListener;
 
-use super::{Failure, SOFTWARE, SYSTEM, cache_dir};
+use super::{Failure, SYSTEM, cache_dir};
 use crate::args::ServeArgs;
 use crate::config::Config;
 use crate::daemon::{Daemon, Ended, serve_until};
@@ -54,8 +54,8 @@ async fn listen(config: &Config, prepared: PreparedModel) -> Result<ExitCode, Fa
         announce
     );
     match served? {
-        Ended::Drained => {
-            daemon.join().map_err(|error| Failure::new(SOFTWARE, error))?;
+        Ended::Drained | Ended::Failed => {
+            daemon.join()?;
             Ok(ExitCode::SUCCESS)
         }
         // The engine's thread is still at work on what was cut off; it ends with the process.

@@ -38,7 +38,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     // The recorded results are float32; any other precision would measure rounding, not correctness.
     let prepared = PreparedModel::open(Some(&model), &cache, args.device, DtypeChoice::F32)?;
     let memory = MemoryUse { estimate: prepared.memory_estimate, peak: None };
-    let loaded = prepared.load()?;
+    let loaded = prepared.load().map_err(ParityError::from)?;
     let report = verify::run(&loaded, &Goldens::new(&goldens), memory, &mut |stage| {
         eprintln!("{stage} …");
     })?;

@@ -35,7 +35,8 @@ pub fn render(prompt: &str, document: &Document, footer: &str) -> String {
             }
             DocumentPart::Image(picture) => {
                 num_images += 1;
-        XX
+                let Ok(file) = encode(picture, PictureFormat::Png, &[]) else { continue };
+                let png = STANDARD.encode(file);
                 let _ = writeln!(
                     page,
                     "<img src=\"data:image/png;base64,{png}\" width=\"{}\" height=\"{}\" alt=\"Picture {num_images}\">",

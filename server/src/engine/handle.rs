@@ -50,6 +50,14 @@ impl EngineHandle {
         self.admission.budget()
     }
 
+    /// Waits until the engine has failed; for ever if it never does.
+    pub async fn failed(&self) {
+        let mut status = self.admission.watch_status();
+        if status.wait_for(|status| *status == EngineStatus::Failed).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Waits until the model is warm, or will never be: returns any status but `Loading`.
     pub async fn loaded(&self) -> EngineStatus {
         let mut status = self.admission.watch_status();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reverie_model::Picture;
 use reverie_model::diffusion::SamplerKind;
+use reverie_model::picture_codec::PictureFormat;
 pub use reverie_scheduler::ImageChoice;
 
 /// A piece of the context, in order.
@@ -96,6 +97,8 @@ pub struct PictureParams {
     pub sampler: SamplerKind,
     /// Keys the noise of this request's pictures.
     pub seed: u64,
+    /// How they are delivered; what a lossy format leaves of a picture is what the model sees of it.
+    pub format: PictureFormat,
     /// Whether each denoising step is reported as `EngineEvent::ImageProgress`.
     pub report_progress: bool,
 }

@@ -45,7 +45,7 @@ impl Origin {
     }
 
     /// A new seed, below 2^53 so that it survives JavaScript's numbers.
-    pub(super) fn seed(&self) -> u64 {
+    pub fn seed(&self) -> u64 {
         let digest = Sha256::digest((self.identity)().as_bytes());
         let mut bytes = [0; 8];
         bytes.copy_from_slice(&digest[..8]);
@@ -53,7 +53,7 @@ impl Origin {
     }
 
     /// Seconds since 1970.
-    pub(super) fn unix_time(&self) -> u64 {
+    pub fn unix_time(&self) -> u64 {
         (self.unix_time)()
     }
 }

@@ -44,7 +44,7 @@ pub(super) fn measure(model: &DreamModel) -> Result<Vec<Timing>, ModelError> {
     let (_, mut cache) = prefill(&prompt)?;
     let token = model.decoder.embed(&[bos])?;
     timings.push(time(format!("decoder, one token after {length}"), || {
-        cache.truncate(length)?;
+        cache.truncate(length);
         let hidden = model.decoder.forward(&mut [DecoderRow { embeds: &token, cache: &mut cache }])?.remove(0);
         model.decoder.logits(&hidden)
     })?);

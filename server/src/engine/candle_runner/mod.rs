@@ -45,6 +45,8 @@ pub struct CandleRunner {
     noise: Box<dyn NoiseSource>,
     /// (Q, D): what guidance moves away from where a request has no negative prompt.
     unconditional: Tensor,
+    /// At most what the model was trained for.
+    max_model_len: usize,
     sequences: BTreeMap<SequenceId, SequenceState>,
     counters: RunnerCounters,
 }
@@ -58,7 +60,15 @@ impl CandleRunner {
     pub fn new(model: DreamModel, noise: Box<dyn NoiseSource>) -> Result<Self, ModelError> {
         let unconditional = model.unconditional()?;
         let (sequences, counters) = (BTreeMap::new(), RunnerCounters::default());
-        Ok(Self { model, noise, unconditional, sequences, counters })
+        let max_model_len = model.config.llama.max_position_embeddings;
+        Ok(Self { model, noise, unconditional, max_model_len, sequences, counters })
+    }
+
+    /// The same with contexts of at most `max_model_len` positions.
+    #[must_use]
+    pub fn with_max_model_len(mut self, max_model_len: usize) -> Self {
+        self.max_model_len = self.max_model_len.min(max_model_len);
+        self
     }
 
     /// A runner of the checkpoint in `folder`, its weights in `dtype` on `device`.
@@ -123,7 +133,7 @@ impl CandleRunner {
 
 impl ModelRunner for CandleRunner {
     fn budget(&self) -> Budget {
-        budget(&self.model.config)
+        budget(&self.model.config, self.max_model_len)
     }
 
     fn warm_up(&mut self) -> Result<(), EngineError> {
@@ -157,9 +167,9 @@ impl ModelRunner for CandleRunner {
 }
 
 /// How long a context may be and what its blocks take.
-fn budget(config: &DreamConfig) -> Budget {
+fn budget(config: &DreamConfig, max_model_len: usize) -> Budget {
     Budget {
-        max_model_len: config.llama.max_position_embeddings,
+        max_model_len,
         dream_positions: config.dream_positions(),
         image_positions: config.image_positions(),
     }

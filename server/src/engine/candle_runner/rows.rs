@@ -6,6 +6,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use reverie_model::decoder::{DecoderRow, KvCache};
 use reverie_model::diffusion::denoiser::DenoiseJob;
+use reverie_model::picture_codec::{self, PictureFormat, PictureLimits};
 use reverie_model::{ModelError, Picture};
 use reverie_scheduler::{
     Branch, DecodeRow, DenoiseRow, EncodeRow, RenderRow, SequenceId, StepPlan,
@@ -209,17 +210,36 @@ impl CandleRunner {
         Ok(())
     }
 
-    /// Latents to pictures. The picture that is delivered is the one that is fed back.
+    /// Latents to pictures. What is fed back is what decoding the delivered file yields.
     fn render(&mut self, rows: &[RenderRow]) -> Result<Vec<RenderedPicture>, ModelError> {
         let mut rendered = Vec::with_capacity(rows.len());
         for row in rows {
             let job = self.sequence(row.sequence).job.take();
             let job = job.expect("a picture is denoised before it is rendered");
             let picture = Arc::new(self.model.denoiser.finish(&job)?);
-            let pictures = &mut self.sequence(row.sequence).main.pictures;
-            pictures.push(ContextPicture::new(Arc::clone(&picture)));
+            let state = self.sequence(row.sequence);
+            let seen = as_delivered(&picture, state.request.pictures.format)?;
+            state.main.pictures.push(ContextPicture::new(seen));
             rendered.push(RenderedPicture { sequence: row.sequence, picture });
         }
         Ok(rendered)
+    }
+}
+
+/// The picture as whoever opens the delivered file sees it. Files with notes hold the same pixels.
+fn as_delivered(picture: &Arc<Picture>, format: PictureFormat) -> Result<Arc<Picture>, ModelError> {
+    match format {
+        PictureFormat::Png | PictureFormat::Webp => Ok(Arc::clone(picture)),
+        PictureFormat::Jpeg { .. } => {
+            let unlimited =
+                PictureLimits { max_pixels: u64::MAX, max_side: u32::MAX, max_aspect_ratio: u32::MAX };
+            let file = picture_codec::encode(picture, format, &[]);
+            let seen = file.and_then(|file| picture_codec::decode(&file, &unlimited));
+            seen.map(Arc::new).map_err(|error| ModelError::Parameter {
+                parameter: "image_format",
+                found: error.to_string(),
+                wanted: "a format that holds the picture".to_owned(),
+            })
+        }
     }
 }
