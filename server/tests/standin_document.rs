@@ -39,6 +39,7 @@ fn request(prompt: Vec<u32>, seed: u64) -> EngineRequest {
             negative_prompt: None,
             sampler: SamplerKind::EulerAncestral,
             seed,
+            format: reverie_model::picture_codec::PictureFormat::Png,
             report_progress: false,
         },
         deadline: None,

@@ -50,6 +50,7 @@ pub(super) fn picture_params(
         negative_prompt: None, // text until it is encoded: `ValidRequest::engine_request`
         sampler: sampler_kind(sampler),
         seed: request.image_seed.unwrap_or(sampling.seed),
+        format: picture_format(request)?,
         report_progress: false,
     })
 }

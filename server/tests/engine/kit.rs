@@ -133,6 +133,7 @@ pub(crate) fn request(prompt_tokens: usize) -> EngineRequest {
             negative_prompt: None,
             sampler: SamplerKind::Ddpm,
             seed: 0,
+            format: reverie_model::picture_codec::PictureFormat::Png,
             report_progress: false,
         },
         deadline: None,

@@ -135,6 +135,7 @@ pub(crate) fn golden_request(prompt: Vec<PromptSegment>) -> EngineRequest {
             negative_prompt: None,
             sampler: SamplerKind::Ddpm,
             seed: 0,
+            format: reverie_model::picture_codec::PictureFormat::Png,
             report_progress: false,
         },
         deadline: None,
