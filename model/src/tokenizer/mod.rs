@@ -134,7 +134,7 @@ impl Tokenizer {
     /// refused before any work. Spaces do not count where the tokenizer drops some.
     pub fn min_tokens(&self, text: &str) -> usize {
         let bytes = if self.pieces.removes_extra_whitespaces() {
-            text.bytes().filter(|byte| *byte != b' ').count()
+            text.chars().filter(|c| !matches!(c, ' ' | '▁')).map(char::len_utf8).sum()
         } else {
             text.len()
         };
