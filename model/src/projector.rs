@@ -19,6 +19,7 @@ impl Projector {
     ///
     /// # Errors
     /// `Parameter` for a depth that the kind cannot have; `Tensor` for missing or misshapen weights.
+    #[expect(clippy::needless_pass_by_value, reason = "every network takes its weights by value")]
     pub fn load(
         config: &ProjectorConfig,
         in_dim: usize,

@@ -1,4 +1,5 @@
 //! Preprocessing and the vision tower against the reference's vectors. Knows no decoder.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -248,9 +249,18 @@ fn the_extra_layer_norm_is_applied_after_the_projector() {
         ..ClipVisionConfig::default()
     };
     let vb = random_weights(&[
-        ("model.clip_vision_embedding.clip_vision_model.vision_model.embeddings.class_embedding", &[4]),
-        ("model.clip_vision_embedding.clip_vision_model.vision_model.embeddings.patch_embedding.weight", &[4, 3, 2, 2]),
-        ("model.clip_vision_embedding.clip_vision_model.vision_model.embeddings.position_embedding.weight", &[5, 4]),
+        (
+            "model.clip_vision_embedding.clip_vision_model.vision_model.embeddings.class_embedding",
+            &[4],
+        ),
+        (
+            "model.clip_vision_embedding.clip_vision_model.vision_model.embeddings.patch_embedding.weight",
+            &[4, 3, 2, 2],
+        ),
+        (
+            "model.clip_vision_embedding.clip_vision_model.vision_model.embeddings.position_embedding.weight",
+            &[5, 4],
+        ),
         ("model.clip_vision_embedding.clip_vision_model.vision_model.pre_layrnorm.weight", &[4]),
         ("model.clip_vision_embedding.clip_vision_model.vision_model.pre_layrnorm.bias", &[4]),
         ("model.clip_vision_embedding.projector.projector.weight", &[6, 4]),

@@ -125,10 +125,20 @@ impl Tokenizer {
         &self.forbidden
     }
 
-    /// The most bytes of a text that one token can cover: a text of more than `n` times as many bytes
-    /// is longer than `n` tokens for certain.
+    /// The most bytes of a text that one token can cover.
     pub fn max_token_bytes(&self) -> usize {
         self.pieces.max_text_bytes()
+    }
+
+    /// A lower bound on the tokens of `text`, found without encoding it: what surely does not fit can be
+    /// refused before any work. Spaces do not count where the tokenizer drops some.
+    pub fn min_tokens(&self, text: &str) -> usize {
+        let bytes = if self.pieces.removes_extra_whitespaces() {
+            text.chars().filter(|c| !matches!(c, ' ' | '▁')).map(char::len_utf8).sum()
+        } else {
+            text.len()
+        };
+        bytes.div_ceil(self.max_token_bytes())
     }
 
     /// The bytes that an id adds to a text, "▁" as a space; none for special tokens and unknown ids.
@@ -162,6 +172,16 @@ impl Tokenizer {
             }
         }
         Ok(())
+    }
+}
+
+impl std::fmt::Debug for Tokenizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let size = self.vocab_size();
+        f.debug_struct("Tokenizer")
+            .field("vocab_size", &size)
+            .field("special", &self.special)
+            .finish_non_exhaustive()
     }
 }
 

@@ -66,6 +66,10 @@ impl Pieces {
         self.pieces.iter().map(text_bytes).max().unwrap_or(0).max(1)
     }
 
+    pub(super) fn removes_extra_whitespaces(&self) -> bool {
+        self.remove_extra_whitespaces
+    }
+
     /// A sentence about to begin.
     pub(super) fn sentence(&self) -> Sentence {
         Sentence::new(self.remove_extra_whitespaces)

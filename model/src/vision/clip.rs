@@ -23,6 +23,7 @@ impl ClipVisionTower {
     ///
     /// # Errors
     /// `Parameter` for a configuration that no tower can have; `Tensor` for missing or misshapen weights.
+    #[expect(clippy::needless_pass_by_value, reason = "every network takes its weights by value")]
     pub fn load(
         config: &ClipVisionConfig,
         select_layer: i32,
@@ -33,14 +34,18 @@ impl ClipVisionTower {
         let index = i64::from(select_layer);
         let selected = if index < 0 { index + states } else { index };
         if !(0..states).contains(&selected) {
-            return Err(parameter("select_layer", index, format!("{} to {}", -states, states - 1)));
+            return Err(parameter(
+                "select_layer",
+                &index,
+                format!("{} to {}", -states, states - 1),
+            ));
         }
         let activation = Activation::named(&config.hidden_act)?;
         let layers = (0..config.num_hidden_layers)
-            .map(|layer| EncoderLayer::load(config, activation, vb.pp("encoder.layers").pp(layer)))
+            .map(|layer| EncoderLayer::load(config, activation, &vb.pp("encoder.layers").pp(layer)))
             .collect::<Result<_, _>>()?;
         Ok(Self {
-            embeddings: Embeddings::load(config, vb.pp("embeddings"))?,
+            embeddings: Embeddings::load(config, &vb.pp("embeddings"))?,
             // The name is misspelt in every checkpoint.
             pre_layernorm: layer_norm(
                 config.hidden_size,
@@ -85,22 +90,22 @@ impl ClipVisionTower {
     }
 }
 
-fn parameter(name: &'static str, found: impl ToString, wanted: impl Into<String>) -> ModelError {
+fn parameter(name: &'static str, found: &dyn ToString, wanted: impl Into<String>) -> ModelError {
     ModelError::Parameter { parameter: name, found: found.to_string(), wanted: wanted.into() }
 }
 
 fn check(config: &ClipVisionConfig) -> Result<(), ModelError> {
     if config.num_channels != 3 {
-        return Err(parameter("num_channels", config.num_channels, "3"));
+        return Err(parameter("num_channels", &config.num_channels, "3"));
     }
     if config.patch_size == 0 || config.patch_size > config.image_size {
         let wanted = format!("1 to image_size, {}", config.image_size);
-        return Err(parameter("patch_size", config.patch_size, wanted));
+        return Err(parameter("patch_size", &config.patch_size, wanted));
     }
     let heads = config.num_attention_heads;
     if heads == 0 || !config.hidden_size.is_multiple_of(heads) {
         let wanted = format!("a divisor of hidden_size, {}", config.hidden_size);
-        return Err(parameter("num_attention_heads", heads, wanted));
+        return Err(parameter("num_attention_heads", &heads, wanted));
     }
     Ok(())
 }
@@ -116,7 +121,7 @@ struct Embeddings {
 }
 
 impl Embeddings {
-    fn load(config: &ClipVisionConfig, vb: VarBuilder<'_>) -> Result<Self, ModelError> {
+    fn load(config: &ClipVisionConfig, vb: &VarBuilder<'_>) -> Result<Self, ModelError> {
         let (width, patch) = (config.hidden_size, config.patch_size);
         let kernel = vb.get((width, 3, patch, patch), "patch_embedding.weight")?;
         Ok(Self {
@@ -161,7 +166,7 @@ impl Activation {
         match name {
             "quick_gelu" => Ok(Self::QuickGelu),
             "gelu" => Ok(Self::Gelu),
-            other => Err(parameter("hidden_act", other, "quick_gelu or gelu")),
+            other => Err(parameter("hidden_act", &other, "quick_gelu or gelu")),
         }
     }
 
@@ -188,12 +193,12 @@ impl EncoderLayer {
     fn load(
         config: &ClipVisionConfig,
         activation: Activation,
-        vb: VarBuilder<'_>,
+        vb: &VarBuilder<'_>,
     ) -> Result<Self, ModelError> {
         let (width, inner) = (config.hidden_size, config.intermediate_size);
         Ok(Self {
             layer_norm1: layer_norm(width, config.layer_norm_eps, vb.pp("layer_norm1"))?,
-            attention: Attention::load(config, vb.pp("self_attn"))?,
+            attention: Attention::load(config, &vb.pp("self_attn"))?,
             layer_norm2: layer_norm(width, config.layer_norm_eps, vb.pp("layer_norm2"))?,
             fc1: linear(width, inner, vb.pp("mlp.fc1"))?,
             activation,
@@ -220,7 +225,7 @@ struct Attention {
 }
 
 impl Attention {
-    fn load(config: &ClipVisionConfig, vb: VarBuilder<'_>) -> Result<Self, ModelError> {
+    fn load(config: &ClipVisionConfig, vb: &VarBuilder<'_>) -> Result<Self, ModelError> {
         let width = config.hidden_size;
         let projection = |name: &str| linear(width, width, vb.pp(name));
         Ok(Self {

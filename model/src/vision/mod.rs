@@ -33,6 +33,7 @@ impl VisionEncoder {
     ///
     /// # Errors
     /// `Parameter` for a configuration that no tower can have; `Tensor` for missing or misshapen weights.
+    #[expect(clippy::needless_pass_by_value, reason = "every network takes its weights by value")]
     pub fn load(
         config: &VisionConfig,
         hidden_size: usize,
