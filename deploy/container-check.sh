@@ -49,6 +49,7 @@ cgroup_manager = "cgroupfs"
 events_logger = "file"
 CONF
     export CONTAINERS_CONF=$work/containers.conf
+    export DISABLE_HC_SYSTEMD=true # no timer for the health command: it is asked below
     export TMPDIR=$cache/tmp # also where the build's cache mounts live
     mkdir -p "$cache/storage" "$TMPDIR"
 }
@@ -114,9 +115,7 @@ inside() { nsenter --target "$(podman_ inspect --format '{{.State.Pid}}' "$name"
 
 check() {
     say "run: read-only, no capability, no network, uid 10001, $memory of memory"
-    # No timer of its own for the health command: it is asked below.
     podman_ run --detach --name "$name" --pull never --network none --read-only --read-only-tmpfs=false \
-        --health-interval disable \
         --tmpfs /tmp:size=64m --cap-drop ALL --security-opt no-new-privileges --memory "$memory" --memory-swap "$memory" \
         --pids-limit 512 "$image" >/dev/null
     wait_until_healthy
