@@ -58,7 +58,8 @@ fn unpack<Files: RustEmbed>(cache: &Path, name: &str) -> io::Result<PathBuf> {
         digest.update(name.as_bytes());
         digest.update(file(name)?.metadata.sha256_hash());
     }
-    let digest: String = digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let digest: String =
+        digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     let place = cache.join(format!("{name}-{digest}"));
     if place.is_dir() {
         return Ok(place);

@@ -88,6 +88,8 @@ pub struct ModelFacts {
     pub max_model_len: usize,
     /// Bytes of text the longest token stands for.
     pub max_token_bytes: usize,
+    /// Whether the tokenizer drops some spaces.
+    pub drops_spaces: bool,
     /// Positions of a picture block: patches + 2.
     pub picture_positions: usize,
     /// Positions of a dream block: queries + 2.
@@ -109,6 +111,7 @@ impl RequestLimits {
             model_names: facts.names,
             max_model_len: facts.max_model_len,
             max_token_bytes: facts.max_token_bytes,
+            drops_spaces: facts.drops_spaces,
             picture_positions: facts.picture_positions,
             dream_positions: facts.dream_positions,
             max_input_images: self.max_input_images,
@@ -320,7 +323,9 @@ mod tests {
 
     #[test]
     fn numbers_that_cannot_be_meant_are_refused_by_their_flag() {
-        for flag in ["--max-num-batched-tokens", "--max-waiting", "--max-image-pixels", "--body-timeout"] {
+        for flag in
+            ["--max-num-batched-tokens", "--max-waiting", "--max-image-pixels", "--body-timeout"]
+        {
             let error = config(&[flag, "0"]).unwrap_err();
             assert!(error.to_string().starts_with(flag), "{error}");
             assert_eq!(error.exit_code(), 2);

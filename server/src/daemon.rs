@@ -108,15 +108,25 @@ fn max_model_len(config: &Config, prepared: &PreparedModel) -> usize {
     config.model.max_model_len.map_or(trained, |wanted| wanted.min(trained))
 }
 
-fn served_model(config: &Config, prepared: &PreparedModel, max_model_len: usize, created: u64) -> ServedModel {
+fn served_model(
+    config: &Config,
+    prepared: &PreparedModel,
+    max_model_len: usize,
+    created: u64,
+) -> ServedModel {
     let model = prepared.checkpoint.config();
     let side = model.default_picture_side();
-    let names = if config.model.names.is_empty() { vec![prepared.name.clone()] } else { config.model.names.clone() };
+    let names = if config.model.names.is_empty() {
+        vec![prepared.name.clone()]
+    } else {
+        config.model.names.clone()
+    };
     let tokenizer = Arc::clone(&prepared.tokenizer);
     let facts = ModelFacts {
         names,
         max_model_len,
         max_token_bytes: tokenizer.max_token_bytes(),
+        drops_spaces: tokenizer.drops_spaces(),
         picture_positions: model.image_positions(),
         dream_positions: model.dream_positions(),
         side_multiple: model.picture_multiple(),

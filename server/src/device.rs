@@ -54,8 +54,10 @@ fn dtype_name(dtype: DtypeChoice) -> &'static str {
 /// # Errors
 /// If the device is not there, or cannot compute in that precision.
 pub fn open(choice: DeviceChoice, dtype: DtypeChoice) -> Result<(Device, DType), DeviceError> {
-    let unavailable =
-        |error: candle_core::Error| DeviceError::Unavailable { device: choice, reason: error.to_string() };
+    let unavailable = |error: candle_core::Error| DeviceError::Unavailable {
+        device: choice,
+        reason: error.to_string(),
+    };
     let device = match choice {
         DeviceChoice::Cpu => Device::Cpu,
         DeviceChoice::Cuda(ordinal) => Device::new_cuda(ordinal).map_err(unavailable)?,
@@ -102,7 +104,8 @@ fn available_memory(device: &Device) -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let available = kibibytes(&text, "MemAvailable:")? << 10;
     let read = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-    let limit = read("/sys/fs/cgroup/memory.max").or_else(|| read("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
+    let limit = read("/sys/fs/cgroup/memory.max")
+        .or_else(|| read("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
     let used = read("/sys/fs/cgroup/memory.current")
         .or_else(|| read("/sys/fs/cgroup/memory/memory.usage_in_bytes"))
         .unwrap_or(0);
@@ -137,8 +140,11 @@ mod tests {
 
     #[test]
     fn a_model_larger_than_memory_is_refused_with_both_numbers() {
-        let error = check_memory(1 << 60, &Device::Cpu, DeviceChoice::Cpu, DtypeChoice::F32).unwrap_err();
-        let DeviceError::Memory { needed_mib, available_mib, .. } = error else { panic!("{error}") };
+        let error =
+            check_memory(1 << 60, &Device::Cpu, DeviceChoice::Cpu, DtypeChoice::F32).unwrap_err();
+        let DeviceError::Memory { needed_mib, available_mib, .. } = error else {
+            panic!("{error}")
+        };
         assert_eq!(needed_mib, 1 << 40);
         assert!(available_mib > 0);
         assert!(check_memory(1, &Device::Cpu, DeviceChoice::Cpu, DtypeChoice::F32).is_ok());

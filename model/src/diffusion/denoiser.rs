@@ -8,7 +8,6 @@ use candle_core::{DType, Tensor};
 use candle_nn::VarBuilder;
 
 use super::SamplerKind;
-use super::condition_projector::Projector;
 use super::guidance::Guidance;
 use super::noise_schedule::NoiseSchedule;
 use super::sampler::{Sampler, new_sampler};
@@ -18,6 +17,7 @@ use crate::config::HeadConfig;
 use crate::error::ModelError;
 use crate::noise::{NoiseDraw, NoiseKey, NoiseSource};
 use crate::picture::Picture;
+use crate::projector::Projector;
 
 /// How one picture is drawn (diffusers' names).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -181,14 +181,13 @@ impl Denoiser {
     ) -> Result<Self, ModelError> {
         let vb = vb.pp("stable_diffusion_head");
         let condition_size = config.unet.cross_attention_dim;
-        let projector_vb = &vb.pp("projector");
         Ok(Self {
             projector: Projector::load(
                 &config.projector,
                 hidden_size,
                 condition_size,
                 false,
-                projector_vb,
+                vb.pp("projector"),
             )?,
             unet: Unet::load(&config.unet, &vb.pp("unet"))?,
             vae: Vae::load(&config.vae, &vb.pp("vae"))?,

@@ -7,7 +7,6 @@ use std::str::FromStr;
 use crate::error::ModelError;
 
 mod attention;
-mod condition_projector;
 pub mod ddim;
 pub mod ddpm;
 pub mod denoiser;

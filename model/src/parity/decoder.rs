@@ -2,8 +2,8 @@
 
 use candle_core::{DType, IndexOp, Tensor};
 
-use super::goldens::{Goldens, ParityError, Tensors, exact, floats, module, module_tensor};
 use super::Check;
+use super::goldens::{Goldens, ParityError, Tensors, exact, floats, module, module_tensor};
 use crate::beam_search::{BeamSearch, BeamSearchParams, BeamStep};
 use crate::decoder::{DecoderRow, KvCache};
 use crate::dream::ContextPiece;
@@ -24,13 +24,24 @@ pub(super) fn run(
     two_images(model, &vectors, on_check)
 }
 
-fn text(model: &DreamModel, vectors: &Tensors, on_check: &mut dyn FnMut(Check)) -> Result<(), ParityError> {
+fn text(
+    model: &DreamModel,
+    vectors: &Tensors,
+    on_check: &mut dyn FnMut(Check),
+) -> Result<(), ParityError> {
     let ids = vectors.ids("text.input_ids")?;
     let embeds = model.decoder.embed(&ids)?;
-    on_check(module_tensor(STAGE, "text.inputs_embeds".to_owned(), &embeds, vectors.get("text.inputs_embeds")?)?);
+    on_check(module_tensor(
+        STAGE,
+        "text.inputs_embeds".to_owned(),
+        &embeds,
+        vectors.get("text.inputs_embeds")?,
+    )?);
     let mut cache = model.decoder.new_cache();
-    let trace =
-        model.decoder.forward_traced(&mut [DecoderRow { embeds: &embeds, cache: &mut cache }])?.remove(0);
+    let trace = model
+        .decoder
+        .forward_traced(&mut [DecoderRow { embeds: &embeds, cache: &mut cache }])?
+        .remove(0);
     let hidden = &trace.hidden_states[trace.hidden_states.len() - 1];
     for (index, found) in trace.hidden_states.iter().enumerate() {
         let key = format!("text.hidden_states.{index}");
@@ -64,7 +75,8 @@ fn greedy(
         found_logits.extend(row);
         if index + 1 < wanted_ids.len() {
             let embeds = model.decoder.embed(&[*id])?;
-            let hidden = model.decoder.forward(&mut [DecoderRow { embeds: &embeds, cache: &mut *cache }])?;
+            let hidden =
+                model.decoder.forward(&mut [DecoderRow { embeds: &embeds, cache: &mut *cache }])?;
             logits = model.decoder.logits(&hidden[0])?.i(0)?;
         }
     }
@@ -97,13 +109,18 @@ fn left_padded_batch(
     let mut embeds = Vec::new();
     let mut caches = Vec::new();
     for row in 0..rows {
-        let real: Vec<u32> =
-            (row * length..(row + 1) * length).filter(|at| mask[*at] == 1).map(|at| ids[at]).collect();
+        let real: Vec<u32> = (row * length..(row + 1) * length)
+            .filter(|at| mask[*at] == 1)
+            .map(|at| ids[at])
+            .collect();
         embeds.push(model.decoder.embed(&real)?);
         caches.push(model.decoder.new_cache());
     }
-    let mut batch: Vec<_> =
-        embeds.iter().zip(&mut caches).map(|(embeds, cache)| DecoderRow { embeds, cache }).collect();
+    let mut batch: Vec<_> = embeds
+        .iter()
+        .zip(&mut caches)
+        .map(|(embeds, cache)| DecoderRow { embeds, cache })
+        .collect();
     let hidden = model.decoder.forward(&mut batch)?;
     for (row, hidden) in hidden.iter().enumerate() {
         let logits = model.decoder.logits(hidden)?;
@@ -121,7 +138,8 @@ pub(super) fn embed_with_pictures(
     pixel_values: &Tensor,
 ) -> Result<Tensor, ParityError> {
     let features = model.vision.encode_pixels(&pixel_values.to_device(model.decoder.device())?)?;
-    let features = (0..features.dim(0)?).map(|picture| features.i(picture)).collect::<Result<Vec<_>, _>>()?;
+    let features =
+        (0..features.dim(0)?).map(|picture| features.i(picture)).collect::<Result<Vec<_>, _>>()?;
     let special = model.tokenizer.special();
     let mut pieces = Vec::new();
     let (mut at, mut picture) = (0, 0);
@@ -131,7 +149,10 @@ pub(super) fn embed_with_pictures(
             picture += 1;
             at += model.config.image_positions();
         } else {
-            let end = ids[at..].iter().position(|id| *id == special.im_start).map_or(ids.len(), |run| at + run);
+            let end = ids[at..]
+                .iter()
+                .position(|id| *id == special.im_start)
+                .map_or(ids.len(), |run| at + run);
             pieces.push(ContextPiece::Tokens(&ids[at..end]));
             at = end;
         }
@@ -146,13 +167,28 @@ fn picture_question(
 ) -> Result<(), ParityError> {
     let ids = vectors.ids("vqa.input_ids")?;
     let embeds = embed_with_pictures(model, &ids, vectors.get("vqa.pixel_values")?)?;
-    on_check(module_tensor(STAGE, "vqa.inputs_embeds".to_owned(), &embeds, vectors.get("vqa.inputs_embeds")?)?);
+    on_check(module_tensor(
+        STAGE,
+        "vqa.inputs_embeds".to_owned(),
+        &embeds,
+        vectors.get("vqa.inputs_embeds")?,
+    )?);
     let mut cache = model.decoder.new_cache();
     let hidden =
         model.decoder.forward(&mut [DecoderRow { embeds: &embeds, cache: &mut cache }])?.remove(0);
-    on_check(module_tensor(STAGE, "vqa.final_hidden".to_owned(), &hidden, vectors.get("vqa.final_hidden")?)?);
+    on_check(module_tensor(
+        STAGE,
+        "vqa.final_hidden".to_owned(),
+        &hidden,
+        vectors.get("vqa.final_hidden")?,
+    )?);
     let last = model.decoder.logits(&hidden.i(hidden.dim(0)? - 1..)?)?.i(0)?;
-    on_check(module(STAGE, "vqa.last_logits".to_owned(), &floats(&last)?, &vectors.floats("vqa.last_logits")?));
+    on_check(module(
+        STAGE,
+        "vqa.last_logits".to_owned(),
+        &floats(&last)?,
+        &vectors.floats("vqa.last_logits")?,
+    ));
     greedy(model, vectors, "vqa", &mut cache.fork(), last.clone(), on_check)?;
     beam_search(model, vectors, cache, floats(&last)?, on_check)
 }
@@ -186,8 +222,11 @@ fn beam_search(
             .iter()
             .map(|step| model.decoder.embed(&[step.token]))
             .collect::<Result<Vec<_>, _>>()?;
-        let mut rows: Vec<_> =
-            embeds.iter().zip(&mut caches).map(|(embeds, cache)| DecoderRow { embeds, cache }).collect();
+        let mut rows: Vec<_> = embeds
+            .iter()
+            .zip(&mut caches)
+            .map(|(embeds, cache)| DecoderRow { embeds, cache })
+            .collect();
         let hidden = model.decoder.forward(&mut rows)?;
         logits = hidden
             .iter()

@@ -3,8 +3,10 @@
 use candle_core::Tensor;
 use serde_json::Value;
 
-use super::goldens::{Goldens, ParityError, Tensors, exact, floats, levels, module, module_tensor, trajectory};
 use super::Check;
+use super::goldens::{
+    Goldens, ParityError, Tensors, exact, floats, levels, module, module_tensor, trajectory,
+};
 use crate::diffusion::SamplerKind;
 use crate::diffusion::denoiser::{DenoiseParams, DenoiseRequest};
 use crate::diffusion::noise_schedule::NoiseSchedule;
@@ -30,14 +32,16 @@ pub(super) fn unet(
     let batch = sample.dim(0)?;
     for case in vectors.between("", ".output") {
         let timesteps = unet_timesteps(&vectors, case, batch)?;
+        // The reference recorded the latent that is not square under the last of the conditions.
         let (sample, condition) = if case == "nonsquare" {
-            (on_device("nonsquare.sample")?, condition.narrow(0, 0, 1)?)
+            (on_device("nonsquare.sample")?, condition.narrow(0, batch - 1, 1)?)
         } else {
             (sample.clone(), condition.clone())
         };
         let timesteps = &timesteps[..sample.dim(0)?];
         let mut inner = Vec::new();
-        let mut observer = |name: &str, value: &Tensor| inner.push((name.to_owned(), value.clone()));
+        let mut observer =
+            |name: &str, value: &Tensor| inner.push((name.to_owned(), value.clone()));
         let probe = &mut Probe::with(&mut observer);
         let found = model.denoiser.unet().forward_probed(&sample, timesteps, &condition, probe)?;
         let key = format!("{case}.output");
@@ -54,7 +58,8 @@ pub(super) fn unet(
 
 /// `t500` → 500 for every row; `t_per_sample`, `t_float` and `nonsquare` as recorded.
 fn unet_timesteps(vectors: &Tensors, case: &str, batch: usize) -> Result<Vec<f32>, ParityError> {
-    if let Some(timestep) = case.strip_prefix('t').and_then(|timestep| timestep.parse::<f32>().ok()) {
+    if let Some(timestep) = case.strip_prefix('t').and_then(|timestep| timestep.parse::<f32>().ok())
+    {
         return Ok(vec![timestep; batch]);
     }
     let per_sample = format!("{case}.timesteps");
@@ -84,7 +89,9 @@ pub(super) fn schedulers(
     let start = vectors.floats("init_noise")?;
     for key in vectors.between("", ".trajectory") {
         let Some((name, steps)) = key.split_once(".s") else { continue };
-        let (Some((kind, eta)), Ok(num_steps)) = (sampler_named(name), steps.parse()) else { continue };
+        let (Some((kind, eta)), Ok(num_steps)) = (sampler_named(name), steps.parse()) else {
+            continue;
+        };
         let mut sampler = new_sampler(kind, &schedule, num_steps, eta)?;
         let wanted: Vec<f32> = timesteps(&vectors, &format!("{key}.timesteps"))?;
         on_check(exact(STAGE, format!("{key}.timesteps"), sampler.timesteps(), &wanted));
@@ -107,7 +114,12 @@ pub(super) fn schedulers(
         for (steps, wanted) in entry["timesteps"].as_object().into_iter().flatten() {
             let Ok(num_steps) = steps.parse() else { continue };
             let sampler = new_sampler(kind, &schedule, num_steps, eta)?;
-            on_check(exact(STAGE, format!("{name}.{steps}.timesteps"), sampler.timesteps(), &numbers(wanted)));
+            on_check(exact(
+                STAGE,
+                format!("{name}.{steps}.timesteps"),
+                sampler.timesteps(),
+                &numbers(wanted),
+            ));
         }
     }
     Ok(())
@@ -123,7 +135,13 @@ fn sampler_named(name: &str) -> Option<(SamplerKind, f32)> {
 
 #[expect(clippy::cast_possible_truncation, reason = "timesteps are below 1000")]
 fn numbers(value: &Value) -> Vec<f32> {
-    value.as_array().into_iter().flatten().filter_map(Value::as_f64).map(|number| number as f32).collect()
+    value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_f64)
+        .map(|number| number as f32)
+        .collect()
 }
 
 fn timesteps(vectors: &Tensors, key: &str) -> Result<Vec<f32>, ParityError> {
@@ -149,17 +167,42 @@ pub(super) fn vae(
             on_check(module_tensor(STAGE, key.clone(), &value, vectors.get(&key)?)?);
         }
     }
-    on_check(module_tensor(STAGE, "decode.image".to_owned(), &image, vectors.get("decode.image")?)?);
+    on_check(module_tensor(
+        STAGE,
+        "decode.image".to_owned(),
+        &image,
+        vectors.get("decode.image")?,
+    )?);
     let pictures = model.denoiser.vae().to_pictures(&image)?;
     let found: Vec<u8> = pictures.iter().flat_map(Picture::rgb).copied().collect();
-    on_check(levels(STAGE, "decode.image_u8".to_owned(), &found, &vectors.bytes("decode.image_u8")?));
+    on_check(levels(
+        STAGE,
+        "decode.image_u8".to_owned(),
+        &found,
+        &vectors.bytes("decode.image_u8")?,
+    ));
 
     let image = vectors.get("encode.image")?.to_device(device)?;
     let encoded = model.denoiser.vae().encode(&image)?;
-    on_check(module_tensor(STAGE, "encode.mean".to_owned(), &encoded.mean, vectors.get("encode.mean")?)?);
-    on_check(module_tensor(STAGE, "encode.logvar".to_owned(), &encoded.logvar, vectors.get("encode.logvar")?)?);
+    on_check(module_tensor(
+        STAGE,
+        "encode.mean".to_owned(),
+        &encoded.mean,
+        vectors.get("encode.mean")?,
+    )?);
+    on_check(module_tensor(
+        STAGE,
+        "encode.logvar".to_owned(),
+        &encoded.logvar,
+        vectors.get("encode.logvar")?,
+    )?);
     let sample = encoded.sample(&vectors.get("encode.noise")?.to_device(device)?)?;
-    on_check(module_tensor(STAGE, "encode.sample".to_owned(), &sample, vectors.get("encode.sample")?)?);
+    on_check(module_tensor(
+        STAGE,
+        "encode.sample".to_owned(),
+        &sample,
+        vectors.get("encode.sample")?,
+    )?);
     let scaled = model.denoiser.vae().scale_latents(&sample)?;
     let wanted = vectors.get("encode.latents_scaled")?;
     on_check(module_tensor(STAGE, "encode.latents_scaled".to_owned(), &scaled, wanted)?);
@@ -211,8 +254,14 @@ pub(super) fn denoise(
     negative: Tensor,
     noise: &dyn NoiseSource,
 ) -> Result<Drawn, ModelError> {
-    let request =
-        DenoiseRequest { params, condition, negative: Some(negative), seed: 0, choice: 0, picture: 0 };
+    let request = DenoiseRequest {
+        params,
+        condition,
+        negative: Some(negative),
+        seed: 0,
+        choice: 0,
+        picture: 0,
+    };
     let mut job = model.denoiser.start(request, noise)?;
     let mut states = Vec::new();
     while !job.is_done() {
@@ -221,7 +270,11 @@ pub(super) fn denoise(
     }
     let picture = model.denoiser.finish(&job)?;
     let (channels, height, width) = job.latent_shape();
-    let latents = Tensor::from_slice(job.latents(), (1, channels, height, width), model.denoiser.vae().device())?;
+    let latents = Tensor::from_slice(
+        job.latents(),
+        (1, channels, height, width),
+        model.denoiser.vae().device(),
+    )?;
     let image = model.denoiser.vae().decode_latents(&latents)?;
     Ok(Drawn { states, picture, image })
 }
@@ -237,13 +290,20 @@ pub(super) fn text_to_image(
     let conditions = goldens.tensors("dream")?;
     let meta = goldens.json("meta")?;
     for (case, recorded) in meta["t2i"].as_object().into_iter().flatten() {
-        let Some(sampler) = recorded["scheduler"].as_str().and_then(sampler_of_class) else { continue };
+        let Some(sampler) = recorded["scheduler"].as_str().and_then(sampler_of_class) else {
+            continue;
+        };
         let own_latents = format!("{case}.latents");
-        let latents = vectors.get(if vectors.has(&own_latents) { &own_latents } else { "latents" })?;
+        let latents =
+            vectors.get(if vectors.has(&own_latents) { &own_latents } else { "latents" })?;
         let (_, _, height, width) = latents.dims4()?;
         let factor = model.config.picture_multiple();
         let number = |name: &str| recorded[name].as_f64().unwrap_or(f64::NAN);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "recorded parameters are small")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "recorded parameters are small"
+        )]
         let params = DenoiseParams {
             sampler,
             num_inference_steps: number("steps") as usize,
@@ -261,12 +321,20 @@ pub(super) fn text_to_image(
         let negative = if negative == "uncond" {
             model.unconditional()?
         } else {
-            conditions.get(&format!("{negative}.condition"))?.squeeze(0)?.to_device(model.denoiser.unet().device())?
+            conditions
+                .get(&format!("{negative}.condition"))?
+                .squeeze(0)?
+                .to_device(model.denoiser.unet().device())?
         };
         let condition = condition.to_device(model.denoiser.unet().device())?;
         let drawn = denoise(model, params, condition, negative, &noise)?;
         let wanted = vectors.floats(&format!("{case}.trajectory"))?;
-        on_check(trajectory(STAGE, format!("{case}.trajectory"), &drawn.last_states(wanted.len()), &wanted));
+        on_check(trajectory(
+            STAGE,
+            format!("{case}.trajectory"),
+            &drawn.last_states(wanted.len()),
+            &wanted,
+        ));
         let found: Vec<f32> = floats(&((drawn.image * 0.5)? + 0.5)?.clamp(0f32, 1f32)?)?;
         let wanted = vectors.floats(&format!("{case}.image"))?;
         on_check(module(STAGE, format!("{case}.image"), &found, &wanted));
@@ -278,7 +346,7 @@ pub(super) fn text_to_image(
 
 /// Which recorded conditions a case used: its name says so.
 fn prompts_of(case: &str) -> (&'static str, &'static str) {
-    let prompt = if case.contains("image_prompt") { "image_prompt" } else { "prompt1" };
+    let prompt = if case.contains("image_prompt") { "image_prompt" } else { "prompt0" };
     (prompt, if case.contains("_neg_") { "negative" } else { "uncond" })
 }
 

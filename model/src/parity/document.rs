@@ -5,10 +5,12 @@
 use candle_core::{IndexOp, Tensor};
 use serde_json::Value;
 
+use super::Check;
 use super::decoder::argmax;
 use super::diffusion::{RecordedNoise, denoise};
-use super::goldens::{Goldens, ParityError, Tensors, exact, floats, levels, module, module_tensor, trajectory};
-use super::Check;
+use super::goldens::{
+    Goldens, ParityError, Tensors, exact, floats, levels, module, module_tensor, trajectory,
+};
 use crate::decoder::{DecoderRow, KvCache};
 use crate::diffusion::SamplerKind;
 use crate::diffusion::denoiser::DenoiseParams;
@@ -27,7 +29,9 @@ pub(super) fn run(
     let vectors = goldens.tensors("interleaved")?;
     let documents = goldens.json("interleaved")?;
     let negative = model.unconditional()?;
-    for (index, document) in documents.as_array().map(Vec::as_slice).unwrap_or_default().iter().enumerate() {
+    for (index, document) in
+        documents.as_array().map(Vec::as_slice).unwrap_or_default().iter().enumerate()
+    {
         let prompt = document["prompt"].as_str().unwrap_or_default();
         let wanted = vectors.ids(&format!("doc{index}.prompt_ids"))?;
         on_check(exact(
@@ -36,8 +40,10 @@ pub(super) fn run(
             &model.tokenizer.encode_with_control(prompt),
             &wanted,
         ));
-        let mut replay = Replay { model, vectors: &vectors, negative: &negative, document: index, on_check };
-        replay.run(&wanted, document["events"].as_array().map(Vec::as_slice).unwrap_or_default())?;
+        let mut replay =
+            Replay { model, vectors: &vectors, negative: &negative, document: index, on_check };
+        replay
+            .run(&wanted, document["events"].as_array().map(Vec::as_slice).unwrap_or_default())?;
     }
     Ok(())
 }
@@ -65,7 +71,8 @@ impl Replay<'_> {
                 wanted_ids.push(special.dream_start);
                 logits = self.picture(event, &mut cache)?;
             } else {
-                let id = event["id"].as_u64().and_then(|id| u32::try_from(id).ok()).unwrap_or(u32::MAX);
+                let id =
+                    event["id"].as_u64().and_then(|id| u32::try_from(id).ok()).unwrap_or(u32::MAX);
                 wanted_ids.push(id);
                 if id != special.eos {
                     logits = self.feed(&[ContextPiece::Tokens(&[id])], &mut cache)?;
@@ -79,9 +86,14 @@ impl Replay<'_> {
     }
 
     /// Appends pieces to the context and returns the logits at its last position.
-    fn feed(&self, pieces: &[ContextPiece<'_>], cache: &mut KvCache) -> Result<Tensor, ParityError> {
+    fn feed(
+        &self,
+        pieces: &[ContextPiece<'_>],
+        cache: &mut KvCache,
+    ) -> Result<Tensor, ParityError> {
         let embeds = self.model.embed(pieces)?;
-        let hidden = self.model.decoder.forward(&mut [DecoderRow { embeds: &embeds, cache }])?.remove(0);
+        let hidden =
+            self.model.decoder.forward(&mut [DecoderRow { embeds: &embeds, cache }])?.remove(0);
         Ok(self.model.decoder.logits(&hidden.i(hidden.dim(0)? - 1..)?)?.i(0)?)
     }
 
@@ -99,23 +111,38 @@ impl Replay<'_> {
         #[expect(clippy::cast_possible_truncation, reason = "a recorded guidance scale is small")]
         let params = DenoiseParams {
             sampler: SamplerKind::Ddpm,
-            num_inference_steps: event["steps"].as_u64().and_then(|steps| usize::try_from(steps).ok()).unwrap_or(0),
+            num_inference_steps: event["steps"]
+                .as_u64()
+                .and_then(|steps| usize::try_from(steps).ok())
+                .unwrap_or(0),
             guidance_scale: event["guidance"].as_f64().unwrap_or(f64::NAN) as f32,
             guidance_rescale: 0.0,
             eta: 0.0,
             width: latent_width * factor,
             height: latent_height * factor,
         };
-        let noise = RecordedNoise::new(vectors.floats(&key("latents"))?, Some(vectors.get(&key("noises"))?))?;
+        let noise = RecordedNoise::new(
+            vectors.floats(&key("latents"))?,
+            Some(vectors.get(&key("noises"))?),
+        )?;
         let condition = self.model.denoiser.condition(&hidden)?;
         let drawn = denoise(self.model, params, condition, self.negative.clone(), &noise)?;
         let wanted = vectors.floats(&key("trajectory"))?;
-        (self.on_check)(trajectory(STAGE, key("trajectory"), &drawn.last_states(wanted.len()), &wanted));
+        (self.on_check)(trajectory(
+            STAGE,
+            key("trajectory"),
+            &drawn.last_states(wanted.len()),
+            &wanted,
+        ));
         let recorded = vectors.bytes(&key("image_u8"))?;
         (self.on_check)(levels(STAGE, key("image_u8"), drawn.picture.rgb(), &recorded));
 
         let picture = Picture::new(drawn.picture.width(), drawn.picture.height(), recorded);
-        let pixels = preprocess(&picture, &self.model.config.vision.preprocess, self.model.decoder.device())?;
+        let pixels = preprocess(
+            &picture,
+            &self.model.config.vision.preprocess,
+            self.model.decoder.device(),
+        )?;
         let wanted = vectors.floats(&key("pixel_values"))?;
         (self.on_check)(module(STAGE, key("pixel_values"), &floats(&pixels)?, &wanted));
         let features = self.model.vision.encode_pixels(&pixels.unsqueeze(0)?)?.i(0)?;

@@ -1,8 +1,8 @@
 //! Dream blocks: their embeddings, the hidden states at the queries, and the projected condition.
 
+use super::Check;
 use super::decoder::embed_with_pictures;
 use super::goldens::{Goldens, ParityError, module_tensor};
-use super::Check;
 use crate::decoder::DecoderRow;
 use crate::dream::ContextPiece;
 use crate::dream_model::DreamModel;

@@ -54,17 +54,21 @@ impl Goldens {
     /// All tensors of `{name}.safetensors`, on the CPU.
     pub(super) fn tensors(&self, name: &str) -> Result<Tensors, ParityError> {
         let path = self.path(&format!("{name}.safetensors"));
-        let tensors = candle_core::safetensors::load(&path, &Device::Cpu)
-            .map_err(|error| ParityError::Vectors { path: path.clone(), reason: error.to_string() })?;
+        let tensors = candle_core::safetensors::load(&path, &Device::Cpu).map_err(|error| {
+            ParityError::Vectors { path: path.clone(), reason: error.to_string() }
+        })?;
         Ok(Tensors { path, tensors })
     }
 
     /// `{name}.json`.
     pub(super) fn json(&self, name: &str) -> Result<Value, ParityError> {
         let path = self.path(&format!("{name}.json"));
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| ParityError::Vectors { path: path.clone(), reason: error.to_string() })?;
-        serde_json::from_str(&text)
+        let text = std::fs::read_to_string(&path).map_err(|error| ParityError::Vectors {
+            path: path.clone(),
+            reason: error.to_string(),
+        })?;
+        // Python writes -Infinity, which is not JSON; nothing that is compared has that value.
+        serde_json::from_str(&text.replace("-Infinity", "null"))
             .map_err(|error| ParityError::Vectors { path, reason: error.to_string() })
     }
 }
@@ -132,7 +136,12 @@ pub(super) fn floats(tensor: &Tensor) -> Result<Vec<f32>, candle_core::Error> {
 }
 
 /// Counts values that differ; a different length counts as every value differing.
-pub(super) fn exact<T: PartialEq>(stage: &'static str, name: String, found: &[T], wanted: &[T]) -> Check {
+pub(super) fn exact<T: PartialEq>(
+    stage: &'static str,
+    name: String,
+    found: &[T],
+    wanted: &[T],
+) -> Check {
     let differing = if found.len() == wanted.len() {
         found.iter().zip(wanted).filter(|(found, wanted)| found != wanted).count()
     } else {
@@ -160,8 +169,14 @@ pub(super) fn module_tensor(
 }
 
 /// Largest difference relative to the largest recorded magnitude, for trajectories.
-pub(super) fn trajectory(stage: &'static str, name: String, found: &[f32], wanted: &[f32]) -> Check {
-    let scale = wanted.iter().fold(f64::MIN_POSITIVE, |scale, value| scale.max(f64::from(value.abs())));
+pub(super) fn trajectory(
+    stage: &'static str,
+    name: String,
+    found: &[f32],
+    wanted: &[f32],
+) -> Check {
+    let scale =
+        wanted.iter().fold(f64::MIN_POSITIVE, |scale, value| scale.max(f64::from(value.abs())));
     let error = largest_difference(found, wanted) / scale;
     Check { stage, name, error, tolerance: tolerance::TRAJECTORY, measure: Measure::Relative }
 }
@@ -169,7 +184,11 @@ pub(super) fn trajectory(stage: &'static str, name: String, found: &[f32], wante
 /// Largest difference of 8-bit levels.
 pub(super) fn levels(stage: &'static str, name: String, found: &[u8], wanted: &[u8]) -> Check {
     let error = if found.len() == wanted.len() {
-        found.iter().zip(wanted).map(|(found, wanted)| f64::from(found.abs_diff(*wanted))).fold(0.0, f64::max)
+        found
+            .iter()
+            .zip(wanted)
+            .map(|(found, wanted)| f64::from(found.abs_diff(*wanted)))
+            .fold(0.0, f64::max)
     } else {
         f64::INFINITY
     };

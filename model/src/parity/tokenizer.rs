@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::goldens::{Goldens, ParityError, exact};
 use super::Check;
+use super::goldens::{Goldens, ParityError, exact};
 use crate::dream_model::DreamModel;
 
 const STAGE: &str = "tokenizer";
@@ -40,7 +40,13 @@ pub(super) fn run(
     on_check(compared(format!("rows[{}].decode", rows.len()), decoded));
     on_check(compared(format!("rows[{}].decode_skip_special", rows.len()), skipped));
     let special = model.tokenizer.special();
-    let found = [special.im_start, special.im_end, special.im_patch, special.dream_start, special.dream_end];
+    let found = [
+        special.im_start,
+        special.im_end,
+        special.im_patch,
+        special.dream_start,
+        special.dream_end,
+    ];
     let names = ["<im_start>", "<im_end>", "<im_patch>", "<dream_start>", "<dream_end>"];
     let wanted: Vec<_> = names.iter().map(|name| id_of(&cases["special_ids"][*name])).collect();
     on_check(exact(STAGE, "special_ids".to_owned(), &found.map(Some), &wanted));

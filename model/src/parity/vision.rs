@@ -2,15 +2,18 @@
 
 use candle_core::Device;
 
-use super::goldens::{Goldens, ParityError, Tensors, exact, module, module_tensor};
 use super::Check;
+use super::goldens::{Goldens, ParityError, Tensors, exact, module, module_tensor};
 use crate::config::PreprocessConfig;
 use crate::dream_model::DreamModel;
 use crate::picture::Picture;
 use crate::vision::{center_crop, preprocess as to_pixel_values, resize_shortest_edge};
 
 /// Resize, crop and normalise. The recorded crops tell each preset's side.
-pub(super) fn preprocess(goldens: &Goldens, on_check: &mut dyn FnMut(Check)) -> Result<(), ParityError> {
+pub(super) fn preprocess(
+    goldens: &Goldens,
+    on_check: &mut dyn FnMut(Check),
+) -> Result<(), ParityError> {
     const STAGE: &str = "preprocess";
     let vectors = goldens.tensors("clip_preprocess")?;
     for key in vectors.between("", ".cropped_u8") {
@@ -57,7 +60,8 @@ pub(super) fn clip(
     let pixels = vectors.get("pixel_values")?.to_device(model.decoder.device())?;
     let hidden_states = model.vision.tower().hidden_states(&pixels)?;
     for index in vectors.between("hidden_states.", "") {
-        let Some(found) = index.parse::<usize>().ok().and_then(|index| hidden_states.get(index)) else {
+        let Some(found) = index.parse::<usize>().ok().and_then(|index| hidden_states.get(index))
+        else {
             continue;
         };
         let key = format!("hidden_states.{index}");

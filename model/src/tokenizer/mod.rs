@@ -130,15 +130,10 @@ impl Tokenizer {
         self.pieces.max_text_bytes()
     }
 
-    /// A lower bound on the tokens of `text`, found without encoding it: what surely does not fit can be
-    /// refused before any work. Spaces do not count where the tokenizer drops some.
-    pub fn min_tokens(&self, text: &str) -> usize {
-        let bytes = if self.pieces.removes_extra_whitespaces() {
-            text.chars().filter(|c| !matches!(c, ' ' | '▁')).map(char::len_utf8).sum()
-        } else {
-            text.len()
-        };
-        bytes.div_ceil(self.max_token_bytes())
+    /// Whether some spaces of a text are dropped before it is encoded, as sentencepiece's
+    /// `remove_extra_whitespaces` says: then no space surely takes a token.
+    pub fn drops_spaces(&self) -> bool {
+        self.pieces.removes_extra_whitespaces()
     }
 
     /// The bytes that an id adds to a text, "▁" as a space; none for special tokens and unknown ids.

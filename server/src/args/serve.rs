@@ -108,8 +108,11 @@ impl ServeArgs {
     /// Every default, whatever the environment says, with this model.
     pub fn defaults(model: ModelArgs) -> Self {
         // The environment is masked: flags of `serve` that stand in it are not meant for other verbs.
-        let parsed = NoFlags::command().mut_args(|arg| arg.env(None::<&str>)).get_matches_from(["reverie"]);
-        let mut serve = NoFlags::from_arg_matches(&parsed).map(|flags| flags.serve).unwrap_or_else(|error| error.exit());
+        let parsed =
+            NoFlags::command().mut_args(|arg| arg.env(None::<&str>)).get_matches_from(["reverie"]);
+        let mut serve = NoFlags::from_arg_matches(&parsed)
+            .map(|flags| flags.serve)
+            .unwrap_or_else(|error| error.exit());
         serve.model = model;
         serve
     }

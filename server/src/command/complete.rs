@@ -29,8 +29,12 @@ use crate::startup::PreparedModel;
 pub(super) fn run(args: &CompleteArgs) -> Result<ExitCode, Failure> {
     let config = Config::for_one_document(&args.model);
     let cache = cache_dir(args.model.cache_dir.clone());
-    let prepared =
-        PreparedModel::open(args.model.model.as_deref(), &cache, args.model.device, args.model.dtype)?;
+    let prepared = PreparedModel::open(
+        args.model.model.as_deref(),
+        &cache,
+        args.model.device,
+        args.model.dtype,
+    )?;
     let daemon = Daemon::start(&config, prepared, Box::new(CounterNoise), Arc::new(Instant::now))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let finished = runtime.block_on(write(args, &daemon));
@@ -81,7 +85,8 @@ async fn write(args: &CompleteArgs, daemon: &Daemon) -> Result<ExitCode, Failure
     let body = body(args, &limits.model_names[0])?.to_string();
     let request =
         reverie_proto::parse::chat_request(body.as_bytes()).map_err(|error| usage(&error))?;
-    let mut valid = validate(request, limits, state.origin.seed()).map_err(|error| usage(&error))?;
+    let mut valid =
+        validate(request, limits, state.origin.seed()).map_err(|error| usage(&error))?;
     let turns =
         decode_pictures(std::mem::take(&mut valid.turns), state.codec.decode, &limits.picture)
             .map_err(|error| usage(&error))?;
@@ -94,7 +99,11 @@ async fn write(args: &CompleteArgs, daemon: &Daemon) -> Result<ExitCode, Failure
     let document = print(args, events).await?;
     let seeds = format!("seed {}, image seed {}", valid.effective.seed, valid.effective.image_seed);
     if let Some(path) = &args.html {
-        let footer = format!("Written by {} with Reverie {}; {seeds}", valid.model, env!("CARGO_PKG_VERSION"));
+        let footer = format!(
+            "Written by {} with Reverie {}; {seeds}",
+            valid.model,
+            env!("CARGO_PKG_VERSION")
+        );
         fs::write(path, html::render(&args.prompt, &document, &footer))
             .map_err(|error| unreadable(path, &error))?;
     }

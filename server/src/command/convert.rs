@@ -13,18 +13,22 @@ use crate::args::ConvertArgs;
 pub(super) fn run(args: &ConvertArgs) -> Result<ExitCode, Failure> {
     let vocab_size = Checkpoint::open(&args.source)?.config().llama.vocab_size;
     let tokenizer = Tokenizer::load(&args.source, vocab_size)?;
-    let bar = if std::io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
+    let bar =
+        if std::io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
     bar.set_style(
-        ProgressStyle::with_template("{msg:32} [{wide_bar}] {bytes}/{total_bytes} {bytes_per_sec}, {eta} left")
-            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+        ProgressStyle::with_template(
+            "{msg:32} [{wide_bar}] {bytes}/{total_bytes} {bytes_per_sec}, {eta} left",
+        )
+        .unwrap_or_else(|_| ProgressStyle::default_bar()),
     );
-    let manifest = convert(&args.source, &args.destination, &tokenizer.to_json(), &mut |progress| {
-        bar.set_length(progress.bytes_total);
-        bar.set_position(progress.bytes_done);
-        if bar.message() != progress.file {
-            bar.set_message(progress.file.to_owned());
-        }
-    })?;
+    let manifest =
+        convert(&args.source, &args.destination, &tokenizer.to_json(), &mut |progress| {
+            bar.set_length(progress.bytes_total);
+            bar.set_position(progress.bytes_done);
+            if bar.message() != progress.file {
+                bar.set_message(progress.file.to_owned());
+            }
+        })?;
     bar.finish_and_clear();
     let bytes: u64 = manifest.files.iter().map(|file| file.bytes).sum();
     writeln!(

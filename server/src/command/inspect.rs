@@ -15,15 +15,16 @@ use crate::template::PromptTemplate;
 pub(super) fn run(args: &InspectArgs) -> Result<ExitCode, Failure> {
     let checkpoint = Checkpoint::open(&args.folder)?;
     let tokenizer = Tokenizer::load(&args.folder, checkpoint.config().llama.vocab_size)?;
-    let template = PromptTemplate::of_checkpoint(&args.folder)
-        .map_err(|error| Failure::new(78, error))?;
+    let template =
+        PromptTemplate::of_checkpoint(&args.folder).map_err(|error| Failure::new(78, error))?;
     // The CPU computes in float32; the table says what that takes.
     let inspection = Inspection::of(&checkpoint, DType::F32);
     let special = special_ids(tokenizer.special());
     let mut out = std::io::stdout().lock();
     if args.json {
         let mut report = to_json(&inspection);
-        report["special_token_ids"] = special.iter().map(|(name, id)| ((*name).to_owned(), json!(id))).collect();
+        report["special_token_ids"] =
+            special.iter().map(|(name, id)| ((*name).to_owned(), json!(id))).collect();
         report["template"] = json!(template.name);
         writeln!(out, "{report:#}")?;
     } else {

@@ -47,7 +47,11 @@ async fn listen(config: &Config, prepared: PreparedModel) -> Result<ExitCode, Fa
     let engine = daemon.engine();
     let announce = async {
         let status = engine.loaded().await;
-        tracing::info!(?status, seconds = started.elapsed().as_secs_f64(), "model loaded; http://{address}");
+        tracing::info!(
+            ?status,
+            seconds = started.elapsed().as_secs_f64(),
+            "model loaded; http://{address}"
+        );
     };
     let (served, ()) = tokio::join!(
         serve_until(listener, router, &daemon, signals, config.shutdown_timeout),

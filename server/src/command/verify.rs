@@ -31,7 +31,8 @@ pub(super) fn run(args: &VerifyArgs) -> Result<ExitCode, Failure> {
             (embedded.join("checkpoint"), embedded.join("vectors"))
         }
         (Some(_), None) | (None, Some(_)) => {
-            let reason = "--model and --goldens belong together: recorded results are of one checkpoint";
+            let reason =
+                "--model and --goldens belong together: recorded results are of one checkpoint";
             return Err(Failure::new(super::USAGE, reason));
         }
     };

@@ -18,7 +18,8 @@ footer { margin-top: 3rem; font: .8rem system-ui, sans-serif; opacity: .6; }
 
 /// Renders the prompt and its answer; `footer` says how the page was made.
 pub fn render(prompt: &str, document: &Document, footer: &str) -> String {
-    let mut page = String::from("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
+    let mut page =
+        String::from("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     let _ = write!(
         page,
         "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -84,8 +85,13 @@ mod tests {
         };
         let page = render("a \"prompt\"", &document, "made by a test");
         assert!(!page.contains("<script>"));
-        let places = ["before &lt;script&gt;", "<img src=\"data:image/png;base64,", "after &amp; done", "made by a test"]
-            .map(|needle| page.find(needle).expect(needle));
+        let places = [
+            "before &lt;script&gt;",
+            "<img src=\"data:image/png;base64,",
+            "after &amp; done",
+            "made by a test",
+        ]
+        .map(|needle| page.find(needle).expect(needle));
         assert!(places.is_sorted());
         assert!(!page.contains("http"));
     }

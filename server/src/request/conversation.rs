@@ -45,14 +45,16 @@ fn check_all_room(messages: &[Message], limits: &Limits) -> Result<(), RequestEr
         let (mut here, list) = match &message.content {
             None => (0, "content"),
             Some(Content::Text(text)) => {
-                text_bytes += text.len();
+                text_bytes += limits.countable_bytes(text);
                 (0, "content")
             }
             Some(Content::Parts(parts)) => {
                 let mut pictures = 0;
                 for part in parts {
                     match part {
-                        ContentPart::Text { text } => text_bytes += text.len(),
+                        ContentPart::Text { text } => {
+                            text_bytes += limits.countable_bytes(text);
+                        }
                         ContentPart::ImageUrl { .. } => pictures += 1,
                     }
                 }

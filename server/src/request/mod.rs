@@ -33,6 +33,8 @@ pub struct Limits {
     pub max_model_len: usize,
     /// No token stands for more bytes of text than this; bounds positions from below without encoding.
     pub max_token_bytes: usize,
+    /// Whether the tokenizer drops some spaces, so that none can be counted on.
+    pub drops_spaces: bool,
     /// Positions of a picture block: patches + 2.
     pub picture_positions: usize,
     /// Positions of a dream block: queries + 2.
@@ -55,6 +57,14 @@ pub struct Limits {
     pub max_drawn_pixels: usize,
     /// What requests that do not say get.
     pub defaults: Defaults,
+}
+
+impl Limits {
+    /// Bytes of `text` that surely take room in the context.
+    fn countable_bytes(&self, text: &str) -> usize {
+        let is_space = |symbol: &char| self.drops_spaces && matches!(symbol, ' ' | '▁');
+        text.len() - text.chars().filter(is_space).map(char::len_utf8).sum::<usize>()
+    }
 }
 
 /// What requests that do not say get.
@@ -197,7 +207,7 @@ pub fn validate(
     };
     let negative_prompt = request.negative_prompt.filter(|text| !text.is_empty());
     if let Some(text) = &negative_prompt {
-        conversation::check_room(1, text.len(), limits)?;
+        conversation::check_room(1, limits.countable_bytes(text), limits)?;
     }
     let turns = conversation::turns(request.messages, limits)?;
     Ok(ValidRequest {

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use candle_core::{DType, Tensor};
-use reverie_model::dream::ContextPiece;
 use reverie_model::decoder::DecoderRow;
+use reverie_model::dream::ContextPiece;
 use reverie_model::{DreamModel, ModelError, Picture};
 
 /// Runs of each stage; the first is not counted.
@@ -35,7 +35,8 @@ pub(super) fn measure(model: &DreamModel) -> Result<Vec<Timing>, ModelError> {
     let prompt = model.embed(&[ContextPiece::Tokens(&vec![bos; length])])?;
     let prefill = |embeds: &Tensor| -> Result<_, ModelError> {
         let mut cache = model.decoder.new_cache();
-        let hidden = model.decoder.forward(&mut [DecoderRow { embeds, cache: &mut cache }])?.remove(0);
+        let hidden =
+            model.decoder.forward(&mut [DecoderRow { embeds, cache: &mut cache }])?.remove(0);
         Ok((hidden, cache))
     };
     timings.push(time(format!("decoder, prefill of {length} positions"), || {
@@ -45,7 +46,10 @@ pub(super) fn measure(model: &DreamModel) -> Result<Vec<Timing>, ModelError> {
     let token = model.decoder.embed(&[bos])?;
     timings.push(time(format!("decoder, one token after {length}"), || {
         cache.truncate(length);
-        let hidden = model.decoder.forward(&mut [DecoderRow { embeds: &token, cache: &mut cache }])?.remove(0);
+        let hidden = model
+            .decoder
+            .forward(&mut [DecoderRow { embeds: &token, cache: &mut cache }])?
+            .remove(0);
         model.decoder.logits(&hidden)
     })?);
 
@@ -61,19 +65,25 @@ pub(super) fn measure(model: &DreamModel) -> Result<Vec<Timing>, ModelError> {
         })?);
     }
     let latents = Tensor::zeros((1, head.vae.latent_channels, side, side), DType::F32, device)?;
-    timings.push(time(format!("VAE decode, {0}x{0} pixels", config.default_picture_side()), || {
-        model.denoiser.vae().decode(&latents)
-    })?);
+    timings
+        .push(time(format!("VAE decode, {0}x{0} pixels", config.default_picture_side()), || {
+            model.denoiser.vae().decode(&latents)
+        })?);
     Ok(timings)
 }
 
 /// A picture that is not one colour.
 fn gradient(side: u32) -> Picture {
-    let rgb = (0..side * side).flat_map(|at| [(at % side) as u8, (at / side) as u8, (at % 251) as u8]).collect();
+    let rgb = (0..side * side)
+        .flat_map(|at| [(at % side) as u8, (at / side) as u8, (at % 251) as u8])
+        .collect();
     Picture::new(side, side, rgb)
 }
 
-fn time(name: String, mut run: impl FnMut() -> Result<Tensor, ModelError>) -> Result<Timing, ModelError> {
+fn time(
+    name: String,
+    mut run: impl FnMut() -> Result<Tensor, ModelError>,
+) -> Result<Timing, ModelError> {
     let mut times = Vec::new();
     for _ in 0..RUNS {
         let start = Instant::now();
@@ -84,5 +94,10 @@ fn time(name: String, mut run: impl FnMut() -> Result<Tensor, ModelError>) -> Re
     }
     times.remove(0);
     times.sort_by(f64::total_cmp);
-    Ok(Timing { name, median_ms: times[times.len() / 2], min_ms: times[0], max_ms: times[times.len() - 1] })
+    Ok(Timing {
+        name,
+        median_ms: times[times.len() / 2],
+        min_ms: times[0],
+        max_ms: times[times.len() - 1],
+    })
 }

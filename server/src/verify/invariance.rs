@@ -33,7 +33,10 @@ impl Invariance {
             .map(|(together, alone)| f64::from((together - alone).abs() / scale))
             .fold(if together.len() == alone.len() { 0.0 } else { f64::INFINITY }, f64::max);
         let bit_equal = together.len() == alone.len()
-            && together.iter().zip(alone).all(|(together, alone)| together.to_bits() == alone.to_bits());
+            && together
+                .iter()
+                .zip(alone)
+                .all(|(together, alone)| together.to_bits() == alone.to_bits());
         Self { name, error, bit_equal }
     }
 }
@@ -54,15 +57,20 @@ fn values(tensors: &[Tensor]) -> Result<Vec<f32>, ModelError> {
 fn contexts(model: &DreamModel) -> Result<Vec<Tensor>, ModelError> {
     ["A", "A red fox", "A red fox lived near the quiet river.", "One day"]
         .iter()
-        .map(|text| model.embed(&[ContextPiece::Tokens(&model.tokenizer.encode_with_control(text))]))
+        .map(|text| {
+            model.embed(&[ContextPiece::Tokens(&model.tokenizer.encode_with_control(text))])
+        })
         .collect()
 }
 
 fn decoder_rows(model: &DreamModel) -> Result<Invariance, ModelError> {
     let contexts = contexts(model)?;
     let mut caches: Vec<_> = contexts.iter().map(|_| model.decoder.new_cache()).collect();
-    let mut rows: Vec<_> =
-        contexts.iter().zip(&mut caches).map(|(embeds, cache)| DecoderRow { embeds, cache }).collect();
+    let mut rows: Vec<_> = contexts
+        .iter()
+        .zip(&mut caches)
+        .map(|(embeds, cache)| DecoderRow { embeds, cache })
+        .collect();
     let together = model.decoder.forward(&mut rows)?;
     let mut alone = Vec::new();
     for embeds in &contexts {
@@ -81,7 +89,9 @@ fn prompt_chunks(model: &DreamModel) -> Result<Invariance, ModelError> {
     let length = context.dim(0)?;
     for start in (0..length).step_by(3) {
         let embeds = context.narrow(0, start, 3.min(length - start))?;
-        chunks.extend(model.decoder.forward(&mut [DecoderRow { embeds: &embeds, cache: &mut cache }])?);
+        chunks.extend(
+            model.decoder.forward(&mut [DecoderRow { embeds: &embeds, cache: &mut cache }])?,
+        );
     }
     Ok(Invariance::compare("decoder, prompt in chunks of 3", &values(&chunks)?, &values(&whole)?))
 }
@@ -89,14 +99,17 @@ fn prompt_chunks(model: &DreamModel) -> Result<Invariance, ModelError> {
 /// Three pictures with different samplers, steps and guidance.
 fn denoiser_rows(model: &DreamModel) -> Result<Invariance, ModelError> {
     let mut cache = model.decoder.new_cache();
-    let embeds = model.embed(&[ContextPiece::Tokens(&model.tokenizer.encode_with_control("A red fox"))])?;
+    let embeds =
+        model.embed(&[ContextPiece::Tokens(&model.tokenizer.encode_with_control("A red fox"))])?;
     model.decoder.forward(&mut [DecoderRow { embeds: &embeds, cache: &mut cache }])?;
     let condition = model.denoiser.condition(&model.dream(&mut cache)?)?;
     let side = model.config.default_picture_side();
     let job = |picture: u32| {
-        let (sampler, num_inference_steps, guidance_scale) =
-            [(SamplerKind::Ddpm, 4, 7.5), (SamplerKind::Euler, 6, 1.0), (SamplerKind::UniPc, 5, 2.0)]
-                [picture as usize];
+        let (sampler, num_inference_steps, guidance_scale) = [
+            (SamplerKind::Ddpm, 4, 7.5),
+            (SamplerKind::Euler, 6, 1.0),
+            (SamplerKind::UniPc, 5, 2.0),
+        ][picture as usize];
         let params = DenoiseParams {
             sampler,
             num_inference_steps,
@@ -122,6 +135,8 @@ fn denoiser_rows(model: &DreamModel) -> Result<Invariance, ModelError> {
             model.denoiser.step(&mut [&mut *job], &CounterNoise)?;
         }
     }
-    let flat = |jobs: &[DenoiseJob]| jobs.iter().flat_map(|job| job.latents().to_vec()).collect::<Vec<_>>();
+    let flat = |jobs: &[DenoiseJob]| {
+        jobs.iter().flat_map(|job| job.latents().to_vec()).collect::<Vec<_>>()
+    };
     Ok(Invariance::compare("denoiser, 3 different pictures", &flat(&together), &flat(&alone)))
 }

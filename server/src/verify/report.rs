@@ -72,8 +72,9 @@ impl Report {
     fn worst(&self) -> Vec<(&Check, usize, usize)> {
         let mut rows: Vec<(&Check, usize, usize)> = Vec::new();
         for check in &self.checks {
-            let place =
-                rows.iter_mut().find(|(worst, ..)| worst.stage == check.stage && worst.measure == check.measure);
+            let place = rows
+                .iter_mut()
+                .find(|(worst, ..)| worst.stage == check.stage && worst.measure == check.measure);
             let failed = usize::from(!check.passed());
             if let Some((worst, count, failures)) = place {
                 *count += 1;
@@ -91,9 +92,14 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(formatter, "{:<14} {:>6}  {:<11} {:>12} {:>12}  result", "stage", "checks", "measure", "worst error", "tolerance")?;
+        writeln!(
+            formatter,
+            "{:<14} {:>6}  {:<11} {:>12} {:>12}  result",
+            "stage", "checks", "measure", "worst error", "tolerance"
+        )?;
         for (worst, count, failures) in self.worst() {
-            let result = if failures == 0 { "ok".to_owned() } else { format!("FAILED ({failures})") };
+            let result =
+                if failures == 0 { "ok".to_owned() } else { format!("FAILED ({failures})") };
             writeln!(
                 formatter,
                 "{:<14} {count:>6}  {:<11} {:>12} {:>12}  {result}",
@@ -104,16 +110,36 @@ impl fmt::Display for Report {
             )?;
         }
         for check in self.checks.iter().filter(|check| !check.passed()) {
-            writeln!(formatter, "  FAILED {} {}: {} > {}", check.stage, check.name, number(check.error), number(check.tolerance))?;
+            writeln!(
+                formatter,
+                "  FAILED {} {}: {} > {}",
+                check.stage,
+                check.name,
+                number(check.error),
+                number(check.tolerance)
+            )?;
         }
         writeln!(formatter, "\nbatch invariance (rows together against rows alone)")?;
         for row in &self.invariance {
-            let equal = if row.bit_equal { "bit-equal".to_owned() } else { format!("within {}", number(row.error)) };
-            writeln!(formatter, "  {:<32} {equal}{}", row.name, if row.passed() { "" } else { "  FAILED" })?;
+            let equal = if row.bit_equal {
+                "bit-equal".to_owned()
+            } else {
+                format!("within {}", number(row.error))
+            };
+            writeln!(
+                formatter,
+                "  {:<32} {equal}{}",
+                row.name,
+                if row.passed() { "" } else { "  FAILED" }
+            )?;
         }
         writeln!(formatter, "\nspeed, milliseconds: median (min … max)")?;
         for row in &self.timings {
-            writeln!(formatter, "  {:<40} {:>9.2} ({:.2} … {:.2})", row.name, row.median_ms, row.min_ms, row.max_ms)?;
+            writeln!(
+                formatter,
+                "  {:<40} {:>9.2} ({:.2} … {:.2})",
+                row.name, row.median_ms, row.min_ms, row.max_ms
+            )?;
         }
         let mut memory = format!("\nmemory: estimated {} MiB", self.memory.estimate >> 20);
         if let Some(peak) = self.memory.peak {
@@ -148,19 +174,32 @@ mod tests {
     use super::*;
 
     fn check(error: f64) -> Check {
-        Check { stage: "unet", name: "t500".to_owned(), error, tolerance: 1e-3, measure: Measure::Absolute }
+        Check {
+            stage: "unet",
+            name: "t500".to_owned(),
+            error,
+            tolerance: 1e-3,
+            measure: Measure::Absolute,
+        }
     }
 
     #[test]
     fn a_report_with_one_bad_check_fails_and_names_it() {
         let memory = MemoryUse { estimate: 1 << 20, peak: None };
-        let mut report =
-            Report { checks: vec![check(1e-6)], invariance: Vec::new(), timings: Vec::new(), memory };
+        let mut report = Report {
+            checks: vec![check(1e-6)],
+            invariance: Vec::new(),
+            timings: Vec::new(),
+            memory,
+        };
         assert!(report.passed());
         report.checks.push(check(f64::INFINITY));
         assert!(!report.passed());
         let text = report.to_string();
-        assert!(text.contains("FAILED unet t500") && text.ends_with("1 passed, 1 failed"), "{text}");
+        assert!(
+            text.contains("FAILED unet t500") && text.ends_with("1 passed, 1 failed"),
+            "{text}"
+        );
         assert_eq!(report.to_json()["checks"][1]["error"], "not finite");
     }
 }

@@ -183,6 +183,7 @@ pub(crate) fn limits() -> Limits {
         model_names: vec!["reverie".to_owned(), "org/alias".to_owned()],
         max_model_len: 1024,
         max_token_bytes: 16,
+        drops_spaces: false,
         picture_positions: 18,
         dream_positions: 10,
         max_input_images: 4,

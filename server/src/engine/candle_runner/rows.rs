@@ -231,8 +231,11 @@ fn as_delivered(picture: &Arc<Picture>, format: PictureFormat) -> Result<Arc<Pic
     match format {
         PictureFormat::Png | PictureFormat::Webp => Ok(Arc::clone(picture)),
         PictureFormat::Jpeg { .. } => {
-            let unlimited =
-                PictureLimits { max_pixels: u64::MAX, max_side: u32::MAX, max_aspect_ratio: u32::MAX };
+            let unlimited = PictureLimits {
+                max_pixels: u64::MAX,
+                max_side: u32::MAX,
+                max_aspect_ratio: u32::MAX,
+            };
             let file = picture_codec::encode(picture, format, &[]);
             let seen = file.and_then(|file| picture_codec::decode(&file, &unlimited));
             seen.map(Arc::new).map_err(|error| ModelError::Parameter {
