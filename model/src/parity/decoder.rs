@@ -55,16 +55,16 @@ fn text(
     }
     let logits = model.decoder.logits(hidden)?;
     on_check(module_tensor(STAGE, "text.logits".to_owned(), &logits, vectors.get("text.logits")?)?);
-    greedy(model, vectors, "text", &mut cache, logits.i(logits.dim(0)? - 1)?, on_check)
+    greedy(model, vectors, "text", (&mut cache, logits.i(logits.dim(0)? - 1)?), on_check)
 }
 
-/// Cached decoding along the recorded ids: each step's logits, and the choice they give.
+/// Cached decoding along the recorded ids, from the logits at a prompt's end: each step's logits, and the
+/// choice they give.
 fn greedy(
     model: &DreamModel,
     vectors: &Tensors,
     case: &str,
-    cache: &mut KvCache,
-    mut logits: Tensor,
+    (cache, mut logits): (&mut KvCache, Tensor),
     on_check: &mut dyn FnMut(Check),
 ) -> Result<(), ParityError> {
     let wanted_ids = vectors.ids(&format!("{case}.greedy_ids"))?;
@@ -189,7 +189,7 @@ fn picture_question(
         &floats(&last)?,
         &vectors.floats("vqa.last_logits")?,
     ));
-    greedy(model, vectors, "vqa", &mut cache.fork(), last.clone(), on_check)?;
+    greedy(model, vectors, "vqa", (&mut cache.fork(), last.clone()), on_check)?;
     beam_search(model, vectors, cache, floats(&last)?, on_check)
 }
 

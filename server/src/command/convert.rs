@@ -22,7 +22,7 @@ pub(super) fn run(args: &ConvertArgs) -> Result<ExitCode, Failure> {
         .unwrap_or_else(|_| ProgressStyle::default_bar()),
     );
     let manifest =
-        convert(&args.source, &args.destination, &tokenizer.to_json(), &mut |progress| {
+        convert(&args.source, &args.destination, tokenizer.to_json(), &mut |progress| {
             bar.set_length(progress.bytes_total);
             bar.set_position(progress.bytes_done);
             if bar.message() != progress.file {
