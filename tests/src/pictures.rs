@@ -7,18 +7,30 @@ use base64::engine::general_purpose::STANDARD;
 use image::{ImageFormat, Rgb, RgbImage};
 use serde_json::{Value, json};
 
-/// A file of `side` x `side` pixels: a square of `color` on gray.
+/// A file of 64 x 64 pixels as the stand-in knows them: a large square of `color` at the top left, on
+/// white.
 ///
 /// # Panics
 /// If the format cannot be written.
-pub fn square(side: u32, color: [u8; 3], format: ImageFormat) -> Vec<u8> {
-    let inside = |x: u32| (side / 4..3 * side / 4).contains(&x);
-    let picture = RgbImage::from_fn(side, side, |x, y| {
-        Rgb(if inside(x) && inside(y) { color } else { [128; 3] })
+pub fn scene(color: [u8; 3], format: ImageFormat) -> Vec<u8> {
+    let inside = 5..27;
+    let picture = RgbImage::from_fn(64, 64, |x, y| {
+        Rgb(if inside.contains(&x) && inside.contains(&y) { color } else { [246; 3] })
     });
     let mut file = Cursor::new(Vec::new());
     picture.write_to(&mut file, format).expect("a format that can be written");
     file.into_inner()
+}
+
+/// The stand-in's red.
+pub const RED: [u8; 3] = [215, 35, 40];
+/// The stand-in's blue.
+pub const BLUE: [u8; 3] = [45, 85, 230];
+
+/// How many pixels are closer to `color` than a quarter of the way to anywhere.
+pub fn count_near(picture: &RgbImage, color: [u8; 3]) -> usize {
+    let near = |pixel: &&Rgb<u8>| pixel.0.iter().zip(color).all(|(a, b)| a.abs_diff(b) < 64);
+    picture.pixels().filter(near).count()
 }
 
 /// `file` as a data URL of a media type.

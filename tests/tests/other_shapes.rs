@@ -6,14 +6,14 @@ use reverie_model::checkpoint::convert;
 use reverie_model::tokenizer::Tokenizer;
 use reverie_tests::answer::{Document, Part};
 use reverie_tests::folders::Scratch;
-use reverie_tests::pictures::{part, pixels, square};
+use reverie_tests::pictures::{RED, part, pixels, scene};
 use reverie_tests::server::{Setup, asking};
 use reverie_tests::tiny_checkpoint::TinyCheckpoint;
 use serde_json::{Value, json};
 
 /// A picture in, two pictures out, some sampled text around them.
 fn request(fields: Value) -> Value {
-    let picture = square(48, [200, 30, 30], image::ImageFormat::Png);
+    let picture = scene(RED, image::ImageFormat::Png);
     let content = json!([part(&picture), {"type": "text", "text": "Draw it twice."}]);
     let mut request = asking(
         content,
