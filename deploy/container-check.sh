@@ -128,7 +128,10 @@ check() {
     grep --quiet '^CapBnd:.0000000000000000$' "/proc/$pid/status" || fail "it has capabilities"
     grep --quiet '^NoNewPrivs:.1$' "/proc/$pid/status" || fail "it may gain privileges"
     podman_ exec "$name" /bin/sh -c ': >/usr/local/probe' 2>/dev/null && fail "the root is writable"
-    echo "the root is read-only; the built-in checkpoint is in $(podman_ exec "$name" /bin/sh -c 'echo /tmp/reverie/*')"
+    local unpacked
+    unpacked=$(podman_ exec "$name" /bin/sh -c 'ls -d /tmp/reverie/default-checkpoint-*') ||
+        fail "the built-in checkpoint is not below /tmp"
+    echo "the root is read-only, and the built-in checkpoint in $unpacked"
     # 1F40 is 8000, and 00000000 every address.
     grep --quiet ' 00000000:1F40 ' "/proc/$pid/net/tcp" || fail "not listening on 0.0.0.0:8000"
     echo "listening on 0.0.0.0:8000"
