@@ -3,7 +3,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use reverie_model::diffusion::noise_schedule::NoiseSchedule;
 
 use crate::args::{DeviceChoice, DtypeChoice, LogFormat, ModelArgs, Secret, ServeArgs};
 use crate::http::{AllowedHosts, ApiKey, HttpSettings};
@@ -94,6 +97,8 @@ pub struct ModelFacts {
     pub picture_positions: usize,
     /// Positions of a dream block: queries + 2.
     pub dream_positions: usize,
+    /// The noise that denoising steps are taken through.
+    pub noise_schedule: Arc<NoiseSchedule>,
     /// The smallest side that can be drawn, and the step between sides, pixels.
     pub side_multiple: usize,
     /// The largest side that can be drawn, pixels.
@@ -119,6 +124,7 @@ impl RequestLimits {
             picture: self.picture,
             max_images: self.max_images,
             max_num_inference_steps: self.max_num_inference_steps,
+            noise_schedule: facts.noise_schedule,
             side: facts.side_multiple..=facts.max_side,
             side_multiple: facts.side_multiple,
             max_drawn_pixels: facts.max_drawn_pixels,

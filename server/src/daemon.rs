@@ -6,7 +6,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
+use reverie_model::diffusion::noise_schedule::NoiseSchedule;
 use reverie_model::noise::NoiseSource;
+use reverie_model::vision::as_seen;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -129,18 +131,21 @@ fn served_model(
         drops_spaces: tokenizer.drops_spaces(),
         picture_positions: model.image_positions(),
         dream_positions: model.dream_positions(),
+        noise_schedule: Arc::new(NoiseSchedule::new(&model.head.noise_schedule)),
         side_multiple: model.picture_multiple(),
         max_side: side * MAX_SIDE_FACTOR,
         max_drawn_pixels: side * side * MAX_SIDE_FACTOR,
         defaults: Defaults::of_checkpoint(prepared.template.defaults, side),
     };
     let special = *tokenizer.special();
+    let preprocess = model.vision.preprocess.clone();
     ServedModel {
         limits: config.requests.with_model(facts),
         template: prepared.template.clone(),
         encode: Arc::new(move |text| tokenizer.encode_text(text)),
         bos: special.bos,
         eos: special.eos,
+        shrink: Arc::new(move |picture| as_seen(picture, &preprocess)),
         created,
     }
 }

@@ -82,8 +82,9 @@ async fn prepare(
     let decode = state.codec.decode;
     let deadline = state.settings.request_timeout;
     blocking(move || {
-        let turns =
-            decode_pictures(std::mem::take(&mut valid.turns), decode, &model.limits.picture)?;
+        let turns = decode_pictures(std::mem::take(&mut valid.turns), |file| {
+            decode(file, &model.limits.picture).map(|picture| (model.shrink)(&picture))
+        })?;
         drop(permit); // held by the work, not by the client: leaving does not free it early
         let request = valid.engine_request(&turns, &model.template, model.encoder(), deadline);
         Ok((valid, request))

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::{AllowedHosts, ApiKey, Origin};
 use crate::engine::document_engine::DocumentEngine;
-use crate::picture_codec::PictureCodec;
+use crate::picture_codec::{PictureCodec, ShrinkPicture};
 use crate::prompt::PromptEncoder;
 use crate::request::Limits;
 use crate::template::PromptTemplate;
@@ -45,6 +45,8 @@ pub struct ServedModel {
     pub bos: u32,
     /// `</s>`.
     pub eos: u32,
+    /// What is kept of a picture.
+    pub shrink: ShrinkPicture,
     /// When it was loaded, seconds since 1970.
     pub created: u64,
 }

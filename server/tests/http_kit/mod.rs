@@ -16,6 +16,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_core::Stream;
 use image::{ImageFormat, ImageReader, RgbImage};
+use reverie_model::config::NoiseScheduleConfig;
+use reverie_model::diffusion::noise_schedule::NoiseSchedule;
 use reverie_model::{Picture, PictureError};
 use reverie_proto::Sampler;
 use reverie_server::engine::document_engine::{
@@ -191,6 +193,7 @@ pub(crate) fn limits() -> Limits {
         picture: PictureLimits { max_pixels: 10_000, max_side: 500, max_aspect_ratio: 200 },
         max_images: 8,
         max_num_inference_steps: 100,
+        noise_schedule: Arc::new(NoiseSchedule::new(&NoiseScheduleConfig::default())),
         side: 16..=128,
         side_multiple: 16,
         max_drawn_pixels: 128 * 64,
@@ -219,6 +222,7 @@ pub(crate) fn app_with(engine: &Arc<ScriptedEngine>, settings: HttpSettings) -> 
             encode: Arc::new(|text| text.bytes().map(|byte| 100 + u32::from(byte)).collect()),
             bos: 1,
             eos: 2,
+            shrink: Arc::new(Picture::clone),
             created: 1_700_000_000,
         }),
         codec: PictureCodec { decode, encode },
