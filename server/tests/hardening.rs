@@ -2,14 +2,19 @@
 
 mod http_kit;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
-use http_kit::asking;
+use axum::body::{Body, Bytes};
+use axum::http::Request;
+use http_kit::{Afterwards, ScriptedEngine, app_with, asking, interleaved, post, send};
 use reverie_model::config::NoiseScheduleConfig;
 use reverie_model::diffusion::noise_schedule::NoiseSchedule;
 use reverie_proto::parse;
+use reverie_server::http::{BODY_UNIT, HttpSettings};
 use reverie_server::request::{Limits, RequestError, validate};
 use serde_json::{Value, json};
+use tokio_stream::StreamExt as _;
 
 fn refusal(fields: Value, limits: &Limits) -> Option<RequestError> {
     let body = asking(fields).to_string();
@@ -35,4 +40,32 @@ fn steps_that_the_noise_schedule_cannot_hold_are_the_clients_fault() {
     for sampler in ["ddpm", "ddim", "pndm", "dpmpp_2m", "dpmpp_2m_karras", "euler", "unipc"] {
         assert_eq!(refusal(json!({"steps": 50, "sampler": sampler}), &limits), None, "{sampler}");
     }
+}
+
+/// A chat request whose body says nothing for ever after `begun`.
+fn stalled(begun: Vec<u8>) -> Request<Body> {
+    let begun = tokio_stream::once(Ok::<_, Infallible>(Bytes::from(begun)));
+    post(Body::from_stream(begun.chain(tokio_stream::pending())))
+}
+
+#[tokio::test]
+async fn bodies_that_are_held_have_a_common_bound_and_give_it_back() {
+    let max_held_body_bytes = 2 * BODY_UNIT;
+    let settings = HttpSettings { max_held_body_bytes, ..http_kit::settings() };
+    let engine = ScriptedEngine::new(interleaved(), Afterwards::End);
+    let app = app_with(&engine, settings);
+    let body = asking(json!({})).to_string();
+    assert_eq!(send(&app, post(body.clone())).await.status, 200);
+
+    let mut holder = Box::pin(send(&app, stalled(vec![b' '; BODY_UNIT + 1])));
+    tokio::select! {
+        biased;
+        answer = &mut holder => panic!("an unfinished body was answered: {answer:?}"),
+        () = tokio::task::yield_now() => {}
+    }
+    let refused = send(&app, post(body.clone())).await;
+    assert_eq!(refused.error(), (429, None, "server_busy".to_owned()));
+    assert!(!refused.header("retry-after").is_empty());
+    drop(holder);
+    assert_eq!(send(&app, post(body)).await.status, 200, "whoever leaves makes room");
 }

@@ -25,7 +25,9 @@ use reverie_server::engine::document_engine::{
 };
 use reverie_server::engine::event::{EngineEvent, FinishReason, Usage};
 use reverie_server::engine::request::EngineRequest;
-use reverie_server::http::{AllowedHosts, AppState, HttpSettings, Origin, ServedModel, router};
+use reverie_server::http::{
+    AllowedHosts, AppState, BODY_UNIT, HttpSettings, Origin, ServedModel, router,
+};
 use reverie_server::picture_codec::{PictureCodec, PictureFormat, PictureLimits};
 use reverie_server::request::{Defaults, Limits};
 use reverie_server::template::PromptTemplate;
@@ -174,6 +176,7 @@ pub(crate) fn settings() -> HttpSettings {
         api_keys: Vec::new(),
         allowed_hosts: AllowedHosts::loopback(),
         max_body_bytes: 1 << 20,
+        max_held_body_bytes: 2 << 20,
         body_timeout: Duration::from_secs(30),
         request_timeout: None,
         keep_alive: Duration::from_secs(15),
@@ -226,6 +229,7 @@ pub(crate) fn app_with(engine: &Arc<ScriptedEngine>, settings: HttpSettings) -> 
             created: 1_700_000_000,
         }),
         codec: PictureCodec { decode, encode },
+        body_memory: Arc::new(Semaphore::new(settings.max_held_body_bytes / BODY_UNIT)),
         picture_work: Arc::new(Semaphore::new(2)),
         origin: Origin::new(|| Uuid::from_u128(7), || 1_700_000_001),
         settings: Arc::new(settings),
