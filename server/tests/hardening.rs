@@ -18,7 +18,8 @@ use tokio_stream::StreamExt as _;
 
 fn refusal(fields: Value, limits: &Limits) -> Option<RequestError> {
     let body = asking(fields).to_string();
-    validate(parse::chat_request(body.as_bytes()).unwrap(), limits, 0).err()
+    let request = parse::chat_request(body.as_bytes()).expect("well formed");
+    validate(request, limits, 0).err()
 }
 
 #[test]

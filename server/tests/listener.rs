@@ -10,8 +10,8 @@ use http_kit::{Afterwards, ScriptedEngine, app, asking, interleaved, text};
 use reverie_server::listener::{ConnectionLimits, serve};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// Longer than any test takes.
 const FOR_EVER: Duration = Duration::from_secs(600);
@@ -19,15 +19,17 @@ const FOR_EVER: Duration = Duration::from_secs(600);
 struct Server {
     address: std::net::SocketAddr,
     stop: CancellationToken,
-    ended: JoinHandle<()>,
+    served: TaskTracker,
 }
 
 async fn start(engine: &Arc<ScriptedEngine>, limits: ConnectionLimits) -> Server {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a socket of our own");
+    let address = listener.local_addr().expect("it is bound");
     let stop = CancellationToken::new();
-    let ended = tokio::spawn(serve(listener, app(engine), limits, stop.clone()));
-    Server { address, stop, ended }
+    let served = TaskTracker::new();
+    served.spawn(serve(listener, app(engine), limits, stop.clone()));
+    served.close();
+    Server { address, stop, served }
 }
 
 fn limits() -> ConnectionLimits {
@@ -36,7 +38,7 @@ fn limits() -> ConnectionLimits {
 
 impl Server {
     async fn connect(&self) -> TcpStream {
-        TcpStream::connect(self.address).await.unwrap()
+        TcpStream::connect(self.address).await.expect("a socket of our own")
     }
 
     /// What comes back until the server closes the connection.
@@ -50,7 +52,7 @@ impl Server {
 async fn say(stream: &TcpStream, request: &str) {
     let mut left = request.as_bytes();
     while !left.is_empty() {
-        stream.writable().await.unwrap();
+        stream.writable().await.expect("a socket of our own");
         match stream.try_write(left) {
             Ok(written) => left = &left[written..],
             Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
@@ -62,7 +64,7 @@ async fn say(stream: &TcpStream, request: &str) {
 async fn hear(stream: &TcpStream) -> String {
     let mut bytes = [0; 4096];
     loop {
-        stream.readable().await.unwrap();
+        stream.readable().await.expect("a socket of our own");
         match stream.try_read(&mut bytes) {
             Ok(len) => return String::from_utf8_lossy(&bytes[..len]).into_owned(),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -172,8 +174,8 @@ async fn stopping_closes_idle_connections_and_finishes_the_others() {
     server.stop.cancel();
     rest(&idle).await;
     settle().await;
-    assert!(!server.ended.is_finished(), "a stream is still open");
+    assert!(!server.served.is_empty(), "a stream is still open");
     assert!(TcpStream::connect(server.address).await.is_err(), "nobody new comes in");
     drop(busy);
-    server.ended.await.unwrap();
+    server.served.wait().await;
 }
