@@ -3,7 +3,9 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, DeserializeOwned, Deserializer, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 
 use crate::chat_request::ChatCompletionRequest;
 
@@ -162,16 +164,54 @@ pub struct Empty;
 
 impl<'de> Deserialize<'de> for Empty {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = serde_json::Value::deserialize(deserializer)?;
-        let is_empty = match &value {
-            serde_json::Value::Null | serde_json::Value::Bool(false) => true,
-            serde_json::Value::String(text) => text.is_empty(),
-            serde_json::Value::Array(items) => items.is_empty(),
-            serde_json::Value::Object(fields) => fields.is_empty(),
-            serde_json::Value::Bool(true) => false,
-            serde_json::Value::Number(number) => number.as_f64() == Some(0.0),
-        };
-        if is_empty { Ok(Self) } else { Err(serde::de::Error::custom(UNSUPPORTED)) }
+        deserializer.deserialize_any(EmptyVisitor)
+    }
+}
+
+/// Stops at the first thing that is there, so that nothing of it is ever held.
+struct EmptyVisitor;
+
+fn only_if<E: serde::de::Error>(is_empty: bool) -> Result<Empty, E> {
+    if is_empty { Ok(Empty) } else { Err(E::custom(UNSUPPORTED)) }
+}
+
+impl<'de> Visitor<'de> for EmptyVisitor {
+    type Value = Empty;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("nothing")
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<Empty, E> {
+        Ok(Empty)
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Empty, E> {
+        only_if(!value)
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Empty, E> {
+        only_if(value == 0)
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Empty, E> {
+        only_if(value == 0)
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Empty, E> {
+        only_if(value == 0.0)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Empty, E> {
+        only_if(text.is_empty())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Empty, A::Error> {
+        only_if(items.next_element::<IgnoredAny>()?.is_none())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Empty, A::Error> {
+        only_if(fields.next_key::<IgnoredAny>()?.is_none())
     }
 }
 
