@@ -133,6 +133,13 @@ pub enum ModelError {
         /// `max_position_embeddings`.
         limit: usize,
     },
+    /// A network's numbers overflowed: a NaN or an infinity, which would silently make a black picture or
+    /// arbitrary text.
+    #[error("{stage}: a number is not finite")]
+    NotFinite {
+        /// Whose numbers.
+        stage: &'static str,
+    },
     /// A parameter outside what the network can do.
     #[error("{parameter} is {found}, wanted {wanted}")]
     Parameter {
@@ -143,6 +150,19 @@ pub enum ModelError {
         /// What is allowed.
         wanted: String,
     },
+}
+
+impl ModelError {
+    /// Fails if one of `values` is a NaN or infinite.
+    ///
+    /// # Errors
+    /// [`ModelError::NotFinite`], naming `stage`.
+    pub fn unless_finite(stage: &'static str, values: &[f32]) -> Result<(), Self> {
+        if values.iter().all(|value| value.is_finite()) {
+            return Ok(());
+        }
+        Err(Self::NotFinite { stage })
+    }
 }
 
 /// A picture that cannot be read.

@@ -3,7 +3,9 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, DeserializeOwned, Deserializer, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeOwned, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 
 use crate::chat_request::ChatCompletionRequest;
 
@@ -162,24 +164,63 @@ pub struct Empty;
 
 impl<'de> Deserialize<'de> for Empty {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = serde_json::Value::deserialize(deserializer)?;
-        let is_empty = match &value {
-            serde_json::Value::Null | serde_json::Value::Bool(false) => true,
-            serde_json::Value::String(text) => text.is_empty(),
-            serde_json::Value::Array(items) => items.is_empty(),
-            serde_json::Value::Object(fields) => fields.is_empty(),
-            serde_json::Value::Bool(true) => false,
-            serde_json::Value::Number(number) => number.as_f64() == Some(0.0),
-        };
-        if is_empty { Ok(Self) } else { Err(serde::de::Error::custom(UNSUPPORTED)) }
+        deserializer.deserialize_any(EmptyVisitor)
+    }
+}
+
+/// Stops at the first thing that is there, so that nothing of it is ever held.
+struct EmptyVisitor;
+
+fn only_if<E: serde::de::Error>(is_empty: bool) -> Result<Empty, E> {
+    if is_empty { Ok(Empty) } else { Err(E::custom(UNSUPPORTED)) }
+}
+
+impl<'de> Visitor<'de> for EmptyVisitor {
+    type Value = Empty;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("nothing")
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<Empty, E> {
+        Ok(Empty)
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<Empty, E> {
+        only_if(!value)
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Empty, E> {
+        only_if(value == 0)
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Empty, E> {
+        only_if(value == 0)
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Empty, E> {
+        only_if(value == 0.0)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Empty, E> {
+        only_if(text.is_empty())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Empty, A::Error> {
+        only_if(items.next_element::<IgnoredAny>()?.is_none())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Empty, A::Error> {
+        only_if(fields.next_key::<IgnoredAny>()?.is_none())
     }
 }
 
 /// Arrays whose length is checked while they are read, not after.
 pub(crate) mod bounded {
+    use std::collections::BTreeMap;
     use std::marker::PhantomData;
 
-    use super::{Deserialize, Deserializer, SeqAccess, TOO_MANY, Visitor, fmt};
+    use super::{Deserialize, Deserializer, MapAccess, SeqAccess, TOO_MANY, Visitor, fmt};
 
     /// The rest of a sequence, at most `MAX` items of it.
     pub(crate) fn sequence<'de, A, T, const MAX: usize>(mut seq: A) -> Result<Vec<T>, A::Error>
@@ -214,6 +255,36 @@ pub(crate) mod bounded {
             }
         }
         deserializer.deserialize_seq(ArrayVisitor::<T, MAX>(PhantomData))
+    }
+
+    /// Null, or an object of at most `MAX` strings.
+    pub(crate) fn some_pairs<'de, D, const MAX: usize>(
+        deserializer: D,
+    ) -> Result<Option<BTreeMap<String, String>>, D::Error>
+    where
+        D: Deserializer<'de>,
+    {
+        struct PairsVisitor<const MAX: usize>;
+        impl<'de, const MAX: usize> Visitor<'de> for PairsVisitor<MAX> {
+            type Value = Option<BTreeMap<String, String>>;
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object of strings")
+            }
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(None)
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+                let mut pairs = BTreeMap::new();
+                while let Some((key, value)) = fields.next_entry()? {
+                    if pairs.len() == MAX {
+                        return Err(serde::de::Error::custom(format_args!("{TOO_MANY}{MAX}")));
+                    }
+                    pairs.insert(key, value);
+                }
+                Ok(Some(pairs))
+            }
+        }
+        deserializer.deserialize_any(PairsVisitor::<MAX>)
     }
 
     /// Null, or an array of at most `MAX` items.

@@ -3,15 +3,23 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use reverie_model::diffusion::noise_schedule::NoiseSchedule;
+
 use crate::args::{DeviceChoice, DtypeChoice, LogFormat, ModelArgs, Secret, ServeArgs};
-use crate::http::{AllowedHosts, ApiKey, HttpSettings};
+use crate::http::{AllowedHosts, ApiKey, BODY_UNIT, HttpSettings};
+use crate::listener::ConnectionLimits;
 use crate::picture_codec::PictureLimits;
 use crate::request::{Defaults, Limits};
 
 /// A stream with nothing to say says so this often; well under the idle limits of common proxies.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// A request's head is one packet or two; slower ones only want to hold the connection.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// More of anything at a time is a slip of the keyboard.
+const MAX_COUNT: usize = 1_000_000;
 /// No decoder or network is served by longer sides; 16384 holds every camera's pictures.
 const MAX_IMAGE_SIDE: u32 = 16_384;
 /// CLIP's square crop sees nothing of more elongated pictures.
@@ -30,6 +38,8 @@ pub struct Config {
     pub requests: RequestLimits,
     /// How much is done at a time.
     pub engine: EngineLimits,
+    /// How much of the machine connections may take.
+    pub connections: ConnectionLimits,
     /// What running documents get to finish after SIGTERM.
     pub shutdown_timeout: Duration,
     /// How log lines look.
@@ -94,6 +104,8 @@ pub struct ModelFacts {
     pub picture_positions: usize,
     /// Positions of a dream block: queries + 2.
     pub dream_positions: usize,
+    /// The noise that denoising steps are taken through.
+    pub noise_schedule: Arc<NoiseSchedule>,
     /// The smallest side that can be drawn, and the step between sides, pixels.
     pub side_multiple: usize,
     /// The largest side that can be drawn, pixels.
@@ -119,6 +131,7 @@ impl RequestLimits {
             picture: self.picture,
             max_images: self.max_images,
             max_num_inference_steps: self.max_num_inference_steps,
+            noise_schedule: facts.noise_schedule,
             side: facts.side_multiple..=facts.max_side,
             side_multiple: facts.side_multiple,
             max_drawn_pixels: facts.max_drawn_pixels,
@@ -184,6 +197,7 @@ impl TryFrom<ServeArgs> for Config {
             api_keys: api_keys(&args.api_key, args.api_key_file)?,
             allowed_hosts: allowed_hosts(args.allowed_host, args.host),
             max_body_bytes: args.max_body_bytes,
+            max_held_body_bytes: args.max_held_body_bytes,
             body_timeout: Duration::from_secs(args.body_timeout),
             request_timeout: (args.request_timeout > 0)
                 .then(|| Duration::from_secs(args.request_timeout)),
@@ -201,7 +215,7 @@ impl TryFrom<ServeArgs> for Config {
             max_num_inference_steps: args.max_num_inference_steps,
         };
         let model = ModelConfig {
-            folder: args.model.model,
+            folder: args.folder.or(args.model.model),
             cache_dir: args.model.cache_dir,
             names: args.served_model_name,
             device: args.model.device,
@@ -217,6 +231,10 @@ impl TryFrom<ServeArgs> for Config {
                 max_num_batched_tokens: args.max_num_batched_tokens,
                 max_waiting: args.max_waiting,
             },
+            connections: ConnectionLimits {
+                max_connections: args.max_connections,
+                head_timeout: HEAD_TIMEOUT,
+            },
             shutdown_timeout: Duration::from_secs(args.shutdown_timeout),
             log_format: args.log_format,
             log_filter: args.log,
@@ -228,6 +246,7 @@ fn check_counts(args: &ServeArgs) -> Result<(), ConfigError> {
     let at_least_one = [
         ("max-num-batched-tokens", args.max_num_batched_tokens),
         ("max-waiting", args.max_waiting),
+        ("max-connections", args.max_connections),
         ("max-body-bytes", args.max_body_bytes),
         ("max-image-bytes", args.max_image_bytes),
         ("max-model-len", args.model.max_model_len.unwrap_or(usize::MAX)),
@@ -236,6 +255,21 @@ fn check_counts(args: &ServeArgs) -> Result<(), ConfigError> {
         if value == 0 {
             return Err(ConfigError::OutOfRange { flag, found: "0".into(), wanted: "at least 1" });
         }
+    }
+    for (flag, value) in
+        [("max-waiting", args.max_waiting), ("max-connections", args.max_connections)]
+    {
+        if value > MAX_COUNT {
+            let (found, wanted) = (value.to_string(), "at most 1000000");
+            return Err(ConfigError::OutOfRange { flag, found, wanted });
+        }
+    }
+    if args.max_held_body_bytes < args.max_body_bytes.next_multiple_of(BODY_UNIT) {
+        return Err(ConfigError::OutOfRange {
+            flag: "max-held-body-bytes",
+            found: args.max_held_body_bytes.to_string(),
+            wanted: "room for one body of --max-body-bytes",
+        });
     }
     if args.max_image_pixels == 0 {
         let found = "0".to_owned();
@@ -303,10 +337,21 @@ mod tests {
         let mut cli = Cli::command();
         let serve = cli.find_subcommand_mut("serve").unwrap();
         let flags = serve.get_arguments().filter(|flag| flag.get_id() != "help");
+        let flags = flags.filter(|flag| !flag.is_positional());
         for flag in flags.filter(|flag| flag.get_id() != "version") {
             let variable = flag.get_env().and_then(|name| name.to_str()).unwrap_or_default();
             assert!(variable.starts_with("REVERIE_"), "{} has none", flag.get_id());
         }
+    }
+
+    #[test]
+    fn the_checkpoint_folder_needs_no_flag_and_is_given_once() {
+        for flags in [["some/folder"].as_slice(), &["--model", "some/folder"]] {
+            assert_eq!(config(flags).unwrap().model.folder, Some("some/folder".into()));
+        }
+        assert_eq!(config(&[]).unwrap().model.folder, None);
+        let twice = ["reverie", "serve", "a", "--model", "b"];
+        assert!(Cli::try_parse_from(twice).is_err());
     }
 
     #[test]
@@ -331,6 +376,10 @@ mod tests {
             assert_eq!(error.exit_code(), 2);
         }
         assert!(config(&["--max-num-inference-steps", "1001"]).is_err());
+        for flag in ["--max-waiting", "--max-connections"] {
+            assert!(config(&[flag, "18446744073709551615"]).is_err());
+        }
+        assert!(config(&["--max-held-body-bytes", "1000000"]).is_err());
     }
 
     #[test]

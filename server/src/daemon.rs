@@ -1,20 +1,24 @@
 //! The running whole: engine thread, HTTP edge, and how they end. What `serve` and the tests start.
 
-use std::future::IntoFuture as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
+use reverie_model::diffusion::noise_schedule::NoiseSchedule;
 use reverie_model::noise::NoiseSource;
+use reverie_model::vision::as_seen;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ModelFacts};
 use crate::engine::candle_runner::CandleRunner;
+use crate::engine::document_engine::{DocumentEngine as _, EngineStatus};
 use crate::engine::runner::ModelRunner;
 use crate::engine::{Clock, Engine, EngineConfig, EngineFailure, EngineHandle, LoadError};
-use crate::http::{AppState, Origin, ServedModel, router};
+use crate::http::{AppState, BODY_UNIT, Origin, ServedModel, router};
+use crate::listener::{self, ConnectionLimits};
 use crate::picture_codec::PictureCodec;
 use crate::request::Defaults;
 use crate::shutdown::Signals;
@@ -66,6 +70,7 @@ impl Daemon {
             engine: Arc::new(engine.clone()),
             model: Arc::new(model),
             codec: PictureCodec::standard(),
+            body_memory: Arc::new(Semaphore::new(config.http.max_held_body_bytes / BODY_UNIT)),
             picture_work: Arc::new(Semaphore::new(PICTURE_WORKERS)),
             origin,
             settings: Arc::new(config.http.clone()),
@@ -129,18 +134,21 @@ fn served_model(
         drops_spaces: tokenizer.drops_spaces(),
         picture_positions: model.image_positions(),
         dream_positions: model.dream_positions(),
+        noise_schedule: Arc::new(NoiseSchedule::new(&model.head.noise_schedule)),
         side_multiple: model.picture_multiple(),
         max_side: side * MAX_SIDE_FACTOR,
         max_drawn_pixels: side * side * MAX_SIDE_FACTOR,
         defaults: Defaults::of_checkpoint(prepared.template.defaults, side),
     };
     let special = *tokenizer.special();
+    let preprocess = model.vision.preprocess.clone();
     ServedModel {
         limits: config.requests.with_model(facts),
         template: prepared.template.clone(),
         encode: Arc::new(move |text| tokenizer.encode_text(text)),
         bos: special.bos,
         eos: special.eos,
+        shrink: Arc::new(move |picture| as_seen(picture, &preprocess)),
         created,
     }
 }
@@ -158,42 +166,37 @@ pub enum Ended {
 
 /// Serves until the first signal; then refuses new work, finishes what was accepted, and ends. A second
 /// signal, or `grace` running out, ends at once; the streams that are cut see their connection close.
-///
-/// # Errors
-/// If the listener fails.
 pub async fn serve_until(
     listener: TcpListener,
-    router: Router,
     daemon: &Daemon,
+    connections: ConnectionLimits,
     mut signals: Signals,
     grace: Duration,
-) -> std::io::Result<Ended> {
+) -> Ended {
     let engine = daemon.engine();
-    let (stop, stopped) = oneshot::channel::<()>();
-    let server = axum::serve(listener, router)
-        .with_graceful_shutdown(async {
-            // A dropped sender means the same as a sent word: stop.
-            let _told_or_dropped = stopped.await;
-        })
-        .into_future();
+    let stop = CancellationToken::new();
+    let server = listener::serve(listener, daemon.router(), connections, stop.clone());
     tokio::pin!(server);
     tokio::select! {
-        ended = &mut server => return ended.map(|()| Ended::Drained),
+        () = &mut server => return Ended::Drained,
         // Whoever supervises the daemon starts another; a half-alive one helps nobody.
-        () = engine.failed() => return Ok(Ended::Failed),
+        () = engine.failed() => return Ended::Failed,
         signal = signals.next() => tracing::info!(?signal, "draining: finishing what was accepted"),
     }
+    if engine.status() == EngineStatus::Loading {
+        return Ended::Cut; // nothing was accepted, and loading cannot be interrupted
+    }
     engine.drain();
-    drop(stop);
+    stop.cancel();
     tokio::select! {
-        ended = &mut server => ended.map(|()| Ended::Drained),
+        () = &mut server => Ended::Drained,
         signal = signals.next() => {
             tracing::warn!(?signal, "ending at once");
-            Ok(Ended::Cut)
+            Ended::Cut
         }
         () = tokio::time::sleep(grace) => {
             tracing::warn!(seconds = grace.as_secs(), "ending at once: the time to drain is over");
-            Ok(Ended::Cut)
+            Ended::Cut
         }
     }
 }

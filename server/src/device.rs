@@ -23,9 +23,10 @@ pub enum DeviceError {
     },
     /// The model would not fit.
     #[error(
-        "the model needs about {needed_mib} MiB in {} and {available_mib} MiB are available on {device}; \
-         use a smaller checkpoint, more memory or a smaller --dtype",
-        dtype_name(*dtype)
+        "the model needs about {needed_mib} MiB in {} and {available_mib} MiB are available on the {device}: \
+         use a smaller checkpoint, more memory{}",
+        dtype.as_str(),
+        if *dtype == DType::F32 && *device != "CPU" { " or --dtype bf16" } else { "" }
     )]
     Memory {
         /// Estimate for weights and one request, MiB.
@@ -33,9 +34,9 @@ pub enum DeviceError {
         /// What the system says is free, MiB.
         available_mib: u64,
         /// The precision of the estimate.
-        dtype: DtypeChoice,
-        /// Where.
-        device: DeviceChoice,
+        dtype: DType,
+        /// Where: `CPU` or `GPU`.
+        device: &'static str,
     },
 }
 
@@ -79,18 +80,13 @@ pub fn open(choice: DeviceChoice, dtype: DtypeChoice) -> Result<(Device, DType),
 /// # Errors
 /// With both numbers, if `needed` bytes exceed what the device has available. Where the system does not
 /// say what is available, the model is given the benefit of the doubt.
-pub fn check_memory(
-    needed: u64,
-    device: &Device,
-    choice: DeviceChoice,
-    dtype: DtypeChoice,
-) -> Result<(), DeviceError> {
+pub fn check_memory(needed: u64, device: &Device, dtype: DType) -> Result<(), DeviceError> {
     match available_memory(device) {
         Some(available) if available < needed => Err(DeviceError::Memory {
             needed_mib: needed >> 20,
             available_mib: available >> 20,
             dtype,
-            device: choice,
+            device: if device.is_cpu() { "CPU" } else { "GPU" },
         }),
         Some(_) | None => Ok(()),
     }
@@ -140,13 +136,12 @@ mod tests {
 
     #[test]
     fn a_model_larger_than_memory_is_refused_with_both_numbers() {
-        let error =
-            check_memory(1 << 60, &Device::Cpu, DeviceChoice::Cpu, DtypeChoice::F32).unwrap_err();
+        let error = check_memory(1 << 60, &Device::Cpu, DType::F32).unwrap_err();
         let DeviceError::Memory { needed_mib, available_mib, .. } = error else {
             panic!("{error}")
         };
         assert_eq!(needed_mib, 1 << 40);
         assert!(available_mib > 0);
-        assert!(check_memory(1, &Device::Cpu, DeviceChoice::Cpu, DtypeChoice::F32).is_ok());
+        assert!(check_memory(1, &Device::Cpu, DType::F32).is_ok());
     }
 }

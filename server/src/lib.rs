@@ -9,6 +9,7 @@ pub mod daemon;
 pub mod device;
 pub mod engine;
 pub mod http;
+pub mod listener;
 pub mod picture_codec;
 pub mod prompt;
 pub mod request;

@@ -1,5 +1,7 @@
 //! How picture files become pixels and back, as values the edge is given. Knows no file format itself.
 
+use std::sync::Arc;
+
 use reverie_model::picture_codec;
 use reverie_model::{Picture, PictureError};
 
@@ -7,6 +9,9 @@ pub use reverie_model::picture_codec::{PictureFormat, PictureLimits};
 
 /// A file's bytes to pixels, its header checked first.
 pub type DecodePicture = fn(&[u8], &PictureLimits) -> Result<Picture, PictureError>;
+
+/// Pixels to no more of them than the model will look at: what is held while a request waits.
+pub type ShrinkPicture = Arc<dyn Fn(&Picture) -> Picture + Send + Sync>;
 
 /// Pixels to a file's bytes, with (keyword, text) pairs where the format has a place for them.
 pub type EncodePicture =

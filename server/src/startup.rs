@@ -88,10 +88,9 @@ impl PreparedModel {
         let checkpoint = Checkpoint::open(&folder)?;
         let tokenizer = Tokenizer::load(&folder, checkpoint.config().llama.vocab_size)?;
         let template = PromptTemplate::of_checkpoint(&folder)?;
-        let choice = (device, dtype);
-        let (device, dtype) = device::open(choice.0, choice.1)?;
+        let (device, dtype) = device::open(device, dtype)?;
         let memory_estimate = memory_estimate(checkpoint.config(), dtype);
-        device::check_memory(memory_estimate, &device, choice.0, choice.1)?;
+        device::check_memory(memory_estimate, &device, dtype)?;
         let tokenizer = Arc::new(tokenizer);
         Ok(Self { checkpoint, tokenizer, template, device, dtype, memory_estimate, name })
     }

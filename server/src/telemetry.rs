@@ -1,7 +1,7 @@
 //! Log lines: where they go and how they look. Content of prompts or pictures is never logged, at any
 //! level; this file cannot see any.
 
-use std::io::stderr;
+use std::io::{IsTerminal as _, stderr};
 
 use tracing_subscriber::EnvFilter;
 
@@ -24,7 +24,10 @@ pub enum TelemetryError {
 /// [`TelemetryError`] if the filter cannot be read, or on a second call in one process.
 pub fn log_to_stderr(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
     let filter = EnvFilter::try_new(filter)?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    let mut builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    if !stderr().is_terminal() {
+        builder = builder.with_ansi(false); // colours are for people; NO_COLOR is respected as it is
+    }
     match format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),

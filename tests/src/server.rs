@@ -91,13 +91,14 @@ impl Setup {
             .build()
             .expect("a runtime");
         let (listen, grace) = (self.config.listen, self.config.shutdown_timeout);
+        let connections = self.config.connections;
         let served = Arc::clone(&daemon);
         let (tell, address) = tokio::sync::oneshot::channel();
         runtime.spawn(async move {
             let listener = TcpListener::bind(listen).await.expect("a free port");
             tell.send(listener.local_addr().expect("an address")).expect("somebody waits");
             let signals = Signals::listen().expect("signals");
-            serve_until(listener, served.router(), &served, signals, grace).await
+            serve_until(listener, &served, connections, signals, grace).await
         });
         let base = format!("http://{}", address.await.expect("a bound port"));
         let loaded = daemon.engine().loaded().await;

@@ -70,6 +70,8 @@ pub struct MemoryEstimate {
     pub denoiser: u64,
     /// Largest moment of decoding one picture, at the default side.
     pub autoencoder: u64,
+    /// Everything that does not grow with the model: code, threads, network buffers.
+    pub program: u64,
 }
 
 impl Inspection {
@@ -136,15 +138,18 @@ impl MemoryEstimate {
             cache: cache_per_position * llama.max_position_embeddings as u64,
             denoiser: denoiser_elements(config) * element,
             autoencoder: autoencoder_elements(config) * element,
+            program: PROGRAM,
         }
     }
 
-    /// Weights, one full context, and the larger of the two picture stages.
+    /// Weights, one full context, the larger of the two picture stages, and the program itself.
     pub fn total(&self) -> u64 {
-        self.weights + self.cache + self.denoiser.max(self.autoencoder)
+        self.weights + self.cache + self.denoiser.max(self.autoencoder) + self.program
     }
 }
 
+/// Resident memory of a daemon whose model is next to nothing, rounded up.
+const PROGRAM: u64 = 32 << 20;
 /// A convolution unrolled into columns holds each input 3×3 times, besides input and output.
 const CONVOLUTION_COPIES: u64 = 9 + 2;
 /// Attention scores before and after the softmax.
@@ -241,6 +246,7 @@ impl MemoryEstimate {
             ("cache, full context", self.cache),
             ("denoiser", self.denoiser),
             ("VAE decoder", self.autoencoder),
+            ("program", self.program),
             ("together", self.total()),
         ];
         let lines: String = rows

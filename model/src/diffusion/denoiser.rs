@@ -263,8 +263,8 @@ impl Denoiser {
     /// each at its own timestep, sampler and guidance.
     ///
     /// # Errors
-    /// [`ModelError::Tensor`] if conditions differ in shape or the device is out of memory; jobs of
-    /// shapes not yet reached have not moved.
+    /// [`ModelError::Tensor`] if conditions differ in shape or the device is out of memory,
+    /// [`ModelError::NotFinite`] if latents overflow; jobs of shapes not yet reached have not moved.
     pub fn step(
         &self,
         jobs: &mut [&mut DenoiseJob],
@@ -310,6 +310,7 @@ impl Denoiser {
         for job in jobs.iter_mut() {
             let (own, others) = rest.split_at(job.rows() * job.latents.len());
             job.absorb(own, noise);
+            ModelError::unless_finite("denoiser", &job.latents)?;
             rest = others;
         }
         Ok(())

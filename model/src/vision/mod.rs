@@ -6,7 +6,7 @@ mod preprocess;
 mod resize;
 
 pub use clip::ClipVisionTower;
-pub use preprocess::{center_crop, normalize, preprocess};
+pub use preprocess::{as_seen, center_crop, normalize, preprocess};
 pub use resize::{resize, resize_shortest_edge};
 
 use candle_core::{DType, Device, Tensor};

@@ -22,6 +22,21 @@ pub fn preprocess(
     normalize(&cropped, config, device)
 }
 
+/// What the tower will look at, and little more: a picture that is as good as `picture` to [`preprocess`],
+/// to the bit, however large `picture` is. For holding pictures until their turn comes.
+///
+/// Both steps leave a picture alone that has their size already. The crop is taken early only where it is
+/// as large as the shortest edge: otherwise a second resize would undo it.
+pub fn as_seen(picture: &Picture, config: &PreprocessConfig) -> Picture {
+    let edge = config.shortest_edge;
+    let resized = resize_shortest_edge(picture, edge);
+    if (config.crop_height, config.crop_width) == (edge, edge) {
+        center_crop(&resized, edge, edge)
+    } else {
+        resized
+    }
+}
+
 /// The middle `height` × `width` pixels. Where the crop is larger than the picture it is black around it;
 /// where what is cut off is odd, one more goes at the bottom and the right.
 ///

@@ -269,3 +269,27 @@ fn parameters_that_cannot_be_served_are_refused_by_name() {
         }
     }
 }
+
+/// Noise that no network can take.
+struct Endless;
+
+impl NoiseSource for Endless {
+    fn normal(&self, _key: &NoiseKey, len: usize) -> Vec<f32> {
+        vec![f32::INFINITY; len]
+    }
+}
+
+#[test]
+fn numbers_that_overflow_are_an_error_and_not_a_black_picture() {
+    let denoiser = golden_denoiser();
+    let condition = Tensor::zeros((2, 40), candle_core::DType::F32, denoiser.unet().device());
+    let condition = condition.unwrap();
+    let request = request(params(SamplerKind::Ddim, 1, 1.0), &condition, &condition);
+    let mut job = denoiser.start(request, &Endless).unwrap();
+    let error = denoiser.step(&mut [&mut job], &Endless).unwrap_err();
+    assert!(matches!(error, ModelError::NotFinite { stage: "denoiser" }), "{error}");
+
+    let pixels = Tensor::new(&[[[f32::NAN]], [[0.0]], [[0.0]]], denoiser.unet().device()).unwrap();
+    let error = denoiser.vae().to_picture(&pixels).unwrap_err();
+    assert!(matches!(error, ModelError::NotFinite { stage: "VAE" }), "{error}");
+}

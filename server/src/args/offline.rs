@@ -113,6 +113,10 @@ pub struct VerifyArgs {
     /// For programs
     #[arg(long)]
     pub json: bool,
+
+    /// Write the report to a file, too
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
 }
 
 /// Flags of `reverie health`.

@@ -10,6 +10,10 @@ use super::{LogFormat, ModelArgs, Secret};
 /// Flags of `reverie serve`.
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
+    /// Checkpoint folder, as with --model
+    #[arg(value_name = "DIR", conflicts_with = "model")]
+    pub folder: Option<PathBuf>,
+
     /// Which model, and where it computes.
     #[command(flatten)]
     pub model: ModelArgs,
@@ -55,6 +59,14 @@ pub struct ServeArgs {
     /// Bytes of a request's body
     #[arg(long, env = "REVERIE_MAX_BODY_BYTES", value_name = "N", default_value_t = 64 << 20)]
     pub max_body_bytes: usize,
+
+    /// Bytes of all bodies held at a time, until their pictures are decoded; one more is answered 429
+    #[arg(long, env = "REVERIE_MAX_HELD_BODY_BYTES", value_name = "N", default_value_t = 512 << 20)]
+    pub max_held_body_bytes: usize,
+
+    /// Connections open at a time; further ones wait to be accepted
+    #[arg(long, env = "REVERIE_MAX_CONNECTIONS", value_name = "N", default_value_t = 1024)]
+    pub max_connections: usize,
 
     /// Pictures in a request, history included
     #[arg(long, env = "REVERIE_MAX_INPUT_IMAGES", value_name = "N", default_value_t = 16)]

@@ -87,9 +87,10 @@ async fn write(args: &CompleteArgs, daemon: &Daemon) -> Result<ExitCode, Failure
         reverie_proto::parse::chat_request(body.as_bytes()).map_err(|error| usage(&error))?;
     let mut valid =
         validate(request, limits, state.origin.seed()).map_err(|error| usage(&error))?;
-    let turns =
-        decode_pictures(std::mem::take(&mut valid.turns), state.codec.decode, &limits.picture)
-            .map_err(|error| usage(&error))?;
+    let turns = decode_pictures(std::mem::take(&mut valid.turns), |file| {
+        (state.codec.decode)(file, &limits.picture).map(|picture| (state.model.shrink)(&picture))
+    })
+    .map_err(|error| usage(&error))?;
     let request = valid.engine_request(&turns, &state.model.template, state.model.encoder(), None);
     fs::create_dir_all(&args.out).map_err(|error| unreadable(&args.out, &error))?;
     if daemon.engine().loaded().await != EngineStatus::Ready {

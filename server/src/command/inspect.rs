@@ -69,6 +69,7 @@ fn to_json(inspection: &Inspection) -> Value {
                     "max_pictures_out": context.max_pictures_out, "left_for_text": context.left_for_text},
         "memory": {"dtype": inspection.dtype.as_str(), "weights": memory.weights,
                    "cache_per_position": memory.cache_per_position, "cache": memory.cache,
-                   "denoiser": memory.denoiser, "autoencoder": memory.autoencoder, "total": memory.total()},
+                   "denoiser": memory.denoiser, "autoencoder": memory.autoencoder,
+                   "program": memory.program, "total": memory.total()},
     })
 }

@@ -4,7 +4,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::Router;
 use reverie_model::noise::CounterNoise;
 use tokio::net::TcpListener;
 
@@ -12,6 +11,7 @@ use super::{Failure, SYSTEM, cache_dir};
 use crate::args::ServeArgs;
 use crate::config::Config;
 use crate::daemon::{Daemon, Ended, serve_until};
+use crate::engine::document_engine::EngineStatus;
 use crate::shutdown::Signals;
 use crate::startup::PreparedModel;
 use crate::telemetry;
@@ -42,22 +42,25 @@ async fn listen(config: &Config, prepared: PreparedModel) -> Result<ExitCode, Fa
     let (model, device) = (prepared.name.clone(), prepared.device.location());
     let started = Instant::now();
     let daemon = Daemon::start(config, prepared, Box::new(CounterNoise), Arc::new(Instant::now))?;
-    let router: Router = daemon.router();
     tracing::info!(%address, model, ?device, "listening; loading the model");
     let engine = daemon.engine();
     let announce = async {
-        let status = engine.loaded().await;
-        tracing::info!(
-            ?status,
-            seconds = started.elapsed().as_secs_f64(),
-            "model loaded; http://{address}"
-        );
+        match engine.loaded().await {
+            EngineStatus::Ready => {
+                let seconds = started.elapsed().as_secs_f64();
+                tracing::info!(seconds, "ready at http://{address}");
+            }
+            EngineStatus::Loading | EngineStatus::Draining | EngineStatus::Failed => {}
+        }
     };
-    let (served, ()) = tokio::join!(
-        serve_until(listener, router, &daemon, signals, config.shutdown_timeout),
-        announce
-    );
-    match served? {
+    let serving =
+        serve_until(listener, &daemon, config.connections, signals, config.shutdown_timeout);
+    tokio::pin!(serving);
+    let ended = tokio::select! {
+        ended = &mut serving => ended,
+        () = announce => serving.await,
+    };
+    match ended {
         Ended::Drained | Ended::Failed => {
             daemon.join()?;
             Ok(ExitCode::SUCCESS)

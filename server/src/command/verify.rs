@@ -43,12 +43,16 @@ pub(super) fn run(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     let report = verify::run(&loaded, &Goldens::new(&goldens), memory, &mut |stage| {
         eprintln!("{stage} …");
     })?;
-    let mut out = std::io::stdout().lock();
-    if args.json {
-        writeln!(out, "{:#}", report.to_json())?;
+    let text = if args.json {
+        format!("{:#}\n", report.to_json())
     } else {
         let device = verify::describe(&prepared.device, prepared.dtype);
-        writeln!(out, "reverie {} on {device}\n\n{report}", env!("CARGO_PKG_VERSION"))?;
+        format!("reverie {} on {device}\n\n{report}\n", env!("CARGO_PKG_VERSION"))
+    };
+    std::io::stdout().write_all(text.as_bytes())?;
+    if let Some(path) = &args.report {
+        std::fs::write(path, text)
+            .map_err(|error| Failure::new(SYSTEM, format_args!("{}: {error}", path.display())))?;
     }
     Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::from(SOFTWARE) })
 }

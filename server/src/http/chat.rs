@@ -8,9 +8,10 @@ use axum::response::{IntoResponse, Response};
 use reverie_proto::parse;
 
 use super::answer::{self, AnswerHead};
+use super::body::{self, HeldBody};
 use super::error::ApiError;
 use super::picture_delivery::PictureDelivery;
-use super::{AppState, body, sse};
+use super::{AppState, sse};
 use crate::engine::document_engine::EngineStatus;
 use crate::engine::request::EngineRequest;
 use crate::request::{DeliveryMode, Piece, RequestError, ValidRequest, decode_pictures, validate};
@@ -26,7 +27,7 @@ pub(super) async fn completions(
             return Err(ApiError::not_ready(unready));
         }
     }
-    let body = body::json_bytes(request, &state.settings).await?;
+    let body = body::json_bytes(request, &state).await?;
     let (valid, request) = prepare(&state, body).await?;
     let events = state.engine.submit(request)?;
 
@@ -57,13 +58,14 @@ pub(super) async fn completions(
 /// pictures.
 async fn prepare(
     state: &AppState,
-    body: Vec<u8>,
+    body: HeldBody,
 ) -> Result<(ValidRequest, EngineRequest), ApiError> {
     let model = Arc::clone(&state.model);
     let drawn_seed = state.origin.seed();
+    let HeldBody { bytes, room } = body;
     let mut valid = blocking(move || {
-        let request = parse::chat_request(&body)?;
-        drop(body); // its pictures are in the request now
+        let request = parse::chat_request(&bytes)?;
+        drop(bytes); // its pictures are in the request now
         validate(request, &model.limits, drawn_seed)
     })
     .await?;
@@ -82,9 +84,10 @@ async fn prepare(
     let decode = state.codec.decode;
     let deadline = state.settings.request_timeout;
     blocking(move || {
-        let turns =
-            decode_pictures(std::mem::take(&mut valid.turns), decode, &model.limits.picture)?;
-        drop(permit); // held by the work, not by the client: leaving does not free it early
+        let turns = decode_pictures(std::mem::take(&mut valid.turns), |file| {
+            decode(file, &model.limits.picture).map(|picture| (model.shrink)(&picture))
+        })?;
+        drop((permit, room)); // held by the work, not by the client: leaving does not free it early
         let request = valid.engine_request(&turns, &model.template, model.encoder(), deadline);
         Ok((valid, request))
     })

@@ -21,6 +21,10 @@ use crate::request::{PictureUrlFault, RequestError};
 const INVALID_REQUEST: &str = "invalid_request_error";
 const UNAVAILABLE: &str = "service_unavailable_error";
 const SERVER: &str = "server_error";
+const RATE_LIMIT: &str = "rate_limit_error";
+
+/// Bodies are held for as long as their pictures take to decode.
+const NO_ROOM_FOR: Duration = Duration::from_secs(2);
 
 /// How long an instance that cannot serve now asks to be left alone.
 const UNAVAILABLE_FOR: Duration = Duration::from_secs(5);
@@ -114,6 +118,12 @@ impl ApiError {
         let message = format!("the body is larger than {limit} bytes");
         let status = StatusCode::PAYLOAD_TOO_LARGE;
         Self::new(status, INVALID_REQUEST, "request_too_large", &message)
+    }
+
+    pub(super) fn no_room_for_body() -> Self {
+        let message = "other requests' bodies take all the room there is; try again later";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, RATE_LIMIT, "server_busy", message)
+            .again_after(NO_ROOM_FOR)
     }
 
     pub(super) fn body_timeout() -> Self {
@@ -213,8 +223,7 @@ impl From<SubmitError> for ApiError {
             SubmitError::QueueFull { waiting, retry_after } => {
                 let message = format!("{waiting} requests are waiting; try again later");
                 let status = StatusCode::TOO_MANY_REQUESTS;
-                Self::new(status, "rate_limit_error", "queue_full", &message)
-                    .again_after(retry_after)
+                Self::new(status, RATE_LIMIT, "queue_full", &message).again_after(retry_after)
             }
             SubmitError::TooLong { positions, limit } => {
                 let message =

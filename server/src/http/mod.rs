@@ -21,6 +21,7 @@ use tower_http::trace::{DefaultOnResponse, TraceLayer};
 use tracing::Level;
 
 pub use access::{AllowedHosts, ApiKey};
+pub use body::BODY_UNIT;
 pub use origin::Origin;
 pub use state::{AppState, HttpSettings, ServedModel, TextEncoder};
 

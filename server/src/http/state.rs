@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 use super::{AllowedHosts, ApiKey, Origin};
 use crate::engine::document_engine::DocumentEngine;
-use crate::picture_codec::PictureCodec;
+use crate::picture_codec::{PictureCodec, ShrinkPicture};
 use crate::prompt::PromptEncoder;
 use crate::request::Limits;
 use crate::template::PromptTemplate;
@@ -22,6 +22,8 @@ pub struct AppState {
     pub model: Arc<ServedModel>,
     /// Reads and writes picture files.
     pub codec: PictureCodec,
+    /// One permit for each [`BODY_UNIT`](super::BODY_UNIT) of the bodies that are held.
+    pub body_memory: Arc<Semaphore>,
     /// One permit for each picture being read or written at a time.
     pub picture_work: Arc<Semaphore>,
     /// Where time, randomness and identity come from.
@@ -45,6 +47,8 @@ pub struct ServedModel {
     pub bos: u32,
     /// `</s>`.
     pub eos: u32,
+    /// What is kept of a picture.
+    pub shrink: ShrinkPicture,
     /// When it was loaded, seconds since 1970.
     pub created: u64,
 }
@@ -75,6 +79,8 @@ pub struct HttpSettings {
     pub allowed_hosts: AllowedHosts,
     /// A longer body is refused.
     pub max_body_bytes: usize,
+    /// All bodies together, from their first byte until their pictures are decoded.
+    pub max_held_body_bytes: usize,
     /// A body must have arrived after this long.
     pub body_timeout: Duration,
     /// A document must be complete this long after it was accepted, if set.

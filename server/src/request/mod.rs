@@ -14,11 +14,12 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reverie_model::Picture;
+use reverie_model::diffusion::noise_schedule::NoiseSchedule;
+use reverie_model::{Picture, PictureError};
 use reverie_proto::{ChatCompletionRequest, EffectiveParameters, Sampler};
 
 use crate::engine::request::{EngineRequest, PictureParams, SamplingParams, StoppingParams};
-use crate::picture_codec::{DecodePicture, PictureFormat, PictureLimits};
+use crate::picture_codec::{PictureFormat, PictureLimits};
 use crate::prompt::{PromptEncoder, build_prompt, raw_prompt};
 use crate::template::{CheckpointDefaults, PromptTemplate};
 
@@ -49,6 +50,8 @@ pub struct Limits {
     pub max_images: usize,
     /// Denoising steps of a picture.
     pub max_num_inference_steps: usize,
+    /// The noise that steps are taken through; not every sampler has room for every number of them.
+    pub noise_schedule: Arc<NoiseSchedule>,
     /// Sides of a drawn picture, pixels.
     pub side: RangeInclusive<usize>,
     /// Both sides are multiples of this, pixels.
@@ -60,6 +63,12 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Bytes of text that are looked at, for what a tokenizer drops costs time and memory as well: eight
+    /// for each one that could take room.
+    fn max_text_bytes(&self) -> usize {
+        self.max_model_len.saturating_mul(self.max_token_bytes.max(1)).saturating_mul(8)
+    }
+
     /// Bytes of `text` that surely take room in the context.
     fn countable_bytes(&self, text: &str) -> usize {
         let is_space = |symbol: &char| self.drops_spaces && matches!(symbol, ' ' | '▁');
@@ -207,6 +216,7 @@ pub fn validate(
     };
     let negative_prompt = request.negative_prompt.filter(|text| !text.is_empty());
     if let Some(text) = &negative_prompt {
+        conversation::check_length("negative_prompt", text.len(), limits)?;
         conversation::check_room(1, limits.countable_bytes(text), limits)?;
     }
     let turns = conversation::turns(request.messages, limits)?;
@@ -222,14 +232,14 @@ pub fn validate(
     })
 }
 
-/// Decodes the pictures of `turns`; the same file given twice is decoded once. Takes long.
+/// Decodes the pictures of `turns` with `decode`, one after another, so that one at most is there in more
+/// pixels than `decode` leaves; the same file given twice is decoded once. Takes long.
 ///
 /// # Errors
 /// [`RequestError::Picture`], naming the first picture at fault.
 pub fn decode_pictures(
     turns: Vec<Turn<EncodedPicture>>,
-    decode: DecodePicture,
-    limits: &PictureLimits,
+    decode: impl Fn(&[u8]) -> Result<Picture, PictureError>,
 ) -> Result<Vec<Turn<Arc<Picture>>>, RequestError> {
     let mut decoded: HashMap<Vec<u8>, Arc<Picture>> = HashMap::new();
     let mut decode_piece = |piece| -> Result<Piece<Arc<Picture>>, RequestError> {
@@ -240,8 +250,7 @@ pub fn decode_pictures(
         if let Some(picture) = decoded.get(&bytes) {
             return Ok(Piece::Picture(Arc::clone(picture)));
         }
-        let picture =
-            decode(&bytes, limits).map_err(|source| RequestError::Picture { param, source })?;
+        let picture = decode(&bytes).map_err(|source| RequestError::Picture { param, source })?;
         let picture = Arc::new(picture);
         decoded.insert(bytes, Arc::clone(&picture));
         Ok(Piece::Picture(picture))

@@ -1,6 +1,8 @@
 //! Whether and how pictures are drawn. Names as diffusers'.
 
+use reverie_model::ModelError;
 use reverie_model::diffusion::SamplerKind;
+use reverie_model::diffusion::sampler::new_sampler;
 use reverie_proto::{ChatCompletionRequest, ImageChoice as Wish, ImageFormat, Modality, Sampler};
 
 use super::{Limits, RequestError, either, in_range};
@@ -38,21 +40,39 @@ pub(super) fn picture_params(
     if eta > 0.0 && sampler != Sampler::Ddim {
         return Err(RequestError::conflict("eta", "needs `sampler: \"ddim\"`"));
     }
+    let (steps, eta) = (steps as usize, eta as f32);
+    check_steps(steps_name, sampler, (steps, eta), limits)?;
     Ok(PictureParams {
         choice,
         max_images,
         width,
         height,
-        num_inference_steps: steps as usize,
+        num_inference_steps: steps,
         guidance_scale: guidance_scale as f32,
         guidance_rescale: guidance_rescale as f32,
-        eta: eta as f32,
+        eta,
         negative_prompt: None, // text until it is encoded: `ValidRequest::engine_request`
         sampler: sampler_kind(sampler),
         seed: request.image_seed.unwrap_or(sampling.seed),
         format: picture_format(request)?,
         report_progress: false,
     })
+}
+
+/// Refuses numbers of steps that the checkpoint's noise schedule has no room for with this sampler.
+fn check_steps(
+    param: &str,
+    sampler: Sampler,
+    (steps, eta): (usize, f32),
+    limits: &Limits,
+) -> Result<(), RequestError> {
+    match new_sampler(sampler_kind(sampler), &limits.noise_schedule, steps, eta) {
+        Ok(_) => Ok(()),
+        Err(ModelError::Parameter { wanted, .. }) => {
+            Err(RequestError::OutOfRange { param: param.to_owned(), wanted })
+        }
+        Err(_) => Err(RequestError::conflict(param, "cannot be served with this sampler")),
+    }
 }
 
 /// The model's name of an update rule.

@@ -93,3 +93,14 @@ fn two_pictures_in_one_prompt_are_answered_as_the_reference_begins() {
     let best = logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).expect("logits").0;
     assert_eq!(ids(&parts), [best as u32]);
 }
+
+#[test]
+fn beams_stay_within_a_context_that_a_flag_has_shortened() {
+    let mut runner = golden_runner(CounterNoise).with_max_model_len(9);
+    let mut request = golden_request(vec![PromptSegment::Tokens(vec![1, 300, 301, 302])]);
+    request.sampling.num_beams = 3;
+    request.stopping.ignore_eos = true;
+    request.pictures.choice = ImageChoice::None;
+    let (_, reason, usage) = write(&mut runner, request, 2048);
+    assert_eq!((reason, usage.text_tokens), (FinishReason::ContextFull, 5));
+}

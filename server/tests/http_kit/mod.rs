@@ -16,6 +16,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_core::Stream;
 use image::{ImageFormat, ImageReader, RgbImage};
+use reverie_model::config::NoiseScheduleConfig;
+use reverie_model::diffusion::noise_schedule::NoiseSchedule;
 use reverie_model::{Picture, PictureError};
 use reverie_proto::Sampler;
 use reverie_server::engine::document_engine::{
@@ -23,7 +25,9 @@ use reverie_server::engine::document_engine::{
 };
 use reverie_server::engine::event::{EngineEvent, FinishReason, Usage};
 use reverie_server::engine::request::EngineRequest;
-use reverie_server::http::{AllowedHosts, AppState, HttpSettings, Origin, ServedModel, router};
+use reverie_server::http::{
+    AllowedHosts, AppState, BODY_UNIT, HttpSettings, Origin, ServedModel, router,
+};
 use reverie_server::picture_codec::{PictureCodec, PictureFormat, PictureLimits};
 use reverie_server::request::{Defaults, Limits};
 use reverie_server::template::PromptTemplate;
@@ -172,6 +176,7 @@ pub(crate) fn settings() -> HttpSettings {
         api_keys: Vec::new(),
         allowed_hosts: AllowedHosts::loopback(),
         max_body_bytes: 1 << 20,
+        max_held_body_bytes: 2 << 20,
         body_timeout: Duration::from_secs(30),
         request_timeout: None,
         keep_alive: Duration::from_secs(15),
@@ -191,6 +196,7 @@ pub(crate) fn limits() -> Limits {
         picture: PictureLimits { max_pixels: 10_000, max_side: 500, max_aspect_ratio: 200 },
         max_images: 8,
         max_num_inference_steps: 100,
+        noise_schedule: Arc::new(NoiseSchedule::new(&NoiseScheduleConfig::default())),
         side: 16..=128,
         side_multiple: 16,
         max_drawn_pixels: 128 * 64,
@@ -219,9 +225,11 @@ pub(crate) fn app_with(engine: &Arc<ScriptedEngine>, settings: HttpSettings) -> 
             encode: Arc::new(|text| text.bytes().map(|byte| 100 + u32::from(byte)).collect()),
             bos: 1,
             eos: 2,
+            shrink: Arc::new(Picture::clone),
             created: 1_700_000_000,
         }),
         codec: PictureCodec { decode, encode },
+        body_memory: Arc::new(Semaphore::new(settings.max_held_body_bytes / BODY_UNIT)),
         picture_work: Arc::new(Semaphore::new(2)),
         origin: Origin::new(|| Uuid::from_u128(7), || 1_700_000_001),
         settings: Arc::new(settings),

@@ -195,7 +195,8 @@ impl Vae {
     /// \[0, 1\], scaled to 255 and rounded half to even, as diffusers' `VaeImageProcessor` does.
     ///
     /// # Errors
-    /// [`ModelError::Tensor`] if there are not three channels.
+    /// [`ModelError::Tensor`] if there are not three channels, [`ModelError::NotFinite`] if a pixel is no
+    /// number: the decoder overflowed, as half precision can.
     pub fn to_picture(&self, image: &Tensor) -> Result<Picture, ModelError> {
         let (channels, height, width) = image.dims3()?;
         if channels != 3 {
@@ -206,6 +207,7 @@ impl Vae {
             |value: f32| ((value / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0).round_ties_even() as u8;
         let interleaved = image.to_dtype(DType::F32)?.permute((1, 2, 0))?;
         let values = interleaved.flatten_all()?.to_vec1::<f32>()?;
+        ModelError::unless_finite("VAE", &values)?;
         let rgb = values.into_iter().map(to_byte).collect();
         Ok(Picture::new(width as u32, height as u32, rgb))
     }

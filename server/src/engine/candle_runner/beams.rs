@@ -26,14 +26,13 @@ pub(super) struct Beams {
 }
 
 impl Beams {
-    /// A search that begins after a prompt of `prompt_len` positions, computed in `prompt`.
+    /// A search that begins after `prompt`, with `room` positions left in the context.
     pub(super) fn begin(
         request: &EngineRequest,
         prompt: &KvCache,
-        prompt_len: usize,
+        room: usize,
         model: &DreamModel,
     ) -> Result<Self, ModelError> {
-        let room = model.config.llama.max_position_embeddings - prompt_len;
         let max_tokens = request.stopping.max_tokens.unwrap_or(usize::MAX);
         let max_new_tokens = max_tokens.min(room);
         let search = BeamSearch::new(BeamSearchParams {
@@ -42,7 +41,7 @@ impl Beams {
             max_new_tokens,
             // `</s>` is masked until it is legal.
             min_new_tokens: 0,
-            prompt_len,
+            prompt_len: prompt.len(),
             length_penalty: LENGTH_PENALTY,
         })?;
         let caches = vec![prompt.fork()];

@@ -154,7 +154,11 @@ impl CandleRunner {
             return Ok(Vec::new());
         }
         let logits = self.model.decoder.logits(&Tensor::cat(last_states, 0)?)?; // (rows, vocab)
-        let mut logits = logits.to_vec2::<f32>()?.into_iter();
+        let logits = logits.to_vec2::<f32>()?;
+        for row in &logits {
+            ModelError::unless_finite("decoder", row)?;
+        }
+        let mut logits = logits.into_iter();
         let mut sampled = Vec::new();
         for row in rows {
             let Some(legal) = row.sample else { continue };
@@ -164,7 +168,8 @@ impl CandleRunner {
                 self.sequences.get_mut(&row.sequence).expect("rows are of open sequences");
             if sequence.request.sampling.num_beams > 1 && sequence.beams.is_none() {
                 let (request, cache) = (&sequence.request, &sequence.main.cache);
-                sequence.beams = Some(Beams::begin(request, cache, position, &self.model)?);
+                let room = self.max_model_len.saturating_sub(position);
+                sequence.beams = Some(Beams::begin(request, cache, room, &self.model)?);
             }
             let mask = sequence.mask(legal, &special);
             let choice: TokenChoice = match &mut sequence.beams {

@@ -1,0 +1,106 @@
+//! What hostile or careless clients must not reach: failures deep in the engine, memory without bound.
+
+mod http_kit;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::http::Request;
+use http_kit::{Afterwards, ScriptedEngine, app_with, asking, interleaved, post, send};
+use reverie_model::config::NoiseScheduleConfig;
+use reverie_model::diffusion::noise_schedule::NoiseSchedule;
+use reverie_proto::parse;
+use reverie_server::http::{BODY_UNIT, HttpSettings};
+use reverie_server::request::{Limits, RequestError, validate};
+use serde_json::{Value, json};
+use tokio_stream::StreamExt as _;
+
+fn refusal(fields: Value, limits: &Limits) -> Option<RequestError> {
+    let body = asking(fields).to_string();
+    let request = parse::chat_request(body.as_bytes()).expect("well formed");
+    validate(request, limits, 0).err()
+}
+
+#[test]
+fn steps_that_the_noise_schedule_cannot_hold_are_the_clients_fault() {
+    let noise_schedule = Arc::new(NoiseSchedule::new(&NoiseScheduleConfig {
+        num_train_timesteps: 60,
+        ..NoiseScheduleConfig::default()
+    }));
+    let limits = Limits { noise_schedule, ..http_kit::limits() };
+    for (steps, sampler) in [(61, "ddpm"), (60, "ddpm"), (60, "unipc"), (60, "dpmpp_2m")] {
+        for name in ["steps", "num_inference_steps"] {
+            let fields = json!({name: steps, "sampler": sampler});
+            match refusal(fields, &limits) {
+                Some(RequestError::OutOfRange { param, wanted: _ }) => assert_eq!(param, name),
+                other => panic!("{steps} steps of {sampler}: {other:?}"),
+            }
+        }
+    }
+    for sampler in ["ddpm", "ddim", "pndm", "dpmpp_2m", "dpmpp_2m_karras", "euler", "unipc"] {
+        assert_eq!(refusal(json!({"steps": 50, "sampler": sampler}), &limits), None, "{sampler}");
+    }
+}
+
+/// A chat request whose body says nothing for ever after `begun`.
+fn stalled(begun: Vec<u8>) -> Request<Body> {
+    let begun = tokio_stream::once(Ok::<_, Infallible>(Bytes::from(begun)));
+    post(Body::from_stream(begun.chain(tokio_stream::pending())))
+}
+
+#[tokio::test]
+async fn bodies_that_are_held_have_a_common_bound_and_give_it_back() {
+    let max_held_body_bytes = 2 * BODY_UNIT;
+    let settings = HttpSettings { max_held_body_bytes, ..http_kit::settings() };
+    let engine = ScriptedEngine::new(interleaved(), Afterwards::End);
+    let app = app_with(&engine, settings);
+    let body = asking(json!({})).to_string();
+    assert_eq!(send(&app, post(body.clone())).await.status, 200);
+
+    let mut holder = Box::pin(send(&app, stalled(vec![b' '; BODY_UNIT + 1])));
+    tokio::select! {
+        biased;
+        answer = &mut holder => panic!("an unfinished body was answered: {answer:?}"),
+        () = tokio::task::yield_now() => {}
+    }
+    let refused = send(&app, post(body.clone())).await;
+    assert_eq!(refused.error(), (429, None, "server_busy".to_owned()));
+    assert!(!refused.header("retry-after").is_empty());
+    drop(holder);
+    assert_eq!(send(&app, post(body)).await.status, 200, "whoever leaves makes room");
+}
+
+#[test]
+fn text_that_cannot_fit_is_refused_wherever_it_hides() {
+    let long = "a".repeat(1 << 20);
+    let spaces = " ".repeat(1 << 20);
+    let greedy = Limits { drops_spaces: true, ..http_kit::limits() };
+    for text in [long, spaces] {
+        let user = json!({"role": "user", "content": "Hello"});
+        let assistant = |fields: Value| {
+            let mut message = json!({"role": "assistant", "content": null});
+            let fields = fields.as_object().expect("an object").clone();
+            message.as_object_mut().expect("an object").extend(fields);
+            json!({"messages": [user, message, user]})
+        };
+        let parts = json!([{"type": "text", "text": text}]);
+        let everywhere = [
+            json!({"messages": [{"role": "user", "content": text}]}),
+            json!({"messages": [{"role": "user", "content": parts}]}),
+            json!({"messages": [{"role": "system", "content": text}, user]}),
+            assistant(json!({"content_parts": parts})),
+            assistant(json!({"content": "", "content_parts": parts})),
+            json!({"negative_prompt": text}),
+        ];
+        for fields in everywhere {
+            for limits in [&http_kit::limits(), &greedy] {
+                match refusal(fields.clone(), limits) {
+                    Some(RequestError::ContextLength { .. } | RequestError::TextTooLong { .. }) => {
+                    }
+                    other => panic!("{:.60}: {other:?}", fields.to_string()),
+                }
+            }
+        }
+    }
+}
