@@ -30,20 +30,20 @@ pub struct Document {
 impl Document {
     /// The pieces of text, in order.
     pub fn texts(&self) -> Vec<&str> {
-        let text = |part| match part {
-            &Part::Text(ref text) => Some(text.as_str()),
+        let text = self.parts.iter().filter_map(|part| match part {
+            Part::Text(text) => Some(text.as_str()),
             Part::Picture(_) => None,
-        };
-        self.parts.iter().filter_map(text).collect()
+        });
+        text.collect()
     }
 
     /// The pictures' data URLs, in order.
     pub fn pictures(&self) -> Vec<&str> {
-        let url = |part| match part {
-            &Part::Picture(ref url) => Some(url.as_str()),
+        let urls = self.parts.iter().filter_map(|part| match part {
+            Part::Picture(url) => Some(url.as_str()),
             Part::Text(_) => None,
-        };
-        self.parts.iter().filter_map(url).collect()
+        });
+        urls.collect()
     }
 }
 

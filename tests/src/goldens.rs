@@ -76,7 +76,13 @@ impl Vectors {
 /// Plays the reference's noise of the interleaved documents back: a request's seed is the document's
 /// number.
 #[derive(Debug)]
-pub struct GoldenNoise(HashMap<(u64, u32), (Vec<f32>, Vec<Vec<f32>>)>);
+pub struct GoldenNoise(HashMap<(u64, u32), PictureNoise>);
+
+#[derive(Debug)]
+struct PictureNoise {
+    first: Vec<f32>,
+    steps: Vec<Vec<f32>>,
+}
 
 impl GoldenNoise {
     /// The noise of all pictures of all recorded documents.
@@ -87,7 +93,7 @@ impl GoldenNoise {
                 let name = format!("doc{document}.image{picture}");
                 let first = vectors.floats(&format!("{name}.latents"));
                 let steps = vectors.steps(&format!("{name}.noises"));
-                noise.insert((document, picture), (first, steps));
+                noise.insert((document, picture), PictureNoise { first, steps });
             }
         }
         Self(noise)
@@ -97,7 +103,7 @@ impl GoldenNoise {
 impl NoiseSource for GoldenNoise {
     fn normal(&self, key: &NoiseKey, len: usize) -> Vec<f32> {
         // The warm-up pass draws under keys of its own; nobody sees its picture.
-        let Some((first, steps)) = self.0.get(&(key.seed, key.picture)) else {
+        let Some(PictureNoise { first, steps }) = self.0.get(&(key.seed, key.picture)) else {
             return vec![0.0; len];
         };
         let recorded = match key.draw {

@@ -14,7 +14,7 @@ use reverie_server::engine::Clock;
 use reverie_server::engine::document_engine::EngineStatus;
 use reverie_server::shutdown::Signals;
 use reverie_server::startup::PreparedModel;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
@@ -181,7 +181,10 @@ impl Drop for TestServer {
 /// # Panics
 /// If `fields` is no object.
 pub fn asking(content: Value, fields: Value) -> Value {
-    conversation(json!([{"role": "user", "content": content}]), fields)
+    let mut message = Map::new();
+    message.insert("role".to_owned(), "user".into());
+    message.insert("content".to_owned(), content);
+    conversation(Value::Array(vec![message.into()]), fields)
 }
 
 /// A request with these messages, with `fields` on top.
@@ -189,8 +192,10 @@ pub fn asking(content: Value, fields: Value) -> Value {
 /// # Panics
 /// If `fields` is no object.
 pub fn conversation(messages: Value, fields: Value) -> Value {
-    let mut request = json!({"model": MODEL, "messages": messages});
+    let mut request = Map::new();
+    request.insert("model".to_owned(), MODEL.into());
+    request.insert("messages".to_owned(), messages);
     let Value::Object(fields) = fields else { panic!("fields are an object: {fields}") };
-    request.as_object_mut().expect("an object").extend(fields);
-    request
+    request.extend(fields);
+    request.into()
 }

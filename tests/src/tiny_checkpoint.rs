@@ -40,6 +40,9 @@ const FILES: [(&str, &str); 4] = [
     ("model.safetensors", ""),
 ];
 
+/// Name, shape, and f32 values as bytes.
+type NamedTensor = (String, Vec<usize>, Vec<u8>);
+
 /// What is different from the golden checkpoint's configuration; objects are merged, all else replaced.
 #[derive(Debug, Clone, Default)]
 pub struct TinyCheckpoint {
@@ -92,7 +95,7 @@ impl TinyCheckpoint {
     }
 
     fn write_weights(&self, config: &DreamConfig, folder: &Path) {
-        let mut files: BTreeMap<&str, Vec<(String, Vec<usize>, Vec<u8>)>> = BTreeMap::new();
+        let mut files: BTreeMap<&str, Vec<NamedTensor>> = BTreeMap::new();
         for (number, tensor) in expected_tensors(config).into_iter().enumerate() {
             let values = self.values(number as u32, &tensor.name, &tensor.shape);
             let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();

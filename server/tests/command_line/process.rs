@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// A line that has not come by now will not come.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 pub(crate) fn golden_checkpoint() -> PathBuf {
@@ -154,7 +154,7 @@ impl Served {
         let mut served = Self { child, address: String::new(), log, reader: Some(reader) };
         let listening = served.wait_for("listening; loading the model");
         served.address = listening["address"].as_str().expect("an address").to_owned();
-        served.wait_for("model loaded; http://");
+        served.wait_for("ready at http://");
         served
     }
 

@@ -47,7 +47,7 @@ impl Stream {
     }
 }
 
-fn request(fields: Value) -> Value {
+fn request(fields: &Value) -> Value {
     let mut request = json!({
         "model": "standin", "stream": true, "seed": 1,
         "messages": [{"role": "user", "content": "Tell a picture story."}],
@@ -79,7 +79,7 @@ fn health_tells_a_live_server_from_none() {
 #[test]
 fn sigterm_lets_a_running_document_end_and_then_ends_with_0() {
     let served = Served::start(&stand_in());
-    let long = request(json!({"max_tokens": 300, "ignore_eos": true, "image_choice": "none"}));
+    let long = request(&json!({"max_tokens": 300, "ignore_eos": true, "image_choice": "none"}));
     let mut stream = Stream::open(&served.address, &long);
     stream.first_text();
     served.terminate();
@@ -94,7 +94,7 @@ fn sigterm_lets_a_running_document_end_and_then_ends_with_0() {
 #[test]
 fn a_second_sigterm_ends_at_once() {
     let served = Served::start(&stand_in());
-    let endless = request(json!({
+    let endless = request(&json!({
         "max_tokens": 1, "image_choice": 16, "num_inference_steps": 200,
     }));
     let mut stream = Stream::open(&served.address, &endless);

@@ -33,14 +33,14 @@ async fn transparent_server() -> (Scratch, TestServer) {
     (scratch, server)
 }
 
-fn fields(image_choice: Value) -> Value {
+fn fields(image_choice: &Value) -> Value {
     json!({"seed": 3, "temperature": 0.7, "max_tokens": 24, "ignore_eos": true,
            "num_inference_steps": 3, "image_choice": image_choice})
 }
 
 /// A delivered picture and the text written after it.
 async fn picture_and_text(server: &TestServer, format: Value) -> (String, String) {
-    let mut request = asking(json!(PROMPT), fields(json!(1)));
+    let mut request = asking(json!(PROMPT), fields(&json!(1)));
     request.as_object_mut().expect("an object").extend(format.as_object().cloned().expect("one"));
     let parts = server.whole(&request).await.document.parts;
     match &parts[..] {
@@ -56,7 +56,7 @@ async fn text_after(server: &TestServer, url: &str) -> String {
         {"role": "assistant", "content": [url_part(url)]},
         {"role": "user", "content": ""},
     ]);
-    let document = server.whole(&conversation(messages, fields(json!("none")))).await.document;
+    let document = server.whole(&conversation(messages, fields(&json!("none")))).await.document;
     document.texts().concat()
 }
 
