@@ -24,8 +24,8 @@ use crate::request::Defaults;
 use crate::shutdown::Signals;
 use crate::startup::PreparedModel;
 
-/// Pictures decoded or encoded at a time: one for each of the two cores that a small machine has, so that
-/// reading a burst of large pictures cannot starve the engine.
+/// Pictures decoded, and pictures encoded, at a time: one for each of the two cores that a small machine
+/// has, so that reading a burst of large pictures cannot starve the engine.
 const PICTURE_WORKERS: usize = 2;
 
 /// Pictures embedded in one engine step: one, so that a client that leaves is noticed after each.
@@ -71,7 +71,9 @@ impl Daemon {
             model: Arc::new(model),
             codec: PictureCodec::standard(),
             body_memory: Arc::new(Semaphore::new(config.http.max_held_body_bytes / BODY_UNIT)),
-            picture_work: Arc::new(Semaphore::new(PICTURE_WORKERS)),
+            preparing: Arc::new(Semaphore::new(config.engine.max_waiting)),
+            picture_reading: Arc::new(Semaphore::new(PICTURE_WORKERS)),
+            picture_writing: Arc::new(Semaphore::new(PICTURE_WORKERS)),
             origin,
             settings: Arc::new(config.http.clone()),
         };
