@@ -1,7 +1,7 @@
 //! Log lines: where they go and how they look. Content of prompts or pictures is never logged, at any
 //! level; this file cannot see any.
 
-use std::io::stderr;
+use std::io::{IsTerminal as _, stderr};
 
 use tracing_subscriber::EnvFilter;
 
@@ -26,7 +26,8 @@ pub fn log_to_stderr(format: LogFormat, filter: &str) -> Result<(), TelemetryErr
     let filter = EnvFilter::try_new(filter)?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
     match format {
-        LogFormat::Text => builder.try_init(),
+        // Files and collectors get no colours.
+        LogFormat::Text => builder.with_ansi(stderr().is_terminal()).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     }
     .map_err(TelemetryError::Twice)

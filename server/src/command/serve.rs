@@ -45,8 +45,9 @@ async fn listen(config: &Config, prepared: PreparedModel) -> Result<ExitCode, Fa
     tracing::info!(%address, model, ?device, "listening; loading the model");
     let engine = daemon.engine();
     let announce = async {
+        let status = engine.loaded().await;
         let seconds = started.elapsed().as_secs_f64();
-        match engine.loaded().await {
+        match status {
             EngineStatus::Ready => tracing::info!(seconds, "ready at http://{address}"),
             EngineStatus::Loading | EngineStatus::Draining | EngineStatus::Failed => {}
         }
