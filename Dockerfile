@@ -1,4 +1,5 @@
-# The Reverie daemon as an image: built in one stage, run in another that holds the binary and the stand-in checkpoint.
+# The Reverie daemon as an image: built in one stage, run in another that holds nothing but the binary, which
+# carries the built-in checkpoint.
 #
 #     docker build --tag reverie .
 #     docker run --rm --publish 8000:8000 reverie
@@ -24,14 +25,13 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
 
 FROM ${RUNTIME_IMAGE}
 COPY --from=build /out/reverie /usr/local/bin/reverie
-COPY assets/standin /usr/share/reverie/standin
 COPY LICENSE /usr/share/doc/reverie/LICENSE
 
-# The stand-in checkpoint is served until REVERIE_MODEL names another one, mounted at /models. Nothing but /tmp is ever
-# written, so the root may be read-only.
+# The built-in checkpoint is served until REVERIE_MODEL names another one, mounted at /models. It is unpacked into /tmp;
+# nothing else is ever written, so the root may be read-only.
 ENV REVERIE_HOST=0.0.0.0 \
     REVERIE_PORT=8000 \
-    REVERIE_MODEL=/usr/share/reverie/standin
+    REVERIE_CACHE_DIR=/tmp/reverie
 VOLUME ["/models"]
 EXPOSE 8000
 USER 10001:10001

@@ -94,7 +94,9 @@ build() {
     podman_ image inspect --format \
         'user {{.Config.User}}, entrypoint {{.Config.Entrypoint}}, command {{.Config.Cmd}}, stop {{.Config.StopSignal}}, health {{.Config.Healthcheck.Test}}' \
         "$image"
-    podman_ image inspect --format '{{.Size}}' "$image" | awk '{ printf "%.0f MB with its base\n", $1 / 1e6 }'
+    podman_ image inspect --format '{{.Size}}' "$image" "$debian_base" |
+        awk '{ size[NR] = $1 / 1e6 } END { printf "%.0f MB, of which the base is %.0f MB\n", size[1], size[2] }'
+    podman_ image prune --force >/dev/null # what this build has replaced
     echo "built in $((SECONDS - started)) s"
 }
 
@@ -124,8 +126,12 @@ check() {
     grep -E '^(Uid|Gid|CapEff|CapBnd|NoNewPrivs):' "/proc/$pid/status"
     grep --quiet '^Uid:.10001.10001.10001.10001$' "/proc/$pid/status" || fail "not uid 10001"
     grep --quiet '^CapBnd:.0000000000000000$' "/proc/$pid/status" || fail "it has capabilities"
+    grep --quiet '^NoNewPrivs:.1$' "/proc/$pid/status" || fail "it may gain privileges"
     podman_ exec "$name" /bin/sh -c ': >/usr/local/probe' 2>/dev/null && fail "the root is writable"
-    echo "the root is read-only"
+    local unpacked
+    unpacked=$(podman_ exec "$name" /bin/sh -c 'ls -d /tmp/reverie/default-checkpoint-*') ||
+        fail "the built-in checkpoint is not below /tmp"
+    echo "the root is read-only, and the built-in checkpoint in $unpacked"
     # 1F40 is 8000, and 00000000 every address.
     grep --quiet ' 00000000:1F40 ' "/proc/$pid/net/tcp" || fail "not listening on 0.0.0.0:8000"
     echo "listening on 0.0.0.0:8000"
@@ -139,6 +145,7 @@ check() {
         --header 'content-type: application/json' --data "@$work/chat.json" >"$work/answer.json" ||
         { cat "$work/answer.json" >&2; podman_ logs "$name" >&2; fail "the chat was refused"; }
     python3 tests/container/check_answer.py "$work/answer.json"
+    awk '/^VmHWM:/ { printf "at most %.0f MB were resident\n", $2 * 1024 / 1e6 }' "/proc/$pid/status"
 
     say "SIGTERM"
     local started=$SECONDS code

@@ -24,10 +24,12 @@ pub enum TelemetryError {
 /// [`TelemetryError`] if the filter cannot be read, or on a second call in one process.
 pub fn log_to_stderr(format: LogFormat, filter: &str) -> Result<(), TelemetryError> {
     let filter = EnvFilter::try_new(filter)?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    let mut builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    if !stderr().is_terminal() {
+        builder = builder.with_ansi(false); // colours are for people; NO_COLOR is respected as it is
+    }
     match format {
-        // Files and collectors get no colours.
-        LogFormat::Text => builder.with_ansi(stderr().is_terminal()).try_init(),
+        LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     }
     .map_err(TelemetryError::Twice)

@@ -1,4 +1,4 @@
-"""The daemon as OpenAI's own Python SDK sees it, unmodified, with the stand-in checkpoint: chats whole and streamed, pictures
+"""The daemon as OpenAI's own Python SDK sees it, unmodified, with the built-in checkpoint: chats whole and streamed, pictures
 in and out, history, usage and refusals."""
 
 import asyncio
