@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::message::{MAX_MESSAGES, Message};
 use crate::parse::{Empty, bounded};
 
+/// At most this many pairs of metadata, checked while parsing.
+pub const MAX_METADATA_PAIRS: usize = 16;
 /// At most this many stop strings, checked while parsing.
 pub const MAX_STOP_STRINGS: usize = 16;
 
@@ -95,7 +97,8 @@ pub struct ChatCompletionRequest {
     pub store: Option<bool>,
     /// Accepted and ignored.
     pub parallel_tool_calls: Option<bool>,
-    /// Accepted and ignored.
+    /// Accepted and ignored; more than [`MAX_METADATA_PAIRS`] are not even read.
+    #[serde(default, deserialize_with = "bounded::some_pairs::<_, MAX_METADATA_PAIRS>")]
     pub metadata: Option<BTreeMap<String, String>>,
 
     /// Only `false` yet.

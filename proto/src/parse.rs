@@ -217,9 +217,10 @@ impl<'de> Visitor<'de> for EmptyVisitor {
 
 /// Arrays whose length is checked while they are read, not after.
 pub(crate) mod bounded {
+    use std::collections::BTreeMap;
     use std::marker::PhantomData;
 
-    use super::{Deserialize, Deserializer, SeqAccess, TOO_MANY, Visitor, fmt};
+    use super::{Deserialize, Deserializer, MapAccess, SeqAccess, TOO_MANY, Visitor, fmt};
 
     /// The rest of a sequence, at most `MAX` items of it.
     pub(crate) fn sequence<'de, A, T, const MAX: usize>(mut seq: A) -> Result<Vec<T>, A::Error>
@@ -254,6 +255,36 @@ pub(crate) mod bounded {
             }
         }
         deserializer.deserialize_seq(ArrayVisitor::<T, MAX>(PhantomData))
+    }
+
+    /// Null, or an object of at most `MAX` strings.
+    pub(crate) fn some_pairs<'de, D, const MAX: usize>(
+        deserializer: D,
+    ) -> Result<Option<BTreeMap<String, String>>, D::Error>
+    where
+        D: Deserializer<'de>,
+    {
+        struct PairsVisitor<const MAX: usize>;
+        impl<'de, const MAX: usize> Visitor<'de> for PairsVisitor<MAX> {
+            type Value = Option<BTreeMap<String, String>>;
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object of strings")
+            }
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(None)
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+                let mut pairs = BTreeMap::new();
+                while let Some((key, value)) = fields.next_entry()? {
+                    if pairs.len() == MAX {
+                        return Err(serde::de::Error::custom(format_args!("{TOO_MANY}{MAX}")));
+                    }
+                    pairs.insert(key, value);
+                }
+                Ok(Some(pairs))
+            }
+        }
+        deserializer.deserialize_any(PairsVisitor::<MAX>)
     }
 
     /// Null, or an array of at most `MAX` items.

@@ -192,3 +192,20 @@ fn arrays_end_where_no_request_needs_more() {
     let body = format!(r#"{{"model":"m","messages":[{messages}]}}"#);
     assert_eq!(chat_request(body.as_bytes()).map(|_| ()), too_many("messages", "4096"));
 }
+
+#[test]
+fn objects_and_arrays_that_nobody_needs_are_not_read_to_their_end() {
+    // What follows the fault is no JSON: had it been read, the fault would be a `Syntax`.
+    for (begun, wanted) in [(r#""tools":[1,"#, "tools"), (r#""logit_bias":{"a":1,"#, "logit_bias")]
+    {
+        let fault = chat_request(format!("{{{MESSAGES},{begun}").as_bytes()).unwrap_err();
+        assert_eq!(fault, ParseError::Unsupported { param: wanted.to_owned() });
+    }
+    let pairs: Vec<_> = (0..17).map(|index| format!(r#""{index}":"x""#)).collect();
+    let begun = format!(r#"{{{MESSAGES},"metadata":{{{},"#, pairs.join(","));
+    let fault = chat_request(begun.as_bytes()).unwrap_err();
+    let limit = "16".to_owned();
+    assert_eq!(fault, ParseError::TooMany { param: "metadata".to_owned(), limit });
+    let pairs = pairs[..16].join(",");
+    assert_eq!(with(&format!(r#""metadata":{{{pairs}}}"#)), Ok(()));
+}

@@ -70,3 +70,37 @@ async fn bodies_that_are_held_have_a_common_bound_and_give_it_back() {
     drop(holder);
     assert_eq!(send(&app, post(body)).await.status, 200, "whoever leaves makes room");
 }
+
+#[test]
+fn text_that_cannot_fit_is_refused_wherever_it_hides() {
+    let long = "a".repeat(1 << 20);
+    let spaces = " ".repeat(1 << 20);
+    let greedy = Limits { drops_spaces: true, ..http_kit::limits() };
+    for text in [long, spaces] {
+        let user = json!({"role": "user", "content": "Hello"});
+        let assistant = |fields: Value| {
+            let mut message = json!({"role": "assistant", "content": null});
+            let fields = fields.as_object().expect("an object").clone();
+            message.as_object_mut().expect("an object").extend(fields);
+            json!({"messages": [user, message, user]})
+        };
+        let parts = json!([{"type": "text", "text": text}]);
+        let everywhere = [
+            json!({"messages": [{"role": "user", "content": text}]}),
+            json!({"messages": [{"role": "user", "content": parts}]}),
+            json!({"messages": [{"role": "system", "content": text}, user]}),
+            assistant(json!({"content_parts": parts})),
+            assistant(json!({"content": "", "content_parts": parts})),
+            json!({"negative_prompt": text}),
+        ];
+        for fields in everywhere {
+            for limits in [&http_kit::limits(), &greedy] {
+                match refusal(fields.clone(), limits) {
+                    Some(RequestError::ContextLength { .. } | RequestError::TextTooLong { .. }) => {
+                    }
+                    other => panic!("{:.60}: {other:?}", fields.to_string()),
+                }
+            }
+        }
+    }
+}

@@ -45,9 +45,11 @@ async fn listen(config: &Config, prepared: PreparedModel) -> Result<ExitCode, Fa
     tracing::info!(%address, model, ?device, "listening; loading the model");
     let engine = daemon.engine();
     let announce = async {
-        let seconds = started.elapsed().as_secs_f64();
         match engine.loaded().await {
-            EngineStatus::Ready => tracing::info!(seconds, "ready at http://{address}"),
+            EngineStatus::Ready => {
+                let seconds = started.elapsed().as_secs_f64();
+                tracing::info!(seconds, "ready at http://{address}");
+            }
             EngineStatus::Loading | EngineStatus::Draining | EngineStatus::Failed => {}
         }
     };

@@ -36,36 +36,33 @@ pub(super) fn check_room(
     Ok(())
 }
 
+/// Refuses text that is far longer than what can fit, whatever it consists of.
+pub(super) fn check_length(param: &str, bytes: usize, limits: &Limits) -> Result<(), RequestError> {
+    let limit = limits.max_text_bytes();
+    if bytes > limit {
+        return Err(RequestError::TextTooLong { param: param.to_owned(), limit });
+    }
+    Ok(())
+}
+
 /// Counts pictures and text before any of it is decoded.
 fn check_all_room(messages: &[Message], limits: &Limits) -> Result<(), RequestError> {
     let mut num_pictures = 0;
     let mut positions = 1; // `<s>`
-    let mut text_bytes = 0;
+    let (mut text_bytes, mut all_bytes) = (0, 0);
     for (index, message) in messages.iter().enumerate() {
-        let (mut here, list) = match &message.content {
-            None => (0, "content"),
-            Some(Content::Text(text)) => {
-                text_bytes += limits.countable_bytes(text);
-                (0, "content")
-            }
-            Some(Content::Parts(parts)) => {
-                let mut pictures = 0;
-                for part in parts {
-                    match part {
-                        ContentPart::Text { text } => {
-                            text_bytes += limits.countable_bytes(text);
-                        }
-                        ContentPart::ImageUrl { .. } => pictures += 1,
-                    }
-                }
-                (pictures, "content")
-            }
+        for text in texts(message) {
+            text_bytes += limits.countable_bytes(text);
+            all_bytes += text.len();
+        }
+        let shown = match &message.content {
+            None | Some(Content::Text(_)) => 0,
+            Some(Content::Parts(parts)) => parts.iter().filter(|part| is_picture(part)).count(),
         };
         let own = message.images.as_ref().map_or(0, Vec::len);
-        let list = if own > 0 { "images" } else { list };
-        here += own;
-        num_pictures += here;
+        num_pictures += shown + own;
         if num_pictures > limits.max_input_images {
+            let list = if own > 0 { "images" } else { "content" };
             let param = format!("messages[{index}].{list}");
             return Err(RequestError::TooManyPictures { param, limit: limits.max_input_images });
         }
@@ -73,9 +70,40 @@ fn check_all_room(messages: &[Message], limits: &Limits) -> Result<(), RequestEr
             Role::Assistant => limits.picture_positions + limits.dream_positions,
             Role::System | Role::Developer | Role::User => limits.picture_positions,
         };
-        positions += here * each;
+        positions += (shown + own) * each;
     }
-    check_room(positions, text_bytes, limits)
+    check_room(positions, text_bytes, limits)?;
+    check_length("messages", all_bytes, limits)
+}
+
+/// The texts that `message` puts into the context: `content_parts`, where they are given, stand for
+/// `content`.
+fn texts(message: &Message) -> Vec<&str> {
+    match (&message.content_parts, &message.content) {
+        (Some(order), _) => order
+            .iter()
+            .filter_map(|part| match part {
+                OrderedPart::Text { text } => Some(text.as_str()),
+                OrderedPart::ImageRef { index: _ } => None,
+            })
+            .collect(),
+        (None, None) => Vec::new(),
+        (None, Some(Content::Text(text))) => vec![text],
+        (None, Some(Content::Parts(parts))) => parts
+            .iter()
+            .filter_map(|part| match part {
+                ContentPart::Text { text } => Some(text.as_str()),
+                ContentPart::ImageUrl { .. } => None,
+            })
+            .collect(),
+    }
+}
+
+fn is_picture(part: &ContentPart) -> bool {
+    match part {
+        ContentPart::Text { .. } => false,
+        ContentPart::ImageUrl { .. } => true,
+    }
 }
 
 fn turn(

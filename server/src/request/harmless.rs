@@ -10,7 +10,6 @@ use reverie_proto::ChatCompletionRequest;
 use super::RequestError;
 
 const MAX_LABEL_BYTES: usize = 512;
-const MAX_METADATA_PAIRS: usize = 16;
 
 /// Checks that what is ignored is indeed harmless, and that what cannot be done is not asked for.
 pub(super) fn check(request: &ChatCompletionRequest) -> Result<(), RequestError> {
@@ -28,9 +27,6 @@ pub(super) fn check(request: &ChatCompletionRequest) -> Result<(), RequestError>
         }
     }
     if let Some(metadata) = &request.metadata {
-        if metadata.len() > MAX_METADATA_PAIRS {
-            return Err(RequestError::out_of_range("metadata", "an object of at most 16 pairs"));
-        }
         for (key, value) in metadata {
             check_label("metadata", key)?;
             check_label("metadata", value)?;

@@ -63,6 +63,12 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Bytes of text that are looked at, for what a tokenizer drops costs time and memory as well: eight
+    /// for each one that could take room.
+    fn max_text_bytes(&self) -> usize {
+        self.max_model_len.saturating_mul(self.max_token_bytes.max(1)).saturating_mul(8)
+    }
+
     /// Bytes of `text` that surely take room in the context.
     fn countable_bytes(&self, text: &str) -> usize {
         let is_space = |symbol: &char| self.drops_spaces && matches!(symbol, ' ' | '▁');
@@ -210,6 +216,7 @@ pub fn validate(
     };
     let negative_prompt = request.negative_prompt.filter(|text| !text.is_empty());
     if let Some(text) = &negative_prompt {
+        conversation::check_length("negative_prompt", text.len(), limits)?;
         conversation::check_room(1, limits.countable_bytes(text), limits)?;
     }
     let turns = conversation::turns(request.messages, limits)?;

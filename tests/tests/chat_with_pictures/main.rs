@@ -1,0 +1,26 @@
+//! Conversations with pictures on the stand-in checkpoint, as a client has them over HTTP.
+
+mod fed_back;
+mod history;
+mod pictures_in;
+mod pictures_out;
+mod sharing;
+
+use image::ImageFormat;
+use reverie_tests::folders::stand_in;
+use reverie_tests::pictures::{part, scene};
+use reverie_tests::server::{Setup, TestServer};
+use serde_json::{Value, json};
+
+async fn stand_in_server() -> TestServer {
+    Setup::new(&stand_in()).start().await
+}
+
+fn text(text: &str) -> Value {
+    json!({"type": "text", "text": text})
+}
+
+/// A picture of a large square at the top left, on white.
+fn square(color: [u8; 3]) -> Value {
+    part(&scene(color, ImageFormat::Png))
+}
