@@ -189,9 +189,17 @@ pub async fn serve_until(
         return Ended::Cut; // nothing was accepted, and loading cannot be interrupted
     }
     engine.drain();
-    stop.cancel();
+    let drained = async {
+        // Connections are taken until the last document is written: whoever comes is told with 503 to go
+        // elsewhere, and probes see why.
+        tokio::select! {
+            () = &mut server => return,
+            () = engine.ended() => stop.cancel(),
+        }
+        server.await;
+    };
     tokio::select! {
-        () = &mut server => Ended::Drained,
+        () = drained => Ended::Drained,
         signal = signals.next() => {
             tracing::warn!(?signal, "ending at once");
             Ended::Cut
