@@ -26,9 +26,10 @@ class Picture:
 
 @dataclass(frozen=True)
 class Dream:
-    """A picture that the assistant draws and then sees."""
+    """A picture that the assistant draws and then sees. Forced: as where a client demands it, not the model's choice."""
 
     scene: Scene
+    forced: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import torch
 from transformers import DynamicCache
 
 from . import diffusion, models, settings
-from .documents import Document, Dream, End, Picture, Text
 from .dreamer import Dreamer
 from .encoding import text_ids
 from .tokenizer import load, token_id
@@ -57,8 +56,8 @@ class Pipeline:
         return torch.cat(parts)
 
     @torch.no_grad()
-    def answer(self, pieces: list[Piece], seed: int = 0, limits: Limits | None = None) -> list[Piece]:
-        """Goes on with a document until its end: texts and pictures in order."""
+    def answer(self, pieces: list[Piece], seed: int = 0, limits: Limits | None = None, force_picture: bool = False) -> list[Piece]:
+        """Goes on with a document until its end: texts and pictures in order; at once with a picture if forced."""
         limits = limits or Limits()
         generator = torch.Generator().manual_seed(seed)
         memory = DynamicCache()
@@ -70,8 +69,9 @@ class Pipeline:
         result: list[Piece] = []
         open_ids: list[int] = []
         pictures = 0
-        for _ in range(limits.tokens):
-            token = self._draw_token(hidden[-1], limits.temperature, generator)
+        for number in range(limits.tokens):
+            forced = force_picture and number == 0
+            token = token_id("<dream_start>") if forced else self._draw_token(hidden[-1], limits.temperature, generator)
             if token == token_id("</s>"):
                 break
             if token != token_id("<dream_start>"):
@@ -109,16 +109,3 @@ def _close(open_ids: list[int], result: list[Piece]) -> None:
         result.append(load().decode(list(open_ids)).strip())
         open_ids.clear()
 
-
-def prompt_of(document: Document) -> list[Piece]:
-    """The first turn of a document up to where the assistant begins, with its pictures drawn."""
-    pieces: list[Piece] = []
-    for part in document.parts:
-        match part:
-            case Text(text, learnt=False):
-                pieces.append(text)
-            case Picture(scene):
-                pieces.append(scene.draw())
-            case Text() | Dream() | End():
-                break
-    return pieces

@@ -78,11 +78,11 @@ def encode(document: Document) -> Encoded:
             case Picture(scene):
                 result.scenes.append(scene)
                 result._add_picture()
-            case Dream(scene):
+            case Dream(scene, forced):
                 result.scenes.append(scene)
                 result.dreams.append((len(result.ids) + 1, len(result.scenes) - 1))
                 block = dream_ids()
-                result._add(block[:1], True)
+                result._add(block[:1], not forced)
                 result._add(block[1:], False)
                 result._add_picture()
     return result

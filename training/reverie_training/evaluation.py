@@ -7,11 +7,14 @@ from collections import defaultdict
 
 import torch
 
-from . import models, settings
+from . import models, settings, suite
 from .codes import ConditionCodes
+from .dreaming import Limits
 from .documents import Document
 from .encoding import IGNORED, Batch, collate, encode
 from .tasks import TASKS, comparisons, document, questions
+
+STORY_TEMPERATURE = 0.8  # a free story is sampled; everything else is greedy
 
 
 def documents(fold: str, task: str, count: int) -> list[Document]:
@@ -75,3 +78,20 @@ def same_scene(read: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     cells = (read[:, :12].view(-1, 4, 3) == wanted[:, :12].view(-1, 4, 3)) | empty
     gone = read[:, :12].view(-1, 4, 3)[..., 0] == wanted[:, :12].view(-1, 4, 3)[..., 0]
     return cells.all(-1).all(-1) & gone.all(-1) & (read[:, 12] == wanted[:, 12])
+
+
+def answered(pipeline, fold: str, count: int, tasks: tuple[str, ...], say=None) -> dict[str, float]:
+    """Shares by task of cases answered wholly right by the real document loop; attributes of drawn pictures too."""
+    hits: dict[str, list[bool]] = defaultdict(list)
+    for task in tasks:
+        for number, case in enumerate(suite.cases(fold, task, count)):
+            free = "story" in case.expect
+            limits = Limits(temperature=STORY_TEMPERATURE if free else 0.0)
+            verdict = suite.judge(case, pipeline.answer(list(case.pieces), number, limits, force_picture=case.raw))
+            hits[task].append(verdict.right)
+            hits["pictures as asked"].append(verdict.pictures_as_asked)
+            for name, values in verdict.attributes.items():
+                hits[f"{task} {name}"] += values
+        if say:
+            say(task, sum(hits[task]) / len(hits[task]))
+    return {name: sum(values) / len(values) for name, values in hits.items()}

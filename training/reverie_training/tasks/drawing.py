@@ -137,12 +137,12 @@ def wish(rng: random.Random, fold_name: str, kind: str | None = None) -> tuple[s
 
 def make(rng: random.Random, fold_name: str) -> Document:
     """A wish and its picture: as a bare pair, as a chat, or as a chat that goes on about the picture drawn."""
-    if rng.random() < 0.12:
-        scene = random_scene(rng, fold_name)
-        said = words.placed(scene) + f" on {words.article(scene.background)} background" if scene.things else f"an empty {scene.background} background"
-        return Document("drawing", "raw", [Text(said[0].upper() + said[1:] + "."), Dream(scene), End()], {"scene": scene})
     kind, text, scene = wish(rng, fold_name)
-    parts = turn(words.request(rng.choice(ASK), rng, it=text)) + draws(scene)
+    if rng.random() < 0.15:
+        bare = canonical(scene) if rng.random() < 0.4 else words.request("{it}", rng, it=text)
+        return Document("drawing", "raw", [Text(bare), Dream(scene), End()], {"scene": scene})
+    parts = turn(words.request(rng.choice(ASK), rng, it=text))
+    parts += [Dream(scene, forced=True), End()] if rng.random() < 0.08 else draws(scene)
     facts: dict = {"scene": scene}
     after = rng.random()
     if after < 0.12:
@@ -152,3 +152,9 @@ def make(rng: random.Random, fold_name: str) -> Document:
         more, target, _ = edit_turn(scene, rng, fold_name, [])
         parts += more + draws(target)
     return Document("drawing", kind, parts, facts)
+
+
+def canonical(scene: Scene) -> str:
+    """The full description of a scene as one wish."""
+    ground = words.article(scene.background)
+    return (f"{words.placed(scene)} on {ground} background" if scene.things else f"an empty {scene.background} background").capitalize() + "."
