@@ -95,6 +95,16 @@ def _export(arguments: argparse.Namespace) -> None:
     print(f"{arguments.out}: {size / 2**20:.1f} MiB of weights")
 
 
+def _sweep(arguments: argparse.Namespace) -> None:
+    from . import settings, sweep
+    from .dreaming import Pipeline
+
+    rows = sweep.sweep(Pipeline(_latest_parts()), arguments.count)
+    sweep.plot(rows, settings.cache() / "sweep.png")
+    (settings.cache() / "sweep.json").write_text(json.dumps(rows, indent=1) + "\n")
+    print(settings.cache() / "sweep.png")
+
+
 def _suite(arguments: argparse.Namespace) -> None:
     from . import suite
     from .tasks import TASKS
@@ -116,6 +126,9 @@ def main() -> None:
     commands.add_parser("plots", help="draw the curves of what has been trained").set_defaults(run=_plots)
     judged = commands.add_parser("evaluate", help="count right answers of the latest weights, by the real document loop")
     judged.set_defaults(run=_evaluate)
+    swept = commands.add_parser("sweep", help="measure quality against sampler steps and guidance")
+    swept.set_defaults(run=_sweep)
+    swept.add_argument("--count", type=int, default=100, help="wishes")
     written = commands.add_parser("suite", help="write the cases of a fold for `reverie eval`")
     written.set_defaults(run=_suite)
     shipped = commands.add_parser("export", help="write the checkpoint folder from the latest weights")
