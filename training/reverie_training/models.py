@@ -122,6 +122,8 @@ def to_bytes(pictures: torch.Tensor) -> torch.Tensor:
 
 
 def patch_features(tower: CLIPVisionModel, pictures: torch.Tensor) -> torch.Tensor:
-    """What the projector sees: the selected layer without the class token, (n, patches, width)."""
+    """What the projector sees: the selected layer without the class token, (n, patches, width); n may be 0."""
+    if not len(pictures):
+        return torch.zeros(0, settings.PATCHES, settings.VISION_WIDTH)
     states = tower(pixel_values=clip_input(pictures), output_hidden_states=True).hidden_states
     return states[settings.VISION_SELECT][:, 1:]

@@ -122,3 +122,10 @@ def test_the_document_loop_computes_what_training_computed():
     pipeline.draw = lambda condition, generator: seen.append(condition) or torch.zeros(1, 64, 64, 3, dtype=torch.uint8).numpy()
     pipeline.answer(pieces, limits=dreaming.Limits(tokens=1), force_picture=True)
     assert torch.allclose(seen[0], conditions[:1], atol=2e-4)
+
+
+def test_a_batch_without_any_picture_is_trained_all_the_same():
+    rng = random.Random(3)
+    batch = encoding.collate([encoding.encode(document(rng, "train", "chat")) for _ in range(3)])
+    logits, labels, weights, conditions = Dreamer(layers=1)(batch, models.patch_features(models.vision_tower(), batch.drawn()))
+    assert len(logits) == len(labels) == len(weights) > 0 and len(conditions) == 0
