@@ -80,7 +80,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
     tasks = tuple(arguments.task or [task for task in TASKS if task != "web"])
     pipeline = Pipeline(_latest_parts())
-    figures = answered(pipeline, arguments.fold, arguments.count, tasks, lambda task, share: print(f"{task}: {share:.3f}", flush=True))
+    figures = answered(
+        pipeline, arguments.fold, arguments.count, tasks, lambda task, share: print(f"{task}: {share:.3f}", flush=True)
+    )
     print(json.dumps(figures, indent=1))
     (settings.cache() / f"figures.{arguments.fold}.json").write_text(json.dumps(figures, indent=1) + "\n")
 
@@ -124,7 +126,9 @@ def main() -> None:
     whole = commands.add_parser("all", help="everything: both halves at once, joint, plots, checkpoint")
     whole.set_defaults(run=_all)
     commands.add_parser("plots", help="draw the curves of what has been trained").set_defaults(run=_plots)
-    judged = commands.add_parser("evaluate", help="count right answers of the latest weights, by the real document loop")
+    judged = commands.add_parser(
+        "evaluate", help="count right answers of the latest weights, by the real document loop"
+    )
     judged.set_defaults(run=_evaluate)
     swept = commands.add_parser("sweep", help="measure quality against sampler steps and guidance")
     swept.set_defaults(run=_sweep)

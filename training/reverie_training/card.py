@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from . import settings
-from .codes import ConditionCodes
 from .scenes import BACKGROUND_NAMES, COLOUR_NAMES, SHAPES
 from .splits import HELD_OUT_PAIRS
 
@@ -42,7 +41,9 @@ validation and test by a hash of their content. Never seen together in training:
 `training/` of the repository, `python -m reverie_training all`; steps: {steps}. LLaMA of width
 {settings.LANGUAGE_WIDTH} and {settings.LANGUAGE_LAYERS} layers, CLIP vision transformer of patch {settings.PATCH_SIDE},
 {settings.QUERIES} dream queries, a UNet of Stable Diffusion 2.1's block types (v-prediction), an AutoencoderKL of
-factor 4. Stand-ins for pretrained parts: {_first_line(ConditionCodes)} The last stage trains DreamLLM's own objective,
+factor 4. Where DreamLLM begins with pretrained parts, this model begins
+with fixed codes of scenes: the UNet is first trained under them and the dream queries are first aligned with them. The
+last stage trains DreamLLM's own objective,
 cross-entropy and denoising error through the UNet, with alignment weight 0.
 
 ## Figures
@@ -60,7 +61,3 @@ demonstration, not a useful assistant. English only.
 
 Apache-2.0.
 """
-
-
-def _first_line(thing: type) -> str:
-    return " ".join((thing.__doc__ or "").split("\n")[0].split()) + " These condition codes take the place of a text encoder while the halves are trained apart."

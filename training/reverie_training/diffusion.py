@@ -34,10 +34,13 @@ def sample(
     conditions: torch.Tensor,
     unconditional: torch.Tensor,
     noise: torch.Tensor,
-    steps: int = settings.SAMPLER_STEPS,
-    guidance: float = settings.GUIDANCE,
+    effort: tuple[int, float] = (settings.SAMPLER_STEPS, settings.GUIDANCE),
 ) -> torch.Tensor:
-    """Latents for conditions (n, 8, width), from the noise given (n, 4, side, side), by DDIM with guidance."""
+    """Latents for conditions (n, 8, width), from the noise given (n, 4, side, side), by DDIM.
+
+    `effort` is the number of steps and the strength of guidance.
+    """
+    steps, guidance = effort
     scheduler = DDIMScheduler(**settings.SCHEDULE)
     scheduler.set_timesteps(steps)
     both = torch.cat([unconditional.expand(len(conditions), -1, -1), conditions])

@@ -26,7 +26,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Dream:
-    """A picture that the assistant draws and then sees. Forced: as where a client demands it, not the model's choice."""
+    """A picture that the assistant draws and then sees. Forced: a client demanded it, the model did not choose."""
 
     scene: Scene
     forced: bool = False

@@ -28,7 +28,7 @@ class Dreamer(nn.Module):
 
     @torch.no_grad()
     def _begin_with_words(self, words: WordVectors) -> None:
-        """Attribute words begin as the vectors that the vision tower already speaks, queries with their cell's place."""
+        """Attribute words begin as the vectors that the vision tower speaks, queries with their cell's place."""
         embedding = self.llm.model.embed_tokens.weight
         for word, vector in words.vector.items():
             number = load().token_to_id(f"▁{word}")

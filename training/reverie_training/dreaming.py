@@ -56,14 +56,18 @@ class Pipeline:
         return torch.cat(parts)
 
     @torch.no_grad()
-    def answer(self, pieces: list[Piece], seed: int = 0, limits: Limits | None = None, force_picture: bool = False) -> list[Piece]:
+    def answer(
+        self, pieces: list[Piece], seed: int = 0, limits: Limits | None = None, force_picture: bool = False
+    ) -> list[Piece]:
         """Goes on with a document until its end: texts and pictures in order; at once with a picture if forced."""
         limits = limits or Limits()
         generator = torch.Generator().manual_seed(seed)
         memory = DynamicCache()
 
         def run(embeds: torch.Tensor) -> torch.Tensor:
-            return self.dreamer.llm.model(inputs_embeds=embeds[None], past_key_values=memory, use_cache=True).last_hidden_state[0]
+            return self.dreamer.llm.model(
+                inputs_embeds=embeds[None], past_key_values=memory, use_cache=True
+            ).last_hidden_state[0]
 
         hidden = run(self.prompt(pieces))
         result: list[Piece] = []
@@ -97,10 +101,10 @@ class Pipeline:
         return int(torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator))
 
     @torch.no_grad()
-    def draw(self, conditions: torch.Tensor, generator: torch.Generator, **options) -> np.ndarray:
-        """Pictures of conditions, bytes (n, 64, 64, 3)."""
+    def draw(self, conditions: torch.Tensor, generator: torch.Generator, *effort) -> np.ndarray:
+        """Pictures of conditions, bytes (n, 64, 64, 3); `effort` as `diffusion.sample` takes it."""
         noise = diffusion.noise_like(len(conditions), generator)
-        latents = diffusion.sample(self.unet, conditions, self.unconditional, noise, **options)
+        latents = diffusion.sample(self.unet, conditions, self.unconditional, noise, *effort)
         return diffusion.decode(self.vae, self.scale, latents).numpy()
 
 
@@ -108,4 +112,3 @@ def _close(open_ids: list[int], result: list[Piece]) -> None:
     if open_ids:
         result.append(load().decode(list(open_ids)).strip())
         open_ids.clear()
-

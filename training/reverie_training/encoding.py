@@ -65,7 +65,7 @@ class Encoded:
 
 
 def encode(document: Document) -> Encoded:
-    """Ids, labels (the assistant's words, `<dream_start>`, `</s>`) and label weights: a long segment weighs less a token."""
+    """Ids, labels (the assistant's words, `<dream_start>`, `</s>`), weights: a token of a long segment weighs less."""
     result = Encoded(document)
     result._add([token_id("<s>")], False)
     for part in document.parts:
@@ -109,7 +109,11 @@ class Batch:
     def drawn(self) -> torch.Tensor:
         """Every scene as a picture, bytes (n, 64, 64, 3)."""
         shape = (0, settings.PICTURE_SIDE, settings.PICTURE_SIDE, 3)
-        return torch.from_numpy(np.stack([scene.draw() for scene in self.scenes])) if self.scenes else torch.empty(shape).byte()
+        return (
+            torch.from_numpy(np.stack([scene.draw() for scene in self.scenes]))
+            if self.scenes
+            else torch.empty(shape).byte()
+        )
 
 
 def collate(encoded: list[Encoded]) -> Batch:

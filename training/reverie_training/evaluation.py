@@ -1,4 +1,4 @@
-"""Accuracies, counted: whole answers teacher-forced, dream conditions read back, drawn pictures read. Trains nothing."""
+"""Accuracies, counted: whole answers teacher-forced, conditions read back, drawn pictures read. Trains nothing."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import torch
 
 from . import models, settings, suite
 from .codes import ConditionCodes
-from .dreaming import Limits
 from .documents import Document
+from .dreaming import Limits
 from .encoding import IGNORED, Batch, collate, encode
 from .tasks import TASKS, comparisons, document, questions
 
+ROWS = 20  # documents a forward
 STORY_TEMPERATURE = 0.8  # a free story is sampled; everything else is greedy
 
 
@@ -47,14 +48,14 @@ def _predict(dreamer, tower, batch: Batch):
     return right, conditions
 
 
-def teacher_forced(dreamer, tower, fold: str, count: int, tasks=tuple(TASKS), size: int = 20) -> dict[str, float]:
+def teacher_forced(dreamer, tower, fold: str, count: int, tasks=tuple(TASKS)) -> dict[str, float]:
     """Shares by task: `words` whole answers right (as greedy decoding would give them), `dream` conditions right."""
     codes = ConditionCodes()
     hits: dict[str, list[bool]] = defaultdict(list)
     for task in tasks:
         encoded = sorted((encode(one) for one in documents(fold, task, count)), key=lambda one: len(one.ids))
-        for begin in range(0, len(encoded), size):
-            batch = collate(encoded[begin : begin + size])
+        for begin in range(0, len(encoded), ROWS):
+            batch = collate(encoded[begin : begin + ROWS])
             right, conditions = _predict(dreamer, tower, batch)
             for row, one in enumerate(batch.documents):
                 answers = [bool(right[row, a:b].all()) for a, b in segments(batch.labels[row])]

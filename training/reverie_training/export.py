@@ -121,8 +121,14 @@ def load(folder: Path) -> dict:
     weights = {name: tensor.float() for name, tensor in load_file(folder / "model.safetensors").items()}
     seeing = "model.clip_vision_embedding"
     dreamer, tower = Dreamer(), models.vision_tower()
-    own = {"projector_in.weight": f"{seeing}.projector.projector.weight", "projector_in.bias": f"{seeing}.projector.projector.bias"}
-    own |= {"queries": "model.dream_embedding.dream_queries", "projector_out.weight": "stable_diffusion_head.projector.projector.weight"}
+    own = {
+        "projector_in.weight": f"{seeing}.projector.projector.weight",
+        "projector_in.bias": f"{seeing}.projector.projector.bias",
+    }
+    own |= {
+        "queries": "model.dream_embedding.dream_queries",
+        "projector_out.weight": "stable_diffusion_head.projector.projector.weight",
+    }
     own |= {f"llm.{name}": name for name in dreamer.llm.state_dict()}
     seen = {}
     for name, tensor in tower.state_dict().items():

@@ -72,7 +72,9 @@ class MuonAdamW(torch.optim.Optimizer):
             if not state:
                 state["momentum"] = torch.zeros_like(gradient)
             state["momentum"].lerp_(gradient, 1 - _MOMENTUM)
-            by_shape.setdefault(tuple(gradient.shape), []).append((parameter, gradient.lerp(state["momentum"], _MOMENTUM)))
+            by_shape.setdefault(tuple(gradient.shape), []).append(
+                (parameter, gradient.lerp(state["momentum"], _MOMENTUM))
+            )
         for shape, members in by_shape.items():
             directions = orthogonalise(torch.stack([direction for _, direction in members]))
             length = 0.2 * max(shape) ** 0.5 * group["lr"]

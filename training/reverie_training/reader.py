@@ -10,7 +10,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .scenes import BACKGROUND_NAMES, BACKGROUNDS, CELL, COLOUR_NAMES, COLOURS, JITTER, SHAPES, SIDE, SIZES, Scene, Thing, mask
+from .scenes import (
+    BACKGROUND_NAMES,
+    BACKGROUNDS,
+    CELL,
+    COLOUR_NAMES,
+    COLOURS,
+    JITTER,
+    SHAPES,
+    SIZES,
+    Scene,
+    Thing,
+    mask,
+)
 
 FOREGROUND_DISTANCE = 55.0  # a pixel this far (RGB, Euclidean) from the background belongs to a thing
 FEWEST_PIXELS = 30  # a cell with fewer such pixels is empty
@@ -60,7 +72,16 @@ def _nearest(palette: np.ndarray, colour: np.ndarray) -> int:
 def read(picture: np.ndarray) -> Reading:
     """Reads a picture, bytes of shape (64, 64, 3)."""
     pixels = picture.astype(np.float64)
-    lines = (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1], pixels[CELL - 1], pixels[CELL], pixels[:, CELL - 1], pixels[:, CELL])
+    lines = (
+        pixels[0],
+        pixels[-1],
+        pixels[:, 0],
+        pixels[:, -1],
+        pixels[CELL - 1],
+        pixels[CELL],
+        pixels[:, CELL - 1],
+        pixels[:, CELL],
+    )
     ground = _median(np.concatenate(lines))
     names, covers = _templates()
     things: dict[int, Thing] = {}
@@ -102,8 +123,3 @@ def attributes(reading: Reading, scene: Scene) -> dict[str, list[bool]]:
     hits["clean"] = [reading.clean]
     hits["all"] = [reading.matches(scene) and reading.clean]
     return hits
-
-
-def is_readable(picture: np.ndarray) -> bool:
-    """Whether `read` takes this array."""
-    return picture.shape == (SIDE, SIDE, 3) and picture.dtype == np.uint8

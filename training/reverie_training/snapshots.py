@@ -46,9 +46,9 @@ def finished(stage: str) -> Path:
     return settings.cache() / f"{stage}.pt"
 
 
-def weights(stage: str, prefer_finished: bool = True) -> dict[str, Any]:
+def weights(stage: str) -> dict[str, Any]:
     """Weights of a stage by component: the finished ones, else those of its latest snapshot."""
-    if prefer_finished and finished(stage).exists():
+    if finished(stage).exists():
         return torch.load(finished(stage), map_location="cpu", weights_only=True)
     state = Snapshots(stage).load()
     if state is None:

@@ -118,7 +118,9 @@ def judge(case: Case, answer: list[Piece]) -> Verdict:
         return Verdict(verdict.right and agrees, verdict.pictures_as_asked, verdict.attributes)
     if "steps" in expect:
         scenes = [scene_of(value) for value in expect["steps"]["scenes"]]
-        drawn = len(pictures) == len(scenes) and all(_fits(picture, scene) for picture, scene in zip(pictures, scenes, strict=True))
+        drawn = len(pictures) == len(scenes) and all(
+            _fits(picture, scene) for picture, scene in zip(pictures, scenes, strict=True)
+        )
         return Verdict(drawn and texts == expect["steps"]["texts"], len(pictures) >= 1, {})
     return _story(case, answer, rng)
 

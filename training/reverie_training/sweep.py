@@ -27,10 +27,13 @@ def sweep(pipeline: Pipeline, count: int) -> list[dict[str, float]]:
             begin = time.process_time()
             generator = torch.Generator().manual_seed(settings.SEED)
             with torch.autocast("cpu", torch.bfloat16):
-                drawn = pipeline.draw(conditions, generator, steps=steps, guidance=guidance)
+                drawn = pipeline.draw(conditions, generator, (steps, guidance))
             seconds = (time.process_time() - begin) / count
             hits = [attributes(read(picture), scene) for picture, scene in zip(drawn, wanted, strict=True)]
-            shares = {name: float(np.mean([value for hit in hits for value in hit[name]])) for name in ("all", "clean", "shape")}
+            shares = {
+                name: float(np.mean([value for hit in hits for value in hit[name]]))
+                for name in ("all", "clean", "shape")
+            }
             rows.append({"steps": steps, "guidance": guidance, "seconds": round(seconds, 3), **shares})
             print(json.dumps(rows[-1]), flush=True)
     return rows
@@ -59,7 +62,9 @@ def plot(rows: list[dict[str, float]], target) -> None:
     figure, axis = pyplot.subplots(figsize=(6, 4))
     for guidance in GUIDANCE:
         line = [row for row in rows if row["guidance"] == guidance]
-        axis.plot([row["steps"] for row in line], [row["all"] for row in line], marker="o", label=f"guidance {guidance}")
+        axis.plot(
+            [row["steps"] for row in line], [row["all"] for row in line], marker="o", label=f"guidance {guidance}"
+        )
     axis.set_xlabel("sampler steps (DDIM)")
     axis.set_ylabel("pictures wholly right and clean")
     axis.legend()

@@ -1,4 +1,4 @@
-"""The vocabulary: sentencepiece BPE with byte fallback, and the same rules as a tokenizer.json. Knows no ids by heart."""
+"""The vocabulary: sentencepiece BPE with byte fallback, and the same as a tokenizer.json. Knows no ids by heart."""
 
 from __future__ import annotations
 
@@ -93,7 +93,9 @@ def _fast(model: bytes) -> Tokenizer:
     fast.decoder = decoders.Sequence(
         [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
     )
-    fast.post_processor = processors.TemplateProcessing(single="<s> $A", pair="<s> $A <s> $B", special_tokens=[("<s>", 1)])
+    fast.post_processor = processors.TemplateProcessing(
+        single="<s> $A", pair="<s> $A <s> $B", special_tokens=[("<s>", 1)]
+    )
     for tokens in (("<unk>", "<s>", "</s>"), settings.CONTROL_TOKENS):
         fast.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in tokens])
     return fast

@@ -76,7 +76,9 @@ _CAPTION_THING = re.compile(r"a (small|large) (\w+) (\w+) at the (top left|top r
 def scene_of_caption(text: str, rng: random.Random) -> Scene | None:
     """The scene that a canonical description tells of; nothing where the text is not one."""
     ground = re.search(r"The background is (\w+)\.", text)
-    things = {PLACES.index(place): Thing(shape, colour, size) for size, colour, shape, place in _CAPTION_THING.findall(text)}
+    things = {
+        PLACES.index(place): Thing(shape, colour, size) for size, colour, shape, place in _CAPTION_THING.findall(text)
+    }
     if ground is None:
         return None
     try:

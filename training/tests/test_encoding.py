@@ -116,10 +116,17 @@ def test_the_document_loop_computes_what_training_computed():
         features = models.patch_features(tower, batch.drawn())
         *_, conditions = dreamer(batch, features)
     parts = {"dreamer": dreamer.state_dict(), "tower": tower.state_dict(), "unet": models.unet().state_dict()}
-    pipeline = dreaming.Pipeline({**parts, "vae": models.autoencoder().state_dict(), "scale": {"factor": torch.ones(())}})
-    pieces = [part.text if isinstance(part, Text) else part.scene.draw() for part in one.parts[: one.parts.index(next(p for p in one.parts if isinstance(p, Dream)))]]
+    pipeline = dreaming.Pipeline(
+        {**parts, "vae": models.autoencoder().state_dict(), "scale": {"factor": torch.ones(())}}
+    )
+    pieces = [
+        part.text if isinstance(part, Text) else part.scene.draw()
+        for part in one.parts[: one.parts.index(next(p for p in one.parts if isinstance(p, Dream)))]
+    ]
     seen = []
-    pipeline.draw = lambda condition, generator: seen.append(condition) or torch.zeros(1, 64, 64, 3, dtype=torch.uint8).numpy()
+    pipeline.draw = lambda condition, generator: (
+        seen.append(condition) or torch.zeros(1, 64, 64, 3, dtype=torch.uint8).numpy()
+    )
     pipeline.answer(pieces, limits=dreaming.Limits(tokens=1), force_picture=True)
     assert torch.allclose(seen[0], conditions[:1], atol=2e-4)
 
@@ -127,5 +134,7 @@ def test_the_document_loop_computes_what_training_computed():
 def test_a_batch_without_any_picture_is_trained_all_the_same():
     rng = random.Random(3)
     batch = encoding.collate([encoding.encode(document(rng, "train", "chat")) for _ in range(3)])
-    logits, labels, weights, conditions = Dreamer(layers=1)(batch, models.patch_features(models.vision_tower(), batch.drawn()))
+    logits, labels, weights, conditions = Dreamer(layers=1)(
+        batch, models.patch_features(models.vision_tower(), batch.drawn())
+    )
     assert len(logits) == len(labels) == len(weights) > 0 and len(conditions) == 0

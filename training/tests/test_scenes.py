@@ -19,7 +19,9 @@ def test_every_jitter_of_every_shape_is_read_back_and_clean(shape, size):
     for dx in range(-limit, limit + 1):
         for dy in range(-limit, limit + 1):
             thing = Thing(shape, rng.choice(COLOUR_NAMES), size)
-            scene = Scene({rng.randrange(4): thing}, rng.choice(BACKGROUND_NAMES), rng, dict.fromkeys(range(4), (dx, dy)))
+            scene = Scene(
+                {rng.randrange(4): thing}, rng.choice(BACKGROUND_NAMES), rng, dict.fromkeys(range(4), (dx, dy))
+            )
             reading = read(scene.draw())
             assert reading.matches(scene) and reading.clean
 
@@ -65,7 +67,11 @@ def test_folds_have_their_shares():
     keys, counts = set(), dict.fromkeys(FOLDS, 0)
     while len(keys) < 3000:
         chosen = rng.sample(range(4), 2)
-        scene = Scene({c: Thing(rng.choice(SHAPES), rng.choice(COLOUR_NAMES), rng.choice(SIZES)) for c in chosen}, rng.choice(BACKGROUND_NAMES), rng)
+        scene = Scene(
+            {c: Thing(rng.choice(SHAPES), rng.choice(COLOUR_NAMES), rng.choice(SIZES)) for c in chosen},
+            rng.choice(BACKGROUND_NAMES),
+            rng,
+        )
         if scene.key not in keys:
             keys.add(scene.key)
             counts[fold(scene)] += 1

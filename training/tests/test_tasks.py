@@ -1,5 +1,6 @@
 """The grammar: folds are kept, answers follow from the pictures, wishes are varied."""
 
+import itertools
 import random
 import re
 
@@ -10,7 +11,20 @@ from reverie_training.documents import Document, Dream, End, Picture, Text
 from reverie_training.reader import read
 from reverie_training.scenes import COLOUR_NAMES, SHAPES, Scene
 from reverie_training.splits import HELD_OUT_PAIRS, fold
-from reverie_training.tasks import TASKS, chat, comparisons, composition, document, drawing, editing, outside, planning, questions, stories, subjects
+from reverie_training.tasks import (
+    TASKS,
+    chat,
+    comparisons,
+    composition,
+    document,
+    drawing,
+    editing,
+    outside,
+    planning,
+    questions,
+    stories,
+    subjects,
+)
 from reverie_training.tasks.captions import ASK as CAPTION_ASK
 from reverie_training.tasks.steps import ASK as STEPS_ASK
 
@@ -54,7 +68,11 @@ def test_held_out_documents_show_or_ask_for_a_held_out_pair(task):
 @pytest.mark.parametrize("task", TASKS)
 def test_training_text_never_names_a_held_out_pair(task):
     rng = random.Random(0)
-    pairs = [f"{words.colour(colour, rng)} {form}" for shape, colour in HELD_OUT_PAIRS for form in (shape, words.shape(shape, rng))]
+    pairs = [
+        f"{words.colour(colour, rng)} {form}"
+        for shape, colour in HELD_OUT_PAIRS
+        for form in (shape, words.shape(shape, rng))
+    ]
     for one in samples(task, "train", 150):
         text = " ".join(part.text.lower() for part in one.parts if isinstance(part, Text))
         assert not any(pair in text for pair in pairs), text
@@ -107,7 +125,9 @@ def test_stories_can_be_followed_sentence_by_sentence():
                     assert drawn.key == scene.key
 
 
-@pytest.mark.parametrize("text", ["Then the red circle turns red of joy.", "Then the blue star becomes small.", "Hello."])
+@pytest.mark.parametrize(
+    "text", ["Then the red circle turns red of joy.", "Then the blue star becomes small.", "Hello."]
+)
 def test_a_story_that_contradicts_itself_is_not_followed(text):
     rng = random.Random(5)
     begun = stories.tell("Once there was a large red circle at the top left on a tan background.", None, rng)
@@ -118,7 +138,7 @@ def test_steps_have_two_to_five_pictures_that_grow():
     for one in samples("steps"):
         drawn = [part.scene for part in one.parts if isinstance(part, Dream)]
         assert 2 <= len(drawn) <= 5
-        for before, after in zip(drawn, drawn[1:], strict=False):
+        for before, after in itertools.pairwise(drawn):
             assert len(after.things) == len(before.things) + 1 and before.things.items() <= after.things.items()
 
 
@@ -138,7 +158,9 @@ def test_an_honest_answer_is_given_only_where_the_wish_leaves_the_world():
     for one in samples("outside", count=200):
         if one.kind in ("thing", "colour"):
             text = " ".join(part.text.lower() for part in one.parts if isinstance(part, Text) and not part.learnt)
-            plain = re.fullmatch(rf"user: \W*(draw )?an? (({'|'.join(COLOUR_NAMES)}) )?({'|'.join(SHAPES)})\W* assistant:", text)
+            plain = re.fullmatch(
+                rf"user: \W*(draw )?an? (({'|'.join(COLOUR_NAMES)}) )?({'|'.join(SHAPES)})\W* assistant:", text
+            )
             assert plain is None, text
 
 
@@ -156,8 +178,10 @@ def test_every_wish_has_eight_different_phrasings(phrases):
 
 def test_the_same_seed_gives_the_same_documents():
     first, second = (samples("drawing", count=10) for _ in range(2))
-    assert [one.parts[1] for one in first if len(one.parts) > 1][0] == [one.parts[1] for one in second if len(one.parts) > 1][0]
-    assert [scene.key for one in first for scene in one.scenes()] == [scene.key for one in second for scene in one.scenes()]
+    assert [said(one) for one in first] == [said(one) for one in second]
+    assert [scene.key for one in first for scene in one.scenes()] == [
+        scene.key for one in second for scene in one.scenes()
+    ]
 
 
 def test_outside_requests_name_every_kind_of_limit():

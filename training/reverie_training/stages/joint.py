@@ -44,7 +44,11 @@ class JointStage:
         self.stream = Stream(self.name, self.plan.batch, lambda rng: document(rng, "train"))
         self._optimisers = [
             MuonAdamW(self.dreamer.named_parameters(), self.plan.rates, PLAIN, decay=0.2),
-            MuonAdamW(self.unet.named_parameters(), tuple(_UNET_RATE * rate for rate in self.plan.rates), ("conv_in", "conv_out")),
+            MuonAdamW(
+                self.unet.named_parameters(),
+                tuple(_UNET_RATE * rate for rate in self.plan.rates),
+                ("conv_in", "conv_out"),
+            ),
         ]
 
     def parts(self):
@@ -75,7 +79,11 @@ class JointStage:
         return {"loss": loss, **losses}
 
     def _denoise(self, wanted: torch.Tensor, conditions: torch.Tensor, factor: float) -> torch.Tensor:
-        rows = torch.arange(LATENTS) % len(conditions) if len(conditions) < LATENTS else torch.randperm(len(conditions))[:LATENTS]
+        rows = (
+            torch.arange(LATENTS) % len(conditions)
+            if len(conditions) < LATENTS
+            else torch.randperm(len(conditions))[:LATENTS]
+        )
         used, places = rows.unique(return_inverse=True)
         mean, deviation = diffusion.encode(self.vae, factor, wanted[used])
         latents = mean[places] + deviation[places] * torch.randn_like(mean[places])

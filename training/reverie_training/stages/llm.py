@@ -77,7 +77,9 @@ class LlmStage:
             losses["align"] = functional.mse_loss(conditions, self.codes(batch.codes()[batch.dream_numbers]))
             loss = loss + ALIGNMENT_WEIGHT * losses["align"]
         if number % UNCONDITIONAL_EVERY == 0:
-            loss = loss + UNCONDITIONAL_WEIGHT * functional.mse_loss(self.dreamer.unconditional(), self.codes.unconditional())
+            loss = loss + UNCONDITIONAL_WEIGHT * functional.mse_loss(
+                self.dreamer.unconditional(), self.codes.unconditional()
+            )
         return {"loss": loss, **losses}
 
     def figures(self, number: int) -> dict[str, float] | None:

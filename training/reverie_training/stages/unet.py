@@ -44,14 +44,14 @@ def pool(vae, scale: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return made
 
 
-def drawn_figures(unet, vae, scale: float, codes: ConditionCodes, fold: str, count: int) -> dict[str, float]:
+def drawn_figures(stage: UnetStage, fold: str, count: int) -> dict[str, float]:
     """What the reader sees in pictures sampled under the codes of a fold's scenes."""
     batch = scenes(random.Random(f"{settings.SEED}/unet/{fold}"), count, fold)
-    conditions = codes(torch.tensor([scene.codes() for scene in batch]))
+    conditions = stage.codes(torch.tensor([scene.codes() for scene in batch]))
     noise = diffusion.noise_like(count, torch.Generator().manual_seed(settings.SEED))
     with torch.autocast("cpu", torch.bfloat16):
-        latents = diffusion.sample(unet, conditions, codes.unconditional(), noise)
-        drawn = diffusion.decode(vae, scale, latents).numpy()
+        latents = diffusion.sample(stage.unet, conditions, stage.codes.unconditional(), noise)
+        drawn = diffusion.decode(stage.vae, stage.scale, latents).numpy()
     hits = [attributes(read(picture), scene) for picture, scene in zip(drawn, batch, strict=True)]
     return {name: float(np.mean([value for hit in hits for value in hit[name]])) for name in hits[0]}
 
@@ -90,7 +90,7 @@ class UnetStage:
         """Pictures of the validation fold, every so many steps."""
         if (number + 1) % self.evaluate_every:
             return None
-        return drawn_figures(self.unet, self.vae, self.scale, self.codes, "validation", 48)
+        return drawn_figures(self, "validation", 48)
 
     def after(self):
-        return drawn_figures(self.unet, self.vae, self.scale, self.codes, "test", 200)
+        return drawn_figures(self, "test", 200)

@@ -70,6 +70,9 @@ class VaeStage:
         self.scale.factor.fill_(1 / float(latents.std()))
         result = torch.cat([self.vae.decode(part).sample for part in latents.split(40)])
         psnr = 10 * math.log10(4 / float((result - target).square().mean()))
-        hits = [attributes(read(picture), scene) for picture, scene in zip(models.to_bytes(result).numpy(), batch, strict=True)]
+        hits = [
+            attributes(read(picture), scene)
+            for picture, scene in zip(models.to_bytes(result).numpy(), batch, strict=True)
+        ]
         figures = {name: float(np.mean([value for hit in hits for value in hit[name]])) for name in hits[0]}
         return {"psnr": psnr, "scale": float(self.scale.factor), **figures}

@@ -51,7 +51,9 @@ class VitStage:
         self.projector = nn.Linear(settings.VISION_WIDTH, settings.LANGUAGE_WIDTH)
         self.heads = nn.ModuleList([nn.Linear(settings.VISION_WIDTH, sum(_CLASSES)) for _ in range(2)])
         self.words = WordVectors()
-        named = [(f"{part}.{name}", weight) for part, net in self.parts().items() for name, weight in net.named_parameters()]
+        named = [
+            (f"{part}.{name}", weight) for part, net in self.parts().items() for name, weight in net.named_parameters()
+        ]
         self._optimisers = [MuonAdamW(named, self.plan.rates, _PLAIN, decay=0.1)]
 
     def parts(self):

@@ -6,7 +6,20 @@ import random
 from collections.abc import Callable
 
 from ..documents import Document
-from . import captions, chat, comparisons, composition, drawing, editing, outside, planning, questions, steps, stories, subjects
+from . import (
+    captions,
+    chat,
+    comparisons,
+    composition,
+    drawing,
+    editing,
+    outside,
+    planning,
+    questions,
+    steps,
+    stories,
+    subjects,
+)
 
 Maker = Callable[[random.Random, str], Document]
 

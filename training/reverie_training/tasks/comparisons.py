@@ -63,7 +63,17 @@ PHRASES: dict[str, tuple[str, ...]] = {
         "caption all {noun}s", "please describe every {noun}", "what do you see in the {noun}s",
     ),
 }  # fmt: skip
-_WEIGHTS = {"which": 4, "most": 2, "which ground": 2, "same ground": 2, "all have": 2, "how many have": 2, "one": 5, "describe one": 1.5, "describe all": 0}
+_WEIGHTS = {
+    "which": 4,
+    "most": 2,
+    "which ground": 2,
+    "same ground": 2,
+    "all have": 2,
+    "how many have": 2,
+    "one": 5,
+    "describe one": 1.5,
+    "describe all": 0,
+}
 
 
 @dataclass(frozen=True)
@@ -97,7 +107,9 @@ class Comparison:
             case "describe one":
                 return words.caption(scenes[self.index])
             case "describe all":
-                described = [f"The {ORDINALS[number]} picture: {words.caption(scene)}" for number, scene in enumerate(scenes)]
+                described = [
+                    f"The {ORDINALS[number]} picture: {words.caption(scene)}" for number, scene in enumerate(scenes)
+                ]
                 return " ".join(described)
             case "difference":
                 return difference(*scenes)

@@ -121,11 +121,24 @@ def _vague(rng: random.Random, fold_name: str) -> tuple[str, Scene]:
 def _empty(rng: random.Random, _fold_name: str) -> tuple[str, Scene]:
     ground = rng.choice(BACKGROUND_NAMES)
     said = words.background(ground, rng)
-    ways = ("an empty {} background", "only a {} background", "just a {} background", "an empty {} picture", "a plain {} background")
+    ways = (
+        "an empty {} background",
+        "only a {} background",
+        "just a {} background",
+        "an empty {} picture",
+        "a plain {} background",
+    )
     return rng.choice(ways).format(said), Scene({}, ground, rng)
 
 
-KINDS = {"listed": (_listed, 10), "related": (_related, 4), "counted": (_counted, 3), "two counts": (_two_counts, 2), "vague": (_vague, 3), "empty": (_empty, 0.4)}
+KINDS = {
+    "listed": (_listed, 10),
+    "related": (_related, 4),
+    "counted": (_counted, 3),
+    "two counts": (_two_counts, 2),
+    "vague": (_vague, 3),
+    "empty": (_empty, 0.4),
+}
 
 
 def wish(rng: random.Random, fold_name: str, kind: str | None = None) -> tuple[str, str, Scene]:
@@ -157,4 +170,6 @@ def make(rng: random.Random, fold_name: str) -> Document:
 def canonical(scene: Scene) -> str:
     """The full description of a scene as one wish."""
     ground = words.article(scene.background)
-    return (f"{words.placed(scene)} on {ground} background" if scene.things else f"an empty {scene.background} background").capitalize() + "."
+    return (
+        f"{words.placed(scene)} on {ground} background" if scene.things else f"an empty {scene.background} background"
+    ).capitalize() + "."

@@ -64,7 +64,9 @@ def _noun(rng: random.Random) -> str:
     """A word that is no shape: mostly a known one, else an invented one, so that the rule is the absence of a shape."""
     if rng.random() < 0.6:
         return rng.choice(_NOUNS)
-    syllables = (rng.choice(_LETTERS) + rng.choice(_VOWELS) + rng.choice(("", "", *_LETTERS)) for _ in range(rng.randint(1, 3)))
+    syllables = (
+        rng.choice(_LETTERS) + rng.choice(_VOWELS) + rng.choice(("", "", *_LETTERS)) for _ in range(rng.randint(1, 3))
+    )
     return "".join(syllables)
 
 
@@ -76,11 +78,22 @@ def _wish(kind: str, rng: random.Random, fold_name: str) -> str:
             noun = rng.choice(_OUTLINES) if rng.random() < 0.3 else _noun(rng)
             if rng.random() < 0.4:
                 noun = f"{words.colour(thing.colour, rng)} {noun}"
-            tail = rng.choice(("", "", "", f" {words.place(rng.randrange(4), rng)}", f" and {words.article(spoken)}", f" with a {_noun(rng)}"))
+            tail = rng.choice(
+                (
+                    "",
+                    "",
+                    "",
+                    f" {words.place(rng.randrange(4), rng)}",
+                    f" and {words.article(spoken)}",
+                    f" with a {_noun(rng)}",
+                )
+            )
             return words.article(noun) + tail
         case "colour":
             shape = words.shape(thing.shape, rng)
-            return words.article(f"{rng.choice(_UNKNOWN_COLOURS)} {shape}") + rng.choice(("", "", f" {words.place(rng.randrange(4), rng)}"))
+            return words.article(f"{rng.choice(_UNKNOWN_COLOURS)} {shape}") + rng.choice(
+                ("", "", f" {words.place(rng.randrange(4), rng)}")
+            )
         case "background":
             return f"{words.article(spoken)} on {words.article(rng.choice(_UNKNOWN_GROUNDS))} background"
         case "place":

@@ -230,5 +230,3 @@ def make(rng: random.Random, fold_name: str) -> Document:
         parts += say(one.answer(scene))
         asked.append(one)
     return Document("questions", asked[0].kind, parts, {"questions": asked})
-
-

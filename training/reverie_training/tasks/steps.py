@@ -23,7 +23,10 @@ def make(rng: random.Random, fold_name: str) -> Document:
     parts = turn(words.request(rng.choice(ASK), rng, it=wish))
     number, things = 1, {}
     if scene.background != "white":
-        parts += [Text(f"Step 1: paint the background {scene.background}.", True), Dream(Scene({}, scene.background, rng))]
+        parts += [
+            Text(f"Step 1: paint the background {scene.background}.", True),
+            Dream(Scene({}, scene.background, rng)),
+        ]
         number = 2
     for cell, thing in scene.things.items():
         things = {**things, cell: thing}

@@ -106,7 +106,9 @@ def tell(text: str, scene: Scene | None, rng: random.Random) -> Scene | None:
 
 
 def _scene(things: dict[str, Thing], ground: str, rng: random.Random) -> Scene | None:
-    known = all(thing.shape in SHAPES and thing.colour in COLOUR_NAMES and thing.size in SIZES for thing in things.values())
+    known = all(
+        thing.shape in SHAPES and thing.colour in COLOUR_NAMES and thing.size in SIZES for thing in things.values()
+    )
     if not known or ground not in BACKGROUND_NAMES or not set(things) <= set(PLACES):
         return None
     return Scene({PLACES.index(place): thing for place, thing in things.items()}, ground, rng)
@@ -115,4 +117,3 @@ def _scene(things: dict[str, Thing], ground: str, rng: random.Random) -> Scene |
 def hero_of(prompt_thing: Thing | None, scene: Scene) -> bool:
     """Whether a story's first scene is about the thing that was asked for."""
     return prompt_thing is None or any(thing[:2] == prompt_thing[:2] for thing in scene.things.values())
-
