@@ -16,8 +16,8 @@ fn noisy(width: u32, height: u32) -> Picture {
 }
 
 fn values(picture: &Picture, config: &PreprocessConfig) -> Vec<f32> {
-    let pixels = preprocess(picture, config, &Device::Cpu).unwrap();
-    pixels.flatten_all().unwrap().to_vec1().unwrap()
+    let pixels = preprocess(picture, config, &Device::Cpu).expect("the CPU takes any picture");
+    pixels.flatten_all().and_then(|flat| flat.to_vec1()).expect("floats")
 }
 
 const SIZES: [(u32, u32); 10] = [

@@ -24,8 +24,8 @@ use crate::request::Defaults;
 use crate::shutdown::Signals;
 use crate::startup::PreparedModel;
 
-/// Pictures decoded or encoded at a time: one for each of the two cores that a small machine has, so that
-/// reading a burst of large pictures cannot starve the engine.
+/// Pictures decoded, and pictures encoded, at a time: one for each of the two cores that a small machine
+/// has, so that reading a burst of large pictures cannot starve the engine.
 const PICTURE_WORKERS: usize = 2;
 
 /// Pictures embedded in one engine step: one, so that a client that leaves is noticed after each.
@@ -71,7 +71,9 @@ impl Daemon {
             model: Arc::new(model),
             codec: PictureCodec::standard(),
             body_memory: Arc::new(Semaphore::new(config.http.max_held_body_bytes / BODY_UNIT)),
-            picture_work: Arc::new(Semaphore::new(PICTURE_WORKERS)),
+            preparing: Arc::new(Semaphore::new(config.engine.max_waiting)),
+            picture_reading: Arc::new(Semaphore::new(PICTURE_WORKERS)),
+            picture_writing: Arc::new(Semaphore::new(PICTURE_WORKERS)),
             origin,
             settings: Arc::new(config.http.clone()),
         };
@@ -187,9 +189,17 @@ pub async fn serve_until(
         return Ended::Cut; // nothing was accepted, and loading cannot be interrupted
     }
     engine.drain();
-    stop.cancel();
+    let drained = async {
+        // Connections are taken until the last document is written: whoever comes is told with 503 to go
+        // elsewhere, and probes see why.
+        tokio::select! {
+            () = &mut server => return,
+            () = engine.ended() => stop.cancel(),
+        }
+        server.await;
+    };
     tokio::select! {
-        () = &mut server => Ended::Drained,
+        () = drained => Ended::Drained,
         signal = signals.next() => {
             tracing::warn!(?signal, "ending at once");
             Ended::Cut

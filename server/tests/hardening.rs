@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::http::Request;
-use http_kit::{Afterwards, ScriptedEngine, app_with, asking, interleaved, post, send};
+use http_kit::{Afterwards, ScriptedEngine, app_with, asking, interleaved, post, send, state_with};
 use reverie_model::config::NoiseScheduleConfig;
 use reverie_model::diffusion::noise_schedule::NoiseSchedule;
 use reverie_proto::parse;
-use reverie_server::http::{BODY_UNIT, HttpSettings};
+use reverie_server::http::{BODY_UNIT, HttpSettings, router};
 use reverie_server::request::{Limits, RequestError, validate};
 use serde_json::{Value, json};
 use tokio_stream::StreamExt as _;
@@ -103,4 +103,19 @@ fn text_that_cannot_fit_is_refused_wherever_it_hides() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn requests_on_their_way_to_the_queue_are_bounded() {
+    let engine = ScriptedEngine::new(interleaved(), Afterwards::End);
+    let state = state_with(&engine, http_kit::settings());
+    let app = router(state.clone());
+    let body = asking(json!({})).to_string();
+    let all = state.preparing.available_permits() as u32;
+    let held = state.preparing.try_acquire_many(all).expect("nobody else is there");
+    let refused = send(&app, post(body.clone())).await;
+    assert_eq!(refused.error(), (429, None, "server_busy".to_owned()));
+    drop(held);
+    assert_eq!(send(&app, post(body)).await.status, 200);
+    assert_eq!(state.preparing.available_permits() as u32, all);
 }

@@ -1,4 +1,4 @@
-"""What the client tests share: where the daemon is, the SDK pointed at it, and the name of the model it serves."""
+"""What the client tests share: where the daemon is and which process, the SDK pointed at it, and the name of the model it serves."""
 
 import openai
 import pytest
@@ -8,11 +8,17 @@ SECONDS_A_REQUEST = 300
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--base-url", required=True, help="a running daemon, such as http://127.0.0.1:8000/v1")
+    parser.addoption("--daemon", required=True, type=int, help="its process id")
 
 
 @pytest.fixture(scope="session")
 def base_url(request: pytest.FixtureRequest) -> str:
     return request.config.getoption("--base-url")
+
+
+@pytest.fixture(scope="session")
+def daemon(request: pytest.FixtureRequest) -> int:
+    return request.config.getoption("--daemon")
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,8 @@ impl EulerAncestral {
         let (from, to) = (self.path.sigmas[index], self.path.sigmas[index + 1]);
         let (from_squared, to_squared) = (from * from, to * to);
         let up = (to_squared * (from_squared - to_squared) / from_squared).sqrt();
-        ((to_squared - up * up).sqrt(), up)
+        // Rounding may carry the difference just below zero where `to` is very much smaller.
+        ((to_squared - up * up).max(0.0).sqrt(), up)
     }
 }
 

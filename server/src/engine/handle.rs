@@ -58,6 +58,11 @@ impl EngineHandle {
         }
     }
 
+    /// Waits until the engine's loop has ended: drained, and everything that was accepted has ended too.
+    pub async fn ended(&self) {
+        self.commands.closed().await;
+    }
+
     /// Waits until the model is warm, or will never be: returns any status but `Loading`.
     pub async fn loaded(&self) -> EngineStatus {
         let mut status = self.admission.watch_status();

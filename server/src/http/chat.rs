@@ -28,7 +28,10 @@ pub(super) async fn completions(
         }
     }
     let body = body::json_bytes(request, &state).await?;
+    let preparing = Arc::clone(&state.preparing).try_acquire_owned();
+    let preparing = preparing.map_err(|_all_taken| ApiError::too_many_preparing())?;
     let (valid, request) = prepare(&state, body).await?;
+    drop(preparing); // from here on the engine counts it
     let events = state.engine.submit(request)?;
 
     let head = AnswerHead {
@@ -39,7 +42,7 @@ pub(super) async fn completions(
     };
     let delivery = PictureDelivery {
         codec: state.codec,
-        work: Arc::clone(&state.picture_work),
+        work: Arc::clone(&state.picture_writing),
         format: valid.delivery.picture_format,
         notes: picture_notes(&head),
     };
@@ -75,7 +78,7 @@ async fn prepare(
         Piece::Text(_) => false,
     });
     let permit = if has_pictures {
-        let work = Arc::clone(&state.picture_work);
+        let work = Arc::clone(&state.picture_reading);
         Some(work.acquire_owned().await.map_err(|_| ApiError::internal())?)
     } else {
         None

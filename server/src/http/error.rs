@@ -126,6 +126,12 @@ impl ApiError {
             .again_after(NO_ROOM_FOR)
     }
 
+    pub(super) fn too_many_preparing() -> Self {
+        let message = "as many requests as may are waiting to be read; try again later";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, RATE_LIMIT, "server_busy", message)
+            .again_after(NO_ROOM_FOR)
+    }
+
     pub(super) fn body_timeout() -> Self {
         let message = "the body did not arrive in time";
         Self::new(StatusCode::REQUEST_TIMEOUT, INVALID_REQUEST, "request_timeout", message)

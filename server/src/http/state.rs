@@ -24,8 +24,12 @@ pub struct AppState {
     pub codec: PictureCodec,
     /// One permit for each [`BODY_UNIT`](super::BODY_UNIT) of the bodies that are held.
     pub body_memory: Arc<Semaphore>,
-    /// One permit for each picture being read or written at a time.
-    pub picture_work: Arc<Semaphore>,
+    /// One permit for each request between its body and the engine's queue.
+    pub preparing: Arc<Semaphore>,
+    /// One permit for each request whose pictures are being read at a time.
+    pub picture_reading: Arc<Semaphore>,
+    /// One permit for each picture being written at a time: what is drawn never waits behind uploads.
+    pub picture_writing: Arc<Semaphore>,
     /// Where time, randomness and identity come from.
     pub origin: Origin,
     /// How the edge behaves.

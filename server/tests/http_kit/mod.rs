@@ -216,8 +216,12 @@ pub(crate) fn app(engine: &Arc<ScriptedEngine>) -> Router {
 }
 
 pub(crate) fn app_with(engine: &Arc<ScriptedEngine>, settings: HttpSettings) -> Router {
+    router(state_with(engine, settings))
+}
+
+pub(crate) fn state_with(engine: &Arc<ScriptedEngine>, settings: HttpSettings) -> AppState {
     let engine: Arc<dyn DocumentEngine> = Arc::<ScriptedEngine>::clone(engine);
-    router(AppState {
+    AppState {
         engine,
         model: Arc::new(ServedModel {
             limits: limits(),
@@ -230,10 +234,12 @@ pub(crate) fn app_with(engine: &Arc<ScriptedEngine>, settings: HttpSettings) -> 
         }),
         codec: PictureCodec { decode, encode },
         body_memory: Arc::new(Semaphore::new(settings.max_held_body_bytes / BODY_UNIT)),
-        picture_work: Arc::new(Semaphore::new(2)),
+        preparing: Arc::new(Semaphore::new(4)),
+        picture_reading: Arc::new(Semaphore::new(2)),
+        picture_writing: Arc::new(Semaphore::new(2)),
         origin: Origin::new(|| Uuid::from_u128(7), || 1_700_000_001),
         settings: Arc::new(settings),
-    })
+    }
 }
 
 fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Picture, PictureError> {

@@ -237,6 +237,10 @@ pub(super) fn read_noise_schedule(
     ];
     let num_train_timesteps = fields.count_or("num_train_timesteps", 1000, 2..=100_000)?;
     let beta_start = fields.number_or("beta_start", 1e-4, 1e-9..=0.999)?;
+    let clip_sample = fields.flag_or("clip_sample", true)?;
+    if clip_sample {
+        fields.only("clip_sample_range", &[json!(1)])?;
+    }
     Ok(NoiseScheduleConfig {
         class_name: class_name.to_owned(),
         num_train_timesteps,
@@ -250,7 +254,7 @@ pub(super) fn read_noise_schedule(
         )?,
         steps_offset: fields.count_or("steps_offset", 0, 0..=num_train_timesteps - 1)?,
         set_alpha_to_one: fields.flag_or("set_alpha_to_one", class_name != "PNDMScheduler")?,
-        clip_sample: fields.flag_or("clip_sample", true)?,
+        clip_sample,
         timestep_spacing: fields.choice_or("timestep_spacing", &spacings, None)?,
     })
 }

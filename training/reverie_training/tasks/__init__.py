@@ -1,0 +1,51 @@
+"""Every kind of document, and the mixture in which they are trained. A task draws scenes and words, no tokens."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from ..documents import Document
+from . import (
+    captions,
+    chat,
+    comparisons,
+    composition,
+    drawing,
+    editing,
+    outside,
+    planning,
+    questions,
+    steps,
+    stories,
+    subjects,
+)
+
+Maker = Callable[[random.Random, str], Document]
+
+# Name: maker, share of the documents. Pictures compared are the hardest: many of them from the start.
+TASKS: dict[str, tuple[Maker, float]] = {
+    "caption": (captions.make, 8),
+    "questions": (questions.make, 20),
+    "comparison": (comparisons.make, 20),
+    "drawing": (drawing.make, 15),
+    "editing": (editing.make, 14),
+    "subject": (subjects.make, 5),
+    "composition": (composition.make, 6),
+    "steps": (steps.make, 4),
+    "story": (stories.make, 4),
+    "web": (stories.make_web, 2),
+    "planning": (planning.make, 2),
+    "chat": (chat.make, 2),
+    "outside": (outside.make, 4),
+}
+
+
+def document(rng: random.Random, fold_name: str, task: str | None = None) -> Document:
+    """A document of one fold, of the mixture or of one task."""
+    names = list(TASKS)
+    chosen = task or rng.choices(names, [share for _, share in TASKS.values()])[0]
+    while True:
+        made = TASKS[chosen][0](rng, fold_name)
+        if made.fits(fold_name):
+            return made
