@@ -85,6 +85,11 @@ pub(super) fn schedulers(
     let vectors = goldens.tensors("schedulers")?;
     let recorded = goldens.json("schedulers")?;
     let schedule = NoiseSchedule::new(&model.config.head.noise_schedule);
+    for (name, found) in
+        [("betas", schedule.betas()), ("alphas_cumprod", schedule.alphas_cumprod())]
+    {
+        on_check(module(STAGE, name.to_owned(), found, &vectors.floats(name)?));
+    }
     let outputs = vectors.floats("model_outputs")?;
     let start = vectors.floats("init_noise")?;
     for key in vectors.between("", ".trajectory") {
@@ -99,8 +104,9 @@ pub(super) fn schedulers(
         let noises = if vectors.has(&noises) { vectors.floats(&noises)? } else { Vec::new() };
         let sigma = sampler.init_noise_sigma();
         let mut latents: Vec<f32> = start.iter().map(|value| value * sigma).collect();
-        let mut states = Vec::new();
+        let (mut states, mut inputs) = (Vec::new(), Vec::new());
         for step in 0..sampler.timesteps().len() {
+            inputs.extend(sampler.scale_model_input(&latents, step));
             let part = step * start.len()..(step + 1) * start.len();
             let noise = noises.get(part.clone()).filter(|_| sampler.needs_noise(step));
             sampler.step(step, &outputs[part], &mut latents, noise);
@@ -108,6 +114,11 @@ pub(super) fn schedulers(
         }
         let wanted = vectors.floats(&format!("{key}.trajectory"))?;
         on_check(trajectory(STAGE, format!("{key}.trajectory"), &states, &wanted));
+        let recorded_inputs = format!("{key}.model_inputs");
+        if vectors.has(&recorded_inputs) {
+            let wanted = vectors.floats(&recorded_inputs)?;
+            on_check(trajectory(STAGE, recorded_inputs, &inputs, &wanted));
+        }
     }
     for (name, entry) in recorded.as_object().into_iter().flatten() {
         let Some((kind, eta)) = sampler_named(name) else { continue };
@@ -162,7 +173,7 @@ pub(super) fn vae(
     let mut observer = |name: &str, value: &Tensor| inner.push((name.to_owned(), value.clone()));
     let image = model.denoiser.vae().decode_probed(&latents, &mut Probe::with(&mut observer))?;
     for (name, value) in inner {
-        let key = format!("decode.{name}");
+        let key = format!("decode.{}", name.trim_start_matches("decoder."));
         if vectors.has(&key) {
             on_check(module_tensor(STAGE, key.clone(), &value, vectors.get(&key)?)?);
         }
@@ -240,6 +251,11 @@ pub(super) struct Drawn {
 }
 
 impl Drawn {
+    /// The picture before rounding, as the reference records it: in [0, 1].
+    pub(super) fn unit_image(&self) -> Result<Vec<f32>, candle_core::Error> {
+        floats(&((&self.image * 0.5)? + 0.5)?.clamp(0f32, 1f32)?)
+    }
+
     /// The last `len` values of the states: PNDM's callback does not report its warm-up steps.
     pub(super) fn last_states(&self, len: usize) -> Vec<f32> {
         self.states[self.states.len().saturating_sub(len)..].to_vec()
@@ -335,7 +351,7 @@ pub(super) fn text_to_image(
             &drawn.last_states(wanted.len()),
             &wanted,
         ));
-        let found: Vec<f32> = floats(&((drawn.image * 0.5)? + 0.5)?.clamp(0f32, 1f32)?)?;
+        let found = drawn.unit_image()?;
         let wanted = vectors.floats(&format!("{case}.image"))?;
         on_check(module(STAGE, format!("{case}.image"), &found, &wanted));
         let wanted = vectors.bytes(&format!("{case}.image_u8"))?;

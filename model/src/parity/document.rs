@@ -134,6 +134,8 @@ impl Replay<'_> {
             &drawn.last_states(wanted.len()),
             &wanted,
         ));
+        let wanted = vectors.floats(&key("image"))?;
+        (self.on_check)(module(STAGE, key("image"), &drawn.unit_image()?, &wanted));
         let recorded = vectors.bytes(&key("image_u8"))?;
         (self.on_check)(levels(STAGE, key("image_u8"), drawn.picture.rgb(), &recorded));
 

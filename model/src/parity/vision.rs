@@ -69,6 +69,8 @@ pub(super) fn clip(
     }
     let selected = model.vision.tower().forward(&pixels)?;
     on_check(module_tensor(STAGE, "selected".to_owned(), &selected, vectors.get("selected")?)?);
+    let projected = model.vision.projector().forward(&selected)?;
+    on_check(module_tensor(STAGE, "projected".to_owned(), &projected, vectors.get("projected")?)?);
     let embeds = model.vision.encode_pixels(&pixels)?;
     let wanted = vectors.floats("image_embeds")?;
     on_check(module(STAGE, "image_embeds".to_owned(), &super::goldens::floats(&embeds)?, &wanted));

@@ -49,7 +49,9 @@ pub fn router(state: AppState) -> Router {
         .layer(
             TraceLayer::new_for_http()
                 .make_span_with(origin::request_span)
-                .on_response(DefaultOnResponse::new().level(Level::INFO)),
+                .on_response(DefaultOnResponse::new().level(Level::INFO))
+                // Faults of ours are logged where they happen; a 503 while loading is no fault.
+                .on_failure(()),
         )
         .layer(from_fn_with_state(state.clone(), origin::identify))
         .layer(from_fn(error::never_cached))
