@@ -306,9 +306,11 @@ pub(super) fn text_to_image(
     let conditions = goldens.tensors("dream")?;
     let meta = goldens.json("meta")?;
     for (case, recorded) in meta["t2i"].as_object().into_iter().flatten() {
-        let Some(sampler) = recorded["scheduler"].as_str().and_then(sampler_of_class) else {
-            continue;
-        };
+        let class = recorded["scheduler"].as_str().unwrap_or_default();
+        let sampler = sampler_of_class(class).ok_or_else(|| ParityError::Vectors {
+            path: goldens.path("meta.json"),
+            reason: format!("{case}: no sampler is known as {class:?}"),
+        })?;
         let own_latents = format!("{case}.latents");
         let latents =
             vectors.get(if vectors.has(&own_latents) { &own_latents } else { "latents" })?;

@@ -67,8 +67,11 @@ impl Goldens {
             path: path.clone(),
             reason: error.to_string(),
         })?;
-        // Python writes -Infinity, which is not JSON; nothing that is compared has that value.
-        serde_json::from_str(&text.replace("-Infinity", "null"))
+        // Python writes these, which are not JSON; nothing that is compared has such a value.
+        let json = ["-Infinity", "Infinity", "NaN"]
+            .iter()
+            .fold(text, |text, unreal| text.replace(&format!(": {unreal}"), ": null"));
+        serde_json::from_str(&json)
             .map_err(|error| ParityError::Vectors { path, reason: error.to_string() })
     }
 }
