@@ -79,6 +79,7 @@ def run(stage: Stage) -> None:
             snapshots.save(_state(stage, number + 1))
             progress.close()
             raise SystemExit(143)
+    snapshots.save(_state(stage, stage.plan.steps))
     figures = stage.after()
     progress.note(stage.plan.steps, figures)
     progress.close()
