@@ -7,6 +7,7 @@ use candle_nn::{Linear, Module, VarBuilder, linear_b, linear_no_bias, ops};
 
 use super::DecoderRow;
 use super::batch::{QueryTile, RaggedBatch};
+use super::flash;
 use crate::config::LlamaConfig;
 
 /// Root-mean-square normalisation in f32, cast back before the weight is applied
@@ -138,6 +139,11 @@ impl Attention {
         values: &Tensor,
         tile: &QueryTile,
     ) -> Result<Tensor> {
+        if let Some(attended) =
+            flash::attend(&query.narrow(0, tile.offset, tile.len)?, keys, values)?
+        {
+            return Ok(attended);
+        }
         let groups = self.num_heads / self.kv_heads;
         let query = heads_first(query, tile.offset, tile.len)?; // (heads, tile, head_dim)
         let query = query.reshape((self.kv_heads, groups * tile.len, self.head_dim))?;

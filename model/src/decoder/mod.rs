@@ -6,6 +6,7 @@
 //! computed in chunks is the prompt computed at once, up to rounding.
 
 mod batch;
+mod flash;
 mod kv_cache;
 mod layer;
 mod rope;
