@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use candle_core::{DType, Device};
 use reverie_model::diffusion::SamplerKind;
 use reverie_model::noise::CounterNoise;
+use reverie_server::args::{DeviceChoice, DtypeChoice};
 use reverie_server::engine::candle_runner::CandleRunner;
 use reverie_server::engine::document_engine::{DocumentEngine, EngineStatus};
 use reverie_server::engine::event::EngineEvent;
@@ -15,6 +15,7 @@ use reverie_server::engine::request::{
     EngineRequest, ImageChoice, PictureParams, PromptSegment, SamplingParams, StoppingParams,
 };
 use reverie_server::engine::{Engine, EngineConfig, EngineHandle};
+use reverie_server::startup::PreparedModel;
 use tokio_stream::StreamExt;
 
 fn request(prompt: Vec<u32>, seed: u64) -> EngineRequest {
@@ -67,9 +68,11 @@ async fn write(handle: &EngineHandle, request: EngineRequest) -> (String, Vec<u8
 #[tokio::test]
 async fn a_seed_stands_for_one_document_whatever_was_written_before() {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/standin"));
-    let load = || {
-        let noise = Box::new(CounterNoise);
-        Ok(Box::new(CandleRunner::open(folder, DType::F32, &Device::Cpu, noise)?) as Box<_>)
+    let (cache, device) = (std::env::temp_dir(), DeviceChoice::Cpu);
+    let prepared = PreparedModel::open(Some(folder), &cache, device, DtypeChoice::F32)
+        .expect("the stand-in is usable");
+    let load = move || {
+        Ok(Box::new(CandleRunner::new(prepared.load()?, Box::new(CounterNoise))?) as Box<_>)
     };
     let config =
         EngineConfig { max_num_batched_tokens: 512, max_num_encodes: 1, max_num_waiting: 4 };

@@ -108,9 +108,4 @@ impl VisionEncoder {
     pub fn projector(&self) -> &Projector {
         &self.projector
     }
-
-    /// How pictures are prepared.
-    pub fn preprocess_config(&self) -> &PreprocessConfig {
-        &self.preprocess
-    }
 }

@@ -86,6 +86,10 @@ pub struct InspectArgs {
     #[arg(value_name = "DIR")]
     pub folder: PathBuf,
 
+    /// Read every file of a converted folder and compare it with the manifest's sha256
+    #[arg(long)]
+    pub checksums: bool,
+
     /// For programs
     #[arg(long)]
     pub json: bool,

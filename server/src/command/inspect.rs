@@ -4,11 +4,11 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use candle_core::DType;
-use reverie_model::checkpoint::{Checkpoint, Inspection};
+use reverie_model::checkpoint::{Checkpoint, Inspection, MANIFEST_FILE};
 use reverie_model::tokenizer::{SpecialTokens, Tokenizer};
 use serde_json::{Value, json};
 
-use super::Failure;
+use super::{Failure, USAGE};
 use crate::args::InspectArgs;
 use crate::template::PromptTemplate;
 
@@ -20,20 +20,39 @@ pub(super) fn run(args: &InspectArgs) -> Result<ExitCode, Failure> {
     // The CPU computes in float32; the table says what that takes.
     let inspection = Inspection::of(&checkpoint, DType::F32);
     let special = special_ids(tokenizer.special());
+    let verified = args.checksums.then(|| verify_checksums(&checkpoint)).transpose()?;
     let mut out = std::io::stdout().lock();
     if args.json {
         let mut report = to_json(&inspection);
         report["special_token_ids"] =
             special.iter().map(|(name, id)| ((*name).to_owned(), json!(id))).collect();
         report["template"] = json!(template.name);
+        if let Some(bytes) = verified {
+            report["verified_bytes"] = json!(bytes);
+        }
         writeln!(out, "{report:#}")?;
     } else {
         writeln!(out, "{inspection}")?;
         let ids: Vec<_> = special.iter().map(|(name, id)| format!("{name} {id}")).collect();
         writeln!(out, "special ids  {}", ids.join(", "))?;
         writeln!(out, "template     {}", template.name)?;
+        if let Some(bytes) = verified {
+            writeln!(out, "checksums    {bytes} bytes as the manifest says")?;
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Bytes that were compared; a folder without a manifest has nothing to compare with.
+fn verify_checksums(checkpoint: &Checkpoint) -> Result<u64, Failure> {
+    if checkpoint.manifest().is_none() {
+        let folder = checkpoint.folder().display();
+        return Err(Failure::new(
+            USAGE,
+            format_args!("{folder}: no {MANIFEST_FILE} to compare with"),
+        ));
+    }
+    Ok(checkpoint.verify_checksums()?)
 }
 
 fn special_ids(special: &SpecialTokens) -> [(&'static str, u32); 11] {

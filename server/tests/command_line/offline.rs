@@ -57,6 +57,14 @@ fn a_converted_checkpoint_is_inspected_and_verified_like_its_source() {
     let again = run(&["convert", argument(&source), argument(&converted)]);
     assert_ne!(again.code, Some(0), "nothing is overwritten");
 
+    let checksums = |folder: &Path| run(&["inspect", argument(folder), "--checksums"]);
+    assert_eq!(
+        checksums(&converted).code,
+        Some(0),
+        "what was just written is as the manifest says"
+    );
+    assert_eq!(checksums(&source).code, Some(2), "the published layout has no manifest");
+
     let goldens = golden_vectors();
     let verify = |json: &[&str]| {
         let model = ["verify", "--model", argument(&converted), "--goldens", argument(&goldens)];
@@ -76,6 +84,9 @@ fn a_converted_checkpoint_is_inspected_and_verified_like_its_source() {
     assert_eq!(ran.code, Some(70), "{}", ran.stdout);
     assert!(ran.stdout.contains("FAILED vae decode.image"), "{}", ran.stdout);
     assert!(!ran.stdout.contains("FAILED unet"), "only what is broken is blamed:\n{}", ran.stdout);
+    let ran = checksums(&converted);
+    assert_eq!(ran.code, Some(65), "{}", ran.stderr);
+    assert!(ran.stderr.contains("model.safetensors: sha256 is"), "{}", ran.stderr);
 }
 
 /// Makes the first weight of a tensor 2 in a file of bf16 tensors.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use reverie_model::Picture;
 use reverie_model::diffusion::SamplerKind;
 use reverie_model::noise::{NoiseDraw, NoiseKey, NoiseSource};
@@ -12,20 +12,25 @@ use reverie_scheduler::{
     FinishReason, Sampled, SampledRow, Scheduler, SchedulerConfig, SequenceEvent, SequenceId,
     StepOutcome, Usage,
 };
+use reverie_server::args::{DeviceChoice, DtypeChoice};
 use reverie_server::engine::candle_runner::CandleRunner;
 use reverie_server::engine::request::{
     EngineRequest, ImageChoice, PictureParams, PromptSegment, SamplingParams, StoppingParams,
 };
 use reverie_server::engine::runner::{ModelRunner, TokenChoice};
 use reverie_server::engine::sequence_spec;
+use reverie_server::startup::PreparedModel;
 
 fn path(relative: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/goldens")).join(relative)
 }
 
 pub(crate) fn golden_runner(noise: impl NoiseSource + 'static) -> CandleRunner {
-    CandleRunner::open(&path("checkpoint"), DType::F32, &Device::Cpu, Box::new(noise))
-        .expect("the golden checkpoint loads")
+    let (folder, cache) = (path("checkpoint"), std::env::temp_dir());
+    let prepared = PreparedModel::open(Some(&folder), &cache, DeviceChoice::Cpu, DtypeChoice::F32)
+        .expect("the golden checkpoint is usable");
+    let model = prepared.load().expect("the golden checkpoint loads");
+    CandleRunner::new(model, Box::new(noise)).expect("the unconditional branch runs")
 }
 
 pub(crate) fn golden_picture(name: &str) -> Arc<Picture> {

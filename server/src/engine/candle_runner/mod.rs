@@ -7,20 +7,17 @@ mod rows;
 mod sequence;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
-use candle_core::{DType, Device, Tensor};
-use reverie_model::checkpoint::Checkpoint;
+use candle_core::Tensor;
 use reverie_model::diffusion::SamplerKind;
 use reverie_model::diffusion::denoiser::{DenoiseParams, DenoiseRequest};
 use reverie_model::noise::NoiseSource;
-use reverie_model::tokenizer::{Detokenizer, Tokenizer};
+use reverie_model::tokenizer::Detokenizer;
 use reverie_model::{DreamConfig, DreamModel, ModelError, Picture};
 use reverie_scheduler::{Budget, SequenceId, StepPlan};
 
 use self::sequence::SequenceState;
-use super::LoadError;
 use super::event::EngineError;
 use super::request::EngineRequest;
 use super::runner::{ModelRunner, OpenedSequence, StepOutput, TextDecoder};
@@ -69,23 +66,6 @@ impl CandleRunner {
     pub fn with_max_model_len(mut self, max_model_len: usize) -> Self {
         self.max_model_len = self.max_model_len.min(max_model_len);
         self
-    }
-
-    /// A runner of the checkpoint in `folder`, its weights in `dtype` on `device`.
-    ///
-    /// # Errors
-    /// [`LoadError`] if the checkpoint cannot be used.
-    pub fn open(
-        folder: &Path,
-        dtype: DType,
-        device: &Device,
-        noise: Box<dyn NoiseSource>,
-    ) -> Result<Self, LoadError> {
-        let checkpoint = Checkpoint::open(folder)?;
-        let config = checkpoint.config().clone();
-        let tokenizer = Arc::new(Tokenizer::load(folder, config.llama.vocab_size)?);
-        let model = DreamModel::load(config, tokenizer, &checkpoint.weights(dtype, device))?;
-        Ok(Self::new(model, noise)?)
     }
 
     /// The model.
