@@ -15,7 +15,7 @@ from ..evaluation import teacher_forced
 from ..optimiser import MuonAdamW
 from ..snapshots import weights
 from ..tasks import document
-from .llm import PLAIN, language_loss
+from .llm import DECAY, PLAIN, language_loss
 
 DENOISING_WEIGHT = 2.0
 LATENTS = 24  # rows of the denoising loss a step; the batch's dreams are repeated at other times to fill them
@@ -43,7 +43,7 @@ class JointStage:
             frozen.eval().requires_grad_(False)
         self.stream = Stream(self.name, self.plan.batch, lambda rng: document(rng, "train"))
         self._optimisers = [
-            MuonAdamW(self.dreamer.named_parameters(), self.plan.rates, PLAIN, decay=0.2),
+            MuonAdamW(self.dreamer.named_parameters(), self.plan.rates, PLAIN, DECAY),
             MuonAdamW(
                 self.unet.named_parameters(),
                 tuple(_UNET_RATE * rate for rate in self.plan.rates),
