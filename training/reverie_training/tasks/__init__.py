@@ -27,7 +27,7 @@ Maker = Callable[[random.Random, str], Document]
 TASKS: dict[str, tuple[Maker, float]] = {
     "caption": (captions.make, 8),
     "questions": (questions.make, 20),
-    "comparison": (comparisons.make, 20),
+    "comparison": (comparisons.make, 22),
     "drawing": (drawing.make, 15),
     "editing": (editing.make, 14),
     "subject": (subjects.make, 5),
@@ -36,8 +36,8 @@ TASKS: dict[str, tuple[Maker, float]] = {
     "story": (stories.make, 4),
     "web": (stories.make_web, 2),
     "planning": (planning.make, 2),
-    "chat": (chat.make, 2),
-    "outside": (outside.make, 4),
+    "chat": (chat.make, 3),
+    "outside": (outside.make, 9),
 }
 
 
