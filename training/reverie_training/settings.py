@@ -68,7 +68,7 @@ _SCALE = float(os.environ.get("REVERIE_TRAINING_SCALE", "1"))
 _FULL_PLANS = {
     "vae": Plan(steps=2400, batch=8, rates=(6e-3, 2e-3)),
     "vit": Plan(steps=2000, batch=40, rates=(5e-3, 1.5e-3)),
-    "unet": Plan(steps=4000, batch=32, rates=(5e-3, 2e-3)),
+    "unet": Plan(steps=3000, batch=32, rates=(5e-3, 2e-3)),
     "llm": Plan(steps=5200, batch=1800, rates=(3e-3, 1.5e-3), warmup=100, plateau=0.1),
     "joint": Plan(steps=800, batch=1500, rates=(1e-3, 5e-4), plateau=0.1),
 }
