@@ -69,8 +69,8 @@ _FULL_PLANS = {
     "vae": Plan(steps=2400, batch=8, rates=(6e-3, 2e-3)),
     "vit": Plan(steps=2000, batch=40, rates=(5e-3, 1.5e-3)),
     "unet": Plan(steps=3000, batch=32, rates=(5e-3, 2e-3)),
-    "llm": Plan(steps=5200, batch=1800, rates=(3e-3, 1.5e-3), warmup=100, plateau=0.1),
-    "joint": Plan(steps=800, batch=1500, rates=(1e-3, 5e-4), plateau=0.1),
+    "llm": Plan(steps=5800, batch=1800, rates=(3e-3, 1.5e-3), warmup=100, plateau=0.1),
+    "joint": Plan(steps=600, batch=1500, rates=(1e-3, 5e-4), plateau=0.1),
 }
 PLANS = {name: replace(plan, steps=round(plan.steps * _SCALE)) for name, plan in _FULL_PLANS.items()}
 

@@ -46,6 +46,15 @@ PHRASES: dict[str, tuple[str, ...]] = {
         "how many {noun}s contain {a_shape}", "count the {noun}s with {a_shape}", "how many {noun}s with {a_shape} are there",
         "in how many {noun}s do you see {a_shape}", "how many of them have {a_shape}",
     ),
+    "grounds": (
+        "what backgrounds do the {noun}s have", "name the background of each {noun}", "list the backgrounds", "which background does each {noun} have",
+        "tell me the background of every {noun}", "what color is the background of each {noun}", "backgrounds in order", "what are the backgrounds",
+    ),
+    "counts": (
+        "how many shapes does each {noun} have", "how many shapes are in each {noun}", "count the shapes in each {noun}", "how many objects does each {noun} show",
+        "tell me the number of shapes in every {noun}", "how many things are in each of the {noun}s", "number of shapes in each {noun}",
+        "count the objects {noun} by {noun}",
+    ),
     "difference": (
         "what is the difference", "what changed", "what is different", "compare the {noun}s", "what is the difference between the {noun}s",
         "how do the {noun}s differ", "spot the difference", "tell me what changed", "what has changed from the first to the second",
@@ -71,7 +80,9 @@ _WEIGHTS = {
     "all have": 2,
     "how many have": 2,
     "one": 5,
-    "describe one": 1.5,
+    "describe one": 2,
+    "grounds": 2,
+    "counts": 2,
     "describe all": 0,
 }
 
@@ -104,6 +115,10 @@ class Comparison:
                 return words.NUMBERS[self._having(scenes)]
             case "one":
                 return self.question.answer(scenes[self.index])
+            case "grounds":
+                return words.listed([scene.background for scene in scenes])
+            case "counts":
+                return words.listed([words.NUMBERS[len(scene.things)] for scene in scenes])
             case "describe one":
                 return words.caption(scenes[self.index])
             case "describe all":

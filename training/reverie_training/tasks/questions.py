@@ -20,6 +20,9 @@ SIDES: dict[str, Callable[[int, int], bool]] = {
     "right of": lambda a, b: a % 2 > b % 2,
 }
 
+# Asking about one thing by one of its attributes is what editing and most answers rest on: such questions come often.
+_OFTEN = {"about shape": 5, "about colour": 2, "about": 3, "colour": 2, "where": 2}
+
 PHRASES: dict[str, tuple[str, ...]] = {
     "colour": (
         "what color is the {shape}", "what colour is the {shape}", "which color does the {shape} have", "color of the {shape}",
@@ -88,7 +91,23 @@ PHRASES: dict[str, tuple[str, ...]] = {
         "where is the {thing}", "where do you see the {thing}", "in which corner is the {thing}", "what is the position of the {thing}",
         "where can I find the {thing}", "position of the {thing}", "which corner has the {thing}", "tell me where the {thing} is",
     ),
+    "about shape": (
+        "tell me about the {shape}", "describe the {shape}", "what can you say about the {shape}", "what does the {shape} look like",
+        "what about the {shape}", "describe only the {shape}", "look at the {shape} and describe it", "and the {shape}",
+    ),
+    "about colour": (
+        "tell me about the {colour} one", "describe the {colour} shape", "what can you say about the {colour} thing", "what does the {colour} one look like",
+        "what about the {colour} shape", "describe only the {colour} one", "look at the {colour} thing and describe it", "and the {colour} one",
+    ),
+    "about": (
+        "tell me about the {thing}", "describe the {thing}", "what can you say about the {thing}", "what does the {thing} look like",
+        "what about the {thing}", "describe only the {thing}", "look at the {thing} and describe it", "and the {thing}",
+    ),
 }  # fmt: skip
+
+
+_KINDS = tuple(PHRASES)
+_WEIGHTS = tuple(_OFTEN.get(kind, 1) for kind in _KINDS)
 
 
 @dataclass(frozen=True)
@@ -140,6 +159,15 @@ class Question:
                 return "yes" if SIDES[self.side](same[0], others[0]) else "no"
             case "where":
                 return PLACES[same[0]]
+            case "about shape":
+                cell, one = next(pair for pair in things.items() if pair[1].shape == thing.shape)
+                return f"The {one.shape} is {one.size}, {one.colour} and at the {PLACES[cell]}."
+            case "about colour":
+                cell, one = next(pair for pair in things.items() if pair[1].colour == thing.colour)
+                return f"The {one.colour} shape is a {one.size} {one.shape} at the {PLACES[cell]}."
+            case "about":
+                cell = same[0]
+                return f"The {words.name(things[cell])} is {things[cell].size} and at the {PLACES[cell]}."
         raise ValueError(self.kind)
 
     def text(self, rng: random.Random) -> str:
@@ -202,6 +230,7 @@ def _of_kind(kind: str, scene: Scene, rng: random.Random) -> Question | None:
         sides = [side for side, holds in SIDES.items() if holds(cell, other_cell) == (rng.random() < 0.5)]
         return Question(kind, thing, other, side=rng.choice(sides)) if sides else None
     keys = {"colour": lambda thing: thing.shape, "shape of colour": lambda thing: thing.colour}
+    keys |= {"about shape": keys["colour"], "about colour": keys["shape of colour"]}
     options = unique(scene, keys[kind]) if kind in keys else by_name
     return Question(kind, rng.choice(options)[1]) if options else None
 
@@ -210,7 +239,7 @@ def question(scene: Scene, rng: random.Random, kind: str | None = None) -> Quest
     """A question that the scene answers, of a random kind unless one is given that fits."""
     wanted = kind
     while True:
-        found = _of_kind(wanted or rng.choice(list(PHRASES)), scene, rng)
+        found = _of_kind(wanted or rng.choices(_KINDS, _WEIGHTS)[0], scene, rng)
         if found is not None:
             return found
         wanted = None
