@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reverie_model::config::Abilities;
 use reverie_model::diffusion::noise_schedule::NoiseSchedule;
 
 use crate::args::{DeviceChoice, DtypeChoice, LogFormat, ModelArgs, Secret, ServeArgs};
 use crate::http::{AllowedHosts, ApiKey, BODY_UNIT, HttpSettings};
 use crate::listener::ConnectionLimits;
 use crate::picture_codec::PictureLimits;
-use crate::request::{Defaults, Limits};
+use crate::request::{Defaults, Limits, max_images};
+use crate::template::TextToImage;
 
 /// A stream with nothing to say says so this often; well under the idle limits of common proxies.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -94,6 +96,10 @@ pub struct RequestLimits {
 pub struct ModelFacts {
     /// Names requests may use, the first canonical.
     pub names: Vec<String>,
+    /// What it was trained for.
+    pub abilities: Abilities,
+    /// How a request that is nothing but a wish for a picture is written down.
+    pub text_to_image: TextToImage,
     /// Positions of the context.
     pub max_model_len: usize,
     /// Bytes of text the longest token stands for.
@@ -121,6 +127,8 @@ impl RequestLimits {
     pub fn with_model(self, facts: ModelFacts) -> Limits {
         Limits {
             model_names: facts.names,
+            abilities: facts.abilities,
+            text_to_image: facts.text_to_image,
             max_model_len: facts.max_model_len,
             max_token_bytes: facts.max_token_bytes,
             drops_spaces: facts.drops_spaces,
@@ -129,7 +137,7 @@ impl RequestLimits {
             max_input_images: self.max_input_images,
             max_image_bytes: self.max_image_bytes,
             picture: self.picture,
-            max_images: self.max_images,
+            max_images: max_images(self.max_images, facts.abilities),
             max_num_inference_steps: self.max_num_inference_steps,
             noise_schedule: facts.noise_schedule,
             side: facts.side_multiple..=facts.max_side,

@@ -131,6 +131,8 @@ fn served_model(
     let tokenizer = Arc::clone(&prepared.tokenizer);
     let facts = ModelFacts {
         names,
+        abilities: model.abilities,
+        text_to_image: prepared.template.text_to_image,
         max_model_len,
         max_token_bytes: tokenizer.max_token_bytes(),
         drops_spaces: tokenizer.drops_spaces(),
