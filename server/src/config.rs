@@ -32,6 +32,8 @@ const MAX_ASPECT_RATIO: u32 = 200;
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where probes are answered besides, on a thread of their own.
+    pub probe_listen: Option<SocketAddr>,
     /// Which model, and where it computes.
     pub model: ModelConfig,
     /// How the edge behaves.
@@ -232,6 +234,7 @@ impl TryFrom<ServeArgs> for Config {
         };
         Ok(Self {
             listen: SocketAddr::new(args.host, args.port),
+            probe_listen: args.probe_port.map(|port| SocketAddr::new(args.host, port)),
             model,
             http,
             requests,
@@ -242,6 +245,7 @@ impl TryFrom<ServeArgs> for Config {
             connections: ConnectionLimits {
                 max_connections: args.max_connections,
                 head_timeout: HEAD_TIMEOUT,
+                write_timeout: Duration::from_secs(args.write_timeout),
             },
             shutdown_timeout: Duration::from_secs(args.shutdown_timeout),
             log_format: args.log_format,
@@ -284,9 +288,13 @@ fn check_counts(args: &ServeArgs) -> Result<(), ConfigError> {
         let flag = "max-image-pixels";
         return Err(ConfigError::OutOfRange { flag, found, wanted: "at least 1" });
     }
-    if args.body_timeout == 0 {
-        let found = "0".to_owned();
-        return Err(ConfigError::OutOfRange { flag: "body-timeout", found, wanted: "at least 1" });
+    for (flag, seconds) in
+        [("body-timeout", args.body_timeout), ("write-timeout", args.write_timeout)]
+    {
+        if seconds == 0 {
+            let found = "0".to_owned();
+            return Err(ConfigError::OutOfRange { flag, found, wanted: "at least 1" });
+        }
     }
     if !(1..=1000).contains(&args.max_num_inference_steps) {
         let found = args.max_num_inference_steps.to_string();
@@ -376,9 +384,7 @@ mod tests {
 
     #[test]
     fn numbers_that_cannot_be_meant_are_refused_by_their_flag() {
-        for flag in
-            ["--max-num-batched-tokens", "--max-waiting", "--max-image-pixels", "--body-timeout"]
-        {
+        for flag in ["--max-waiting", "--max-image-pixels", "--body-timeout", "--write-timeout"] {
             let error = config(&[flag, "0"]).unwrap_err();
             assert!(error.to_string().starts_with(flag), "{error}");
             assert_eq!(error.exit_code(), 2);

@@ -162,6 +162,8 @@ fn served_model(
 pub enum Ended {
     /// Everything accepted was finished.
     Drained,
+    /// Told to end while the model was loading: nothing had been accepted.
+    NeverServed,
     /// Something was cut off.
     Cut,
     /// The engine ended by itself; [`Daemon::join`] says why.
@@ -188,7 +190,7 @@ pub async fn serve_until(
         signal = signals.next() => tracing::info!(?signal, "draining: finishing what was accepted"),
     }
     if engine.status() == EngineStatus::Loading {
-        return Ended::Cut; // nothing was accepted, and loading cannot be interrupted
+        return Ended::NeverServed; // loading cannot be interrupted; it ends with the process
     }
     engine.drain();
     let drained = async {

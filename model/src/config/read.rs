@@ -20,7 +20,9 @@ use serde_json::{Map, Value};
 pub(crate) use component_folders::ComponentFolders;
 use fields::{Fields, read_object};
 
-use super::{Abilities, Ability, DreamConfig, HeadConfig, ProjectorConfig, ProjectorKind, VisionConfig};
+use super::{
+    Abilities, Ability, DreamConfig, HeadConfig, ProjectorConfig, ProjectorKind, VisionConfig,
+};
 use crate::CheckpointError;
 
 /// Queries of the published 7B, and the constructor's default in the reference.

@@ -147,7 +147,8 @@ pub(super) fn embed_with_pictures(
     ids: &[u32],
     pixel_values: &Tensor,
 ) -> Result<Tensor, ParityError> {
-    let features = model.vision()?.encode_pixels(&pixel_values.to_device(model.decoder.device())?)?;
+    let features =
+        model.vision()?.encode_pixels(&pixel_values.to_device(model.decoder.device())?)?;
     let features =
         (0..features.dim(0)?).map(|picture| features.i(picture)).collect::<Result<Vec<_>, _>>()?;
     let special = model.tokenizer.special();

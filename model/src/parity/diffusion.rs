@@ -43,7 +43,8 @@ pub(super) fn unet(
         let mut observer =
             |name: &str, value: &Tensor| inner.push((name.to_owned(), value.clone()));
         let probe = &mut Probe::with(&mut observer);
-        let found = model.denoiser()?.unet().forward_probed(&sample, timesteps, &condition, probe)?;
+        let found =
+            model.denoiser()?.unet().forward_probed(&sample, timesteps, &condition, probe)?;
         let key = format!("{case}.output");
         on_check(module_tensor(STAGE, key.clone(), &found, vectors.get(&key)?)?);
         for (name, value) in inner {

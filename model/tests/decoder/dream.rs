@@ -3,9 +3,7 @@
 use candle_core::{DType, Device, Tensor};
 use reverie_model::ModelError;
 use reverie_model::decoder::{Decoder, DecoderRow};
-use reverie_model::dream::{
-    BlockTokens, ContextPiece, DreamQueries, embed_context, image_block,
-};
+use reverie_model::dream::{BlockTokens, ContextPiece, DreamQueries, embed_context, image_block};
 
 use crate::golden::{Vectors, assert_close, golden_decoder, golden_weights, largest_difference};
 

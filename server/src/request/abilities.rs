@@ -63,7 +63,8 @@ pub(super) fn prompt_form(limits: &Limits) -> PromptForm {
 }
 
 fn check_for_reader(request: &ChatCompletionRequest) -> Result<(), RequestError> {
-    let untrained = |param: String| Err(RequestError::Untrained { param, ability: Ability::Creation });
+    let untrained =
+        |param: String| Err(RequestError::Untrained { param, ability: Ability::Creation });
     if asks_for(request, Modality::Image) {
         return untrained("modalities".to_owned());
     }

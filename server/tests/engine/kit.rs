@@ -107,8 +107,7 @@ pub(crate) fn engine_that_waits_before_it_loads() -> (EngineHandle, EngineThread
         let _dropped = waits.recv();
         Err(nothing_to_load())
     };
-    let (handle, thread) =
-        Engine::start(load, CONFIG, HandClock::new().clock()).expect("a thread");
+    let (handle, thread) = Engine::start(load, CONFIG, HandClock::new().clock()).expect("a thread");
     (handle, thread, go_on)
 }
 

@@ -247,7 +247,8 @@ impl<'a> Fields<'a> {
         let mut chosen = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
             let choice = choices.iter().find(|(word, _)| item == word);
-            let (_, choice) = choice.filter(|_| !items[..index].contains(item)).ok_or_else(refuse)?;
+            let (_, choice) =
+                choice.filter(|_| !items[..index].contains(item)).ok_or_else(refuse)?;
             chosen.push(*choice);
         }
         Ok(Some(chosen))

@@ -52,8 +52,11 @@ impl CandleRunner {
         }
         self.counters.encoded_pictures += new.len() as u64;
         let pictures: Vec<&Picture> = new.iter().map(|(_, picture)| &**picture).collect();
-        let features =
-            if pictures.is_empty() { Vec::new() } else { self.model.vision()?.encode(&pictures)? };
+        let features = if pictures.is_empty() {
+            Vec::new()
+        } else {
+            self.model.vision()?.encode(&pictures)?
+        };
         let blocks = features
             .iter()
             .map(|features| self.model.image_block(features))
