@@ -14,16 +14,19 @@ use serde_json::{Value, json};
 const CLIP: &str = "components/clip-vit-tiny";
 const DIFFUSION: &str = "components/stable-diffusion-tiny";
 
-/// A checkpoint of one ability in `folder`, without a file of the other. Whenever it may, it wishes for a
-/// picture.
-fn write(folder: &Path, ability: &str) {
-    let checkpoint = TinyCheckpoint {
-        main: json!({"reverie_abilities": [ability]}),
+/// A checkpoint of these abilities, whose decoder and CLIP tower do not depend on them.
+fn tiny(abilities: &[&str]) -> TinyCheckpoint {
+    TinyCheckpoint {
+        main: json!({"reverie_abilities": abilities}),
         seed: 4,
         loud_dream_start: true,
         ..TinyCheckpoint::default()
-    };
-    checkpoint.write(folder);
+    }
+}
+
+/// A checkpoint of one ability in `folder`, without a file of the other.
+fn write(folder: &Path, ability: &str) {
+    tiny(&[ability]).write(folder);
     let (needed, other, files) = match ability {
         "comprehension" => {
             (CLIP, DIFFUSION, ["dream_embedding.safetensors", "stable_diffusion_head.safetensors"])
@@ -60,6 +63,16 @@ async fn refuses(server: &TestServer, request: &Value, param: &str, ability: &st
 #[tokio::test]
 async fn a_model_that_only_comprehends_answers_in_text_whatever_it_wishes_for() {
     let scratch = Scratch::new();
+    let wishful = scratch.join("wishful");
+    std::fs::create_dir(&wishful).expect("a folder");
+    tiny(&["comprehension", "creation"]).write(&wishful);
+    let server = Setup::new(&wishful).start().await;
+    let greedy =
+        json!({"temperature": 0.0, "max_tokens": 6, "max_images": 1, "num_inference_steps": 1});
+    let answer = server.whole(&question(greedy)).await.document;
+    assert_eq!(answer.usage.images.output, 1, "the same weights would draw: {:?}", answer.texts());
+    drop(server);
+
     write(scratch.path(), "comprehension");
     let server = Setup::new(scratch.path()).start().await;
     assert_eq!(abilities(&server).await, json!(["comprehension"]));
