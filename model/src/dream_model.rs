@@ -35,8 +35,8 @@ struct Drawing {
 }
 
 impl DreamModel {
-    /// Builds every network that the model's abilities need from `weights`, the checkpoint's root under canonical names, in its dtype and
-    /// on its device.
+    /// Builds every network that the model's abilities need from `weights`, the checkpoint's root under
+    /// canonical names, in its dtype and on its device.
     ///
     /// # Errors
     /// [`ModelError`] if a tensor is missing or misshapen, or the configuration is impossible.
