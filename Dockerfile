@@ -31,9 +31,10 @@ COPY LICENSE /usr/share/doc/reverie/LICENSE
 # nothing else is ever written, so the root may be read-only.
 ENV REVERIE_HOST=0.0.0.0 \
     REVERIE_PORT=8000 \
+    REVERIE_PROBE_PORT=8001 \
     REVERIE_CACHE_DIR=/tmp/reverie
 VOLUME ["/models"]
-EXPOSE 8000
+EXPOSE 8000 8001
 USER 10001:10001
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 CMD ["reverie", "health"]

@@ -4,6 +4,7 @@
 use candle_core::Tensor;
 use candle_nn::VarBuilder;
 
+use crate::config::Ability;
 use crate::decoder::Decoder;
 use crate::error::ModelError;
 
@@ -81,31 +82,35 @@ impl DreamQueries {
         }
         Ok(block_hidden.narrow(0, 1, self.num_queries())?)
     }
+}
 
-    /// Embeddings of a whole context, (positions, hidden): every piece in order, nothing between them. Also
-    /// splices the queries of earlier pictures, which the reference does in training only.
-    ///
-    /// # Errors
-    /// If a token is outside the vocabulary, features have another width, or there is no position at all.
-    pub fn embed_context(
-        &self,
-        decoder: &Decoder,
-        tokens: &BlockTokens,
-        pieces: &[ContextPiece<'_>],
-    ) -> Result<Tensor, ModelError> {
-        let mut embeds = Vec::with_capacity(pieces.len());
-        for piece in pieces {
-            match piece {
-                ContextPiece::Tokens([]) => (),
-                ContextPiece::Tokens(ids) => embeds.push(decoder.embed(ids)?),
-                ContextPiece::Picture(features) => {
-                    embeds.push(image_block(decoder, tokens, features)?);
-                }
-                ContextPiece::Dream => embeds.push(self.dream_block(decoder, tokens)?),
+/// Embeddings of a whole context, (positions, hidden): every piece in order, nothing between them. Also
+/// splices the queries of earlier pictures, which the reference does in training only.
+///
+/// # Errors
+/// If a token is outside the vocabulary, features have another width, there is no position at all, or
+/// a dream block is wanted of a model without queries.
+pub fn embed_context(
+    queries: Option<&DreamQueries>,
+    decoder: &Decoder,
+    tokens: &BlockTokens,
+    pieces: &[ContextPiece<'_>],
+) -> Result<Tensor, ModelError> {
+    let mut embeds = Vec::with_capacity(pieces.len());
+    for piece in pieces {
+        match piece {
+            ContextPiece::Tokens([]) => (),
+            ContextPiece::Tokens(ids) => embeds.push(decoder.embed(ids)?),
+            ContextPiece::Picture(features) => {
+                embeds.push(image_block(decoder, tokens, features)?);
+            }
+            ContextPiece::Dream => {
+                let untrained = ModelError::Untrained { ability: Ability::Creation };
+                embeds.push(queries.ok_or(untrained)?.dream_block(decoder, tokens)?);
             }
         }
-        Ok(Tensor::cat(&embeds, 0)?)
     }
+    Ok(Tensor::cat(&embeds, 0)?)
 }
 
 /// Embeddings of a picture block, (P + 2, hidden): `<im_start>`, the projected features (P, hidden),

@@ -1,14 +1,15 @@
-//! The five parts of a DreamLLM, loaded together. Knows no requests and no plans.
+//! The parts of a DreamLLM, loaded together: all of them, or those of its one ability. Knows no requests
+//! and no plans.
 
 use std::sync::Arc;
 
 use candle_core::Tensor;
 use candle_nn::VarBuilder;
 
-use crate::config::DreamConfig;
+use crate::config::{Ability, DreamConfig};
 use crate::decoder::{Decoder, DecoderRow, KvCache};
 use crate::diffusion::denoiser::Denoiser;
-use crate::dream::{BlockTokens, ContextPiece, DreamQueries, image_block};
+use crate::dream::{BlockTokens, ContextPiece, DreamQueries, embed_context, image_block};
 use crate::error::ModelError;
 use crate::tokenizer::Tokenizer;
 use crate::vision::VisionEncoder;
@@ -19,19 +20,23 @@ pub struct DreamModel {
     pub config: DreamConfig,
     /// Text ⇄ ids.
     pub tokenizer: Arc<Tokenizer>,
-    /// Pictures in.
-    pub vision: VisionEncoder,
     /// The language model.
     pub decoder: Decoder,
-    /// What asks the decoder for a picture.
-    pub dream_queries: DreamQueries,
+    /// Pictures in.
+    vision: Option<VisionEncoder>,
     /// Pictures out.
-    pub denoiser: Denoiser,
+    drawing: Option<Drawing>,
+}
+
+/// What a picture is drawn with.
+struct Drawing {
+    dream_queries: DreamQueries,
+    denoiser: Denoiser,
 }
 
 impl DreamModel {
-    /// Builds every network from `weights`, the checkpoint's root under canonical names, in its dtype and
-    /// on its device.
+    /// Builds every network that the model's abilities need from `weights`, the checkpoint's root under
+    /// canonical names, in its dtype and on its device.
     ///
     /// # Errors
     /// [`ModelError`] if a tensor is missing or misshapen, or the configuration is impossible.
@@ -41,14 +46,47 @@ impl DreamModel {
         weights: &VarBuilder<'_>,
     ) -> Result<Self, ModelError> {
         let hidden = config.llama.hidden_size;
-        Ok(Self {
-            vision: VisionEncoder::load(&config.vision, hidden, weights.clone())?,
-            decoder: Decoder::load(&config.llama, weights)?,
-            dream_queries: DreamQueries::load(config.num_dream_queries, hidden, weights)?,
-            denoiser: Denoiser::load(&config.head, hidden, weights)?,
-            config,
-            tokenizer,
-        })
+        let vision = match config.abilities.has(Ability::Comprehension) {
+            true => Some(VisionEncoder::load(&config.vision, hidden, weights.clone())?),
+            false => None,
+        };
+        let decoder = Decoder::load(&config.llama, weights)?;
+        let drawing = match config.abilities.has(Ability::Creation) {
+            true => Some(Drawing {
+                dream_queries: DreamQueries::load(config.num_dream_queries, hidden, weights)?,
+                denoiser: Denoiser::load(&config.head, hidden, weights)?,
+            }),
+            false => None,
+        };
+        Ok(Self { config, tokenizer, decoder, vision, drawing })
+    }
+
+    /// Pictures in.
+    ///
+    /// # Errors
+    /// [`ModelError::Untrained`] without comprehension.
+    pub fn vision(&self) -> Result<&VisionEncoder, ModelError> {
+        self.vision.as_ref().ok_or(ModelError::Untrained { ability: Ability::Comprehension })
+    }
+
+    /// What asks the decoder for a picture.
+    ///
+    /// # Errors
+    /// [`ModelError::Untrained`] without creation.
+    pub fn dream_queries(&self) -> Result<&DreamQueries, ModelError> {
+        Ok(&self.drawing()?.dream_queries)
+    }
+
+    /// Pictures out.
+    ///
+    /// # Errors
+    /// [`ModelError::Untrained`] without creation.
+    pub fn denoiser(&self) -> Result<&Denoiser, ModelError> {
+        Ok(&self.drawing()?.denoiser)
+    }
+
+    fn drawing(&self) -> Result<&Drawing, ModelError> {
+        self.drawing.as_ref().ok_or(ModelError::Untrained { ability: Ability::Creation })
     }
 
     /// The tokens that open and close blocks.
@@ -67,7 +105,7 @@ impl DreamModel {
     /// # Errors
     /// If the tensor library refuses.
     pub fn dream_block(&self) -> Result<Tensor, ModelError> {
-        self.dream_queries.dream_block(&self.decoder, &self.block_tokens())
+        self.dream_queries()?.dream_block(&self.decoder, &self.block_tokens())
     }
 
     /// Embeddings of a picture block, (P + 2, hidden), around features (P, hidden).
@@ -95,7 +133,7 @@ impl DreamModel {
     /// # Errors
     /// If these are not the states of one whole block.
     pub fn condition(&self, block_hidden: &Tensor) -> Result<Tensor, ModelError> {
-        self.denoiser.condition(&self.dream_queries.condition_hidden(block_hidden)?)
+        self.denoiser()?.condition(&self.dream_queries()?.condition_hidden(block_hidden)?)
     }
 
     /// One row through the decoder: (positions, hidden) → (positions, hidden).
@@ -112,7 +150,8 @@ impl DreamModel {
     /// # Errors
     /// If a token is outside the vocabulary or the tensor library refuses.
     pub fn embed(&self, pieces: &[ContextPiece<'_>]) -> Result<Tensor, ModelError> {
-        self.dream_queries.embed_context(&self.decoder, &self.block_tokens(), pieces)
+        let queries = self.drawing.as_ref().map(|drawing| &drawing.dream_queries);
+        embed_context(queries, &self.decoder, &self.block_tokens(), pieces)
     }
 
     /// Feeds a dream block after `cache` and returns the states at the queries, (Q, hidden)
@@ -122,6 +161,6 @@ impl DreamModel {
     /// If the block does not fit into the context, or the tensor library refuses.
     pub fn dream(&self, cache: &mut KvCache) -> Result<Tensor, ModelError> {
         let hidden = self.forward_one(&self.dream_block()?, cache)?;
-        self.dream_queries.condition_hidden(&hidden)
+        self.dream_queries()?.condition_hidden(&hidden)
     }
 }

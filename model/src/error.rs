@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::config::Ability;
+
 /// A checkpoint folder that cannot be used. Exit code 65 (data) or 78 (configuration) at the command line.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
@@ -139,6 +141,12 @@ pub enum ModelError {
     NotFinite {
         /// Whose numbers.
         stage: &'static str,
+    },
+    /// The checkpoint says that the model was not trained for this.
+    #[error("the model has no {ability}")]
+    Untrained {
+        /// What it lacks.
+        ability: Ability,
     },
     /// A parameter outside what the network can do.
     #[error("{parameter} is {found}, wanted {wanted}")]

@@ -21,5 +21,5 @@ pub use chat_request::{
 };
 pub use error_body::{ErrorBody, ErrorDetail};
 pub use message::{Content, ContentPart, Detail, ImageItem, ImageUrl, Message, OrderedPart, Role};
-pub use model_list::{ModelCard, ModelList};
+pub use model_list::{ModelAbility, ModelCard, ModelList};
 pub use parse::ParseError;

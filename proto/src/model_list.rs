@@ -24,4 +24,16 @@ pub struct ModelCard {
     pub owned_by: String,
     /// Positions a document may have, text and pictures together.
     pub max_model_len: usize,
+    /// What the model was trained for.
+    pub abilities: Vec<ModelAbility>,
+}
+
+/// One thing a model can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ModelAbility {
+    /// Reads pictures and answers in text.
+    Comprehension,
+    /// Draws pictures.
+    Creation,
 }

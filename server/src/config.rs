@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reverie_model::config::Abilities;
 use reverie_model::diffusion::noise_schedule::NoiseSchedule;
 
 use crate::args::{DeviceChoice, DtypeChoice, LogFormat, ModelArgs, Secret, ServeArgs};
 use crate::http::{AllowedHosts, ApiKey, BODY_UNIT, HttpSettings};
 use crate::listener::ConnectionLimits;
 use crate::picture_codec::PictureLimits;
-use crate::request::{Defaults, Limits};
+use crate::request::{Defaults, Limits, max_images};
+use crate::template::TextToImage;
 
 /// A stream with nothing to say says so this often; well under the idle limits of common proxies.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -30,6 +32,8 @@ const MAX_ASPECT_RATIO: u32 = 200;
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where probes are answered besides, on a thread of their own.
+    pub probe_listen: Option<SocketAddr>,
     /// Which model, and where it computes.
     pub model: ModelConfig,
     /// How the edge behaves.
@@ -94,6 +98,10 @@ pub struct RequestLimits {
 pub struct ModelFacts {
     /// Names requests may use, the first canonical.
     pub names: Vec<String>,
+    /// What it was trained for.
+    pub abilities: Abilities,
+    /// How a request that is nothing but a wish for a picture is written down.
+    pub text_to_image: TextToImage,
     /// Positions of the context.
     pub max_model_len: usize,
     /// Bytes of text the longest token stands for.
@@ -121,6 +129,8 @@ impl RequestLimits {
     pub fn with_model(self, facts: ModelFacts) -> Limits {
         Limits {
             model_names: facts.names,
+            abilities: facts.abilities,
+            text_to_image: facts.text_to_image,
             max_model_len: facts.max_model_len,
             max_token_bytes: facts.max_token_bytes,
             drops_spaces: facts.drops_spaces,
@@ -129,7 +139,7 @@ impl RequestLimits {
             max_input_images: self.max_input_images,
             max_image_bytes: self.max_image_bytes,
             picture: self.picture,
-            max_images: self.max_images,
+            max_images: max_images(self.max_images, facts.abilities),
             max_num_inference_steps: self.max_num_inference_steps,
             noise_schedule: facts.noise_schedule,
             side: facts.side_multiple..=facts.max_side,
@@ -224,6 +234,7 @@ impl TryFrom<ServeArgs> for Config {
         };
         Ok(Self {
             listen: SocketAddr::new(args.host, args.port),
+            probe_listen: args.probe_port.map(|port| SocketAddr::new(args.host, port)),
             model,
             http,
             requests,
@@ -234,6 +245,7 @@ impl TryFrom<ServeArgs> for Config {
             connections: ConnectionLimits {
                 max_connections: args.max_connections,
                 head_timeout: HEAD_TIMEOUT,
+                write_timeout: Duration::from_secs(args.write_timeout),
             },
             shutdown_timeout: Duration::from_secs(args.shutdown_timeout),
             log_format: args.log_format,
@@ -276,9 +288,13 @@ fn check_counts(args: &ServeArgs) -> Result<(), ConfigError> {
         let flag = "max-image-pixels";
         return Err(ConfigError::OutOfRange { flag, found, wanted: "at least 1" });
     }
-    if args.body_timeout == 0 {
-        let found = "0".to_owned();
-        return Err(ConfigError::OutOfRange { flag: "body-timeout", found, wanted: "at least 1" });
+    for (flag, seconds) in
+        [("body-timeout", args.body_timeout), ("write-timeout", args.write_timeout)]
+    {
+        if seconds == 0 {
+            let found = "0".to_owned();
+            return Err(ConfigError::OutOfRange { flag, found, wanted: "at least 1" });
+        }
     }
     if !(1..=1000).contains(&args.max_num_inference_steps) {
         let found = args.max_num_inference_steps.to_string();
@@ -368,9 +384,7 @@ mod tests {
 
     #[test]
     fn numbers_that_cannot_be_meant_are_refused_by_their_flag() {
-        for flag in
-            ["--max-num-batched-tokens", "--max-waiting", "--max-image-pixels", "--body-timeout"]
-        {
+        for flag in ["--max-waiting", "--max-image-pixels", "--body-timeout", "--write-timeout"] {
             let error = config(&[flag, "0"]).unwrap_err();
             assert!(error.to_string().starts_with(flag), "{error}");
             assert_eq!(error.exit_code(), 2);

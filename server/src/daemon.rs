@@ -131,6 +131,8 @@ fn served_model(
     let tokenizer = Arc::clone(&prepared.tokenizer);
     let facts = ModelFacts {
         names,
+        abilities: model.abilities,
+        text_to_image: prepared.template.text_to_image,
         max_model_len,
         max_token_bytes: tokenizer.max_token_bytes(),
         drops_spaces: tokenizer.drops_spaces(),
@@ -160,6 +162,8 @@ fn served_model(
 pub enum Ended {
     /// Everything accepted was finished.
     Drained,
+    /// Told to end while the model was loading: nothing had been accepted.
+    NeverServed,
     /// Something was cut off.
     Cut,
     /// The engine ended by itself; [`Daemon::join`] says why.
@@ -186,7 +190,7 @@ pub async fn serve_until(
         signal = signals.next() => tracing::info!(?signal, "draining: finishing what was accepted"),
     }
     if engine.status() == EngineStatus::Loading {
-        return Ended::Cut; // nothing was accepted, and loading cannot be interrupted
+        return Ended::NeverServed; // loading cannot be interrupted; it ends with the process
     }
     engine.drain();
     let drained = async {

@@ -1,5 +1,6 @@
 //! From a listening socket to answered connections, with bounds on how many there are, how slowly a
-//! request's head may come and how large it may be. Knows HTTP/1.1 framing; no route and no model.
+//! request's head may come, how large it may be, and how long an answer may lie untaken. Knows HTTP/1.1
+//! framing; no route and no model.
 //!
 //! `axum::serve` sets no timer (a head that never ends holds its connection for ever) and lets a head
 //! grow to 400 KB, so the loop is our own.
@@ -14,6 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_io_timeout::TimeoutWriter;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -32,6 +34,9 @@ pub struct ConnectionLimits {
     /// A request's head must be complete this long after the connection was opened, or after the answer
     /// before it: idle connections are closed by this as well.
     pub head_timeout: Duration,
+    /// A client that takes nothing of what is being sent to it for this long loses the connection, and
+    /// with it the document.
+    pub write_timeout: Duration,
 }
 
 /// Answers connections with `router` until `stop` is cancelled, then refuses new ones, closes the idle ones
@@ -57,7 +62,7 @@ pub async fn serve(
         match (place, accepted) {
             (Ok(place), Ok((stream, _peer))) => {
                 let (router, stop) = (router.clone(), stop.clone());
-                connections.spawn(connection(stream, router, limits.head_timeout, stop, place));
+                connections.spawn(connection(stream, router, limits, stop, place));
             }
             (_, Err(error)) if concerns_one_connection(&error) => {}
             (_, Err(error)) => {
@@ -76,7 +81,7 @@ pub async fn serve(
 async fn connection(
     stream: TcpStream,
     router: Router,
-    head_timeout: Duration,
+    limits: ConnectionLimits,
     stop: CancellationToken,
     _place: OwnedSemaphorePermit,
 ) {
@@ -86,11 +91,14 @@ async fn connection(
     }
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(head_timeout)
+        .header_read_timeout(limits.head_timeout)
         .max_headers(MAX_HEADERS)
         .max_header_size(MAX_HEAD_BYTES)
         .max_buf_size(MAX_HEAD_BYTES);
-    let served = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut stream = TimeoutWriter::new(stream);
+    stream.set_timeout(Some(limits.write_timeout));
+    let stream = TokioIo::new(Box::pin(stream));
+    let served = http.serve_connection(stream, TowerToHyperService::new(router));
     tokio::pin!(served);
     let ended = tokio::select! {
         ended = served.as_mut() => ended,

@@ -186,7 +186,8 @@ async fn models_are_listed_and_found_by_every_name() {
     let list = send(&app, get("/v1/models")).await.json();
     assert_eq!(list["object"], "list");
     let card = json!({"id": "reverie", "object": "model", "created": 1_700_000_000,
-                      "owned_by": "reverie", "max_model_len": 1024});
+                      "owned_by": "reverie", "max_model_len": 1024,
+                      "abilities": ["comprehension", "creation"]});
     assert_eq!(list["data"][0], card);
     assert_eq!(list["data"][1]["id"], "org/alias");
     assert_eq!(send(&app, get("/v1/models/reverie")).await.json(), card);

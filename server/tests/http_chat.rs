@@ -244,7 +244,9 @@ async fn what_the_engine_refuses_is_said_with_its_numbers() {
     let cases = [
         (full, (429, None, "queue_full".to_owned()), "3"),
         (long, (400, Some("messages".to_owned()), "context_length_exceeded".to_owned()), ""),
+        (SubmitError::Loading, (503, None, "model_loading".to_owned()), "5"),
         (SubmitError::Draining, (503, None, "draining".to_owned()), "5"),
+        (SubmitError::Failed, (503, None, "engine_failed".to_owned()), "5"),
     ];
     for (refusal, error, retry_after) in cases {
         let engine = ScriptedEngine::new(Vec::new(), Afterwards::End);

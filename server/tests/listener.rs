@@ -1,15 +1,20 @@
-//! The accept loop over real sockets: slow, large and malformed heads, too many connections, and the end.
+//! The accept loop over real sockets: slow, large and malformed heads, answers nobody takes, too many
+//! connections, probes that are answered all the same, and the end.
 
 mod http_kit;
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_kit::{Afterwards, ScriptedEngine, app, asking, interleaved, text};
+use http_kit::{Afterwards, ScriptedEngine, app, asking, interleaved, settings, state_with, text};
+use reverie_server::engine::document_engine::EngineStatus;
+use reverie_server::http::probe_router;
 use reverie_server::listener::{ConnectionLimits, serve};
+use reverie_server::probe_listener::ProbeListener;
 use serde_json::json;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -17,13 +22,21 @@ use tokio_util::task::TaskTracker;
 const FOR_EVER: Duration = Duration::from_secs(600);
 
 struct Server {
-    address: std::net::SocketAddr,
+    address: SocketAddr,
     stop: CancellationToken,
     served: TaskTracker,
 }
 
 async fn start(engine: &Arc<ScriptedEngine>, limits: ConnectionLimits) -> Server {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a socket of our own");
+    start_on(listener, engine, limits)
+}
+
+fn start_on(
+    listener: TcpListener,
+    engine: &Arc<ScriptedEngine>,
+    limits: ConnectionLimits,
+) -> Server {
     let address = listener.local_addr().expect("it is bound");
     let stop = CancellationToken::new();
     let served = TaskTracker::new();
@@ -33,7 +46,7 @@ async fn start(engine: &Arc<ScriptedEngine>, limits: ConnectionLimits) -> Server
 }
 
 fn limits() -> ConnectionLimits {
-    ConnectionLimits { max_connections: 8, head_timeout: FOR_EVER }
+    ConnectionLimits { max_connections: 8, head_timeout: FOR_EVER, write_timeout: FOR_EVER }
 }
 
 impl Server {
@@ -82,6 +95,15 @@ async fn rest(stream: &TcpStream) -> String {
             heard => all.push_str(&heard),
         }
     }
+}
+
+fn streamed() -> String {
+    let body = asking(json!({"stream": true})).to_string();
+    format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 fn get(headers: &str) -> String {
@@ -158,14 +180,8 @@ async fn stopping_closes_idle_connections_and_finishes_the_others() {
     say(&idle, "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     assert!(hear(&idle).await.starts_with("HTTP/1.1 200 OK"));
 
-    let body = asking(json!({"stream": true})).to_string();
-    let request = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
-         content-length: {}\r\n\r\n{body}",
-        body.len()
-    );
     let busy = server.connect().await;
-    say(&busy, &request).await;
+    say(&busy, &streamed()).await;
     let mut seen = String::new();
     while !seen.contains("Once") {
         seen.push_str(&hear(&busy).await);
@@ -178,4 +194,61 @@ async fn stopping_closes_idle_connections_and_finishes_the_others() {
     assert!(TcpStream::connect(server.address).await.is_err(), "nobody new comes in");
     drop(busy);
     server.served.wait().await;
+}
+
+/// A socket whose buffers hold a few packets.
+fn small_socket() -> TcpSocket {
+    let socket = TcpSocket::new_v4().expect("a socket of our own");
+    socket.set_send_buffer_size(4 << 10).expect("a small buffer");
+    socket.set_recv_buffer_size(4 << 10).expect("a small buffer");
+    socket
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_of_its_answer_loses_the_connection_and_the_document() {
+    let long = text(&"once upon a time ".repeat(1000));
+    let engine = ScriptedEngine::new(vec![long; 400], Afterwards::Wait);
+    let left = engine.next_departure();
+    let socket = small_socket();
+    socket.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+    let listener = socket.listen(8).expect("a socket of our own");
+    let limits = ConnectionLimits { write_timeout: Duration::from_millis(50), ..limits() };
+    let server = start_on(listener, &engine, limits);
+    let deaf = small_socket().connect(server.address).await.expect("a socket of our own");
+    say(&deaf, &streamed()).await;
+    left.await.expect("the document is given up while its client is still there");
+    let heard = rest(&deaf).await;
+    assert!(heard.starts_with("HTTP/1.1 200 OK") && !heard.contains("[DONE]"));
+}
+
+/// Asks without any runtime, and keeps this thread waiting for the answer.
+fn ask(address: SocketAddr, path: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(address).expect("somebody listens");
+    let request = get("host: localhost\r\n").replace("/livez", path);
+    stream.write_all(request.as_bytes()).expect("a socket of our own");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("a whole answer");
+    answer
+}
+
+#[tokio::test]
+async fn probes_have_a_door_that_a_full_house_and_a_busy_runtime_leave_open() {
+    let engine = ScriptedEngine::new(interleaved(), Afterwards::End);
+    let server = start(&engine, ConnectionLimits { max_connections: 1, ..limits() }).await;
+    let holder = server.connect().await;
+    say(&holder, "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    assert!(hear(&holder).await.starts_with("HTTP/1.1 200 OK"), "the only place is taken");
+    let router = probe_router(state_with(&engine, settings()));
+    let probes = ProbeListener::start(([127, 0, 0, 1], 0).into(), router).expect("a free port");
+    // This thread runs the serving port, and does nothing for it while it waits here.
+    for path in ["/livez", "/readyz", "/health"] {
+        let answer = ask(probes.address(), path);
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    }
+    assert!(ask(probes.address(), "/v1/models").starts_with("HTTP/1.1 404 "));
+    *engine.status.lock().expect("no test panics with it") = EngineStatus::Failed;
+    assert!(ask(probes.address(), "/livez").starts_with("HTTP/1.1 503 "));
+    let address = probes.address();
+    drop(probes);
+    assert!(std::net::TcpStream::connect(address).is_err(), "the door is closed with the rest");
 }

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::config::{Abilities, Ability};
+
 /// Canonical prefix of all picture-in tensors.
 pub(super) const CLIP_PREFIX: &str = "model.clip_vision_embedding.";
 /// Canonical prefix of the CLIP tower.
@@ -59,6 +61,17 @@ impl Component {
         ];
         let found = prefixes.iter().find(|(prefix, _)| name.starts_with(prefix));
         found.map_or(Self::Decoder, |(_, component)| *component)
+    }
+
+    /// Whether a model of these abilities has it.
+    pub(super) fn belongs_to(self, abilities: Abilities) -> bool {
+        match self {
+            Self::Decoder => true,
+            Self::VisionTower | Self::VisionProjector => abilities.has(Ability::Comprehension),
+            Self::DreamQueries | Self::ConditionProjector | Self::Unet | Self::Vae => {
+                abilities.has(Ability::Creation)
+            }
+        }
     }
 
     /// Which files may hold it, for messages.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::convert::pretty;
 use super::{io_error, json};
 use crate::config::{
-    BetaSchedule, ClipVisionConfig, ComponentFolders, NoiseScheduleConfig, PerLevel,
+    Ability, BetaSchedule, ClipVisionConfig, ComponentFolders, NoiseScheduleConfig, PerLevel,
     PredictionType, PreprocessConfig, ProjectorConfig, ProjectorKind, TimestepSpacing, UnetConfig,
     VaeConfig,
 };
@@ -36,9 +36,13 @@ pub(super) fn config_files(
         _ => clip_json(&config.vision.clip),
     };
     let head = &config.head;
-    let parts = [
+    let (comprehends, creates) =
+        (config.abilities.has(Ability::Comprehension), config.abilities.has(Ability::Creation));
+    let vision_parts = [
         ("clip", "config.json", clip_folder, clip),
         ("", "preprocessor_config.json", preprocess, preprocess_json(&config.vision.preprocess)),
+    ];
+    let drawing_parts = [
         ("unet", "config.json", folders.unet.as_deref(), unet_json(&head.unet)),
         ("vae", "config.json", folders.vae.as_deref(), vae_json(&head.vae)),
         (
@@ -49,7 +53,9 @@ pub(super) fn config_files(
         ),
     ];
     let mut files = vec![("config.json".to_owned(), pretty(&main_json(main, config)))];
-    for (folder, name, found, otherwise) in parts {
+    let vision_parts = vision_parts.into_iter().filter(|_| comprehends);
+    let drawing_parts = drawing_parts.into_iter().filter(|_| creates);
+    for (folder, name, found, otherwise) in vision_parts.chain(drawing_parts) {
         let path = found.map(|found| found.join(name)).filter(|path| path.exists());
         let text = match path {
             Some(path) => {
@@ -74,7 +80,11 @@ fn main_json(mut main: Map<String, Value>, config: &DreamConfig) -> Value {
         Some(Value::Object(plugins)) => plugins,
         _ => Map::new(),
     };
-    let mut set = |plugin: &str, class: &str, fields: Value| {
+    let mut set = |ability: Ability, plugin: &str, class: &str, fields: Value| {
+        if !config.abilities.has(ability) {
+            plugins.remove(plugin);
+            return;
+        }
         let entry = plugins.entry(plugin).or_insert_with(|| json!({}));
         let (Value::Object(entry), Value::Object(fields)) = (entry, fields) else { return };
         entry.entry("_target_").or_insert_with(|| json!(format!("{PLUGIN_MODULE}.{class}")));
@@ -86,12 +96,12 @@ fn main_json(mut main: Map<String, Value>, config: &DreamConfig) -> Value {
     clip["clip_vision_model_name_or_path"] = json!("clip");
     clip["select_layer"] = json!(vision.select_layer);
     clip["use_additional_post_layernorm"] = json!(vision.post_layernorm);
-    set("clip_vision_embedding", "CLIPVisionEmbedding", clip);
+    set(Ability::Comprehension, "clip_vision_embedding", "CLIPVisionEmbedding", clip);
     let dream = json!({ "num_dream_queries": config.num_dream_queries });
-    set("dream_embedding", "DreamEmbedding", dream);
+    set(Ability::Creation, "dream_embedding", "DreamEmbedding", dream);
     let mut head = projector_json(config.head.projector);
     head["diffusion_name_or_path"] = json!(".");
-    set("stable_diffusion_head", "StableDiffusionHead", head);
+    set(Ability::Creation, "stable_diffusion_head", "StableDiffusionHead", head);
     main.insert("plugins_init_kwargs".to_owned(), Value::Object(plugins));
     Value::Object(main)
 }

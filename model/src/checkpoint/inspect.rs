@@ -9,13 +9,16 @@ use candle_core::DType;
 
 use super::{Checkpoint, Component, expected_tensors};
 use crate::DreamConfig;
+use crate::config::{Abilities, Ability};
 
 /// A checkpoint's parts, context budget and memory; its `Display` is a table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Inspection {
     /// The folder.
     pub folder: PathBuf,
-    /// Each part, in the order of a forward pass.
+    /// What the model was trained for.
+    pub abilities: Abilities,
+    /// Each part that belongs to that, in the order of a forward pass.
     pub components: Vec<ComponentSummary>,
     /// What fits into the context.
     pub context: ContextBudget,
@@ -45,9 +48,9 @@ pub struct ComponentSummary {
 pub struct ContextBudget {
     /// `max_position_embeddings`.
     pub positions: usize,
-    /// A picture given: its patches between `<im_start>` and `<im_end>`.
+    /// A picture given: its patches between `<im_start>` and `<im_end>`; 0 without comprehension.
     pub per_picture_in: usize,
-    /// A picture drawn and read back: the dream block and the picture block.
+    /// A picture drawn and read back: the dream block and the picture block; 0 without creation.
     pub per_picture_out: usize,
     /// Pictures given that fit, without any text.
     pub max_pictures_in: usize,
@@ -77,7 +80,9 @@ pub struct MemoryEstimate {
 impl Inspection {
     /// Looks at an opened checkpoint; the estimate is for computing in `dtype`.
     pub fn of(checkpoint: &Checkpoint, dtype: DType) -> Self {
-        let summaries = Component::ALL.map(|component| {
+        let abilities = checkpoint.config().abilities;
+        let parts = Component::ALL.into_iter().filter(|part| part.belongs_to(abilities));
+        let summaries = parts.map(|component| {
             let tensors = || checkpoint.tensors().filter(move |t| t.component == component);
             let dtypes: BTreeSet<&str> = tensors().map(|tensor| tensor.dtype.as_str()).collect();
             ComponentSummary {
@@ -92,7 +97,8 @@ impl Inspection {
         });
         Self {
             folder: checkpoint.folder().to_owned(),
-            components: summaries.into(),
+            abilities,
+            components: summaries.collect(),
             context: ContextBudget::of(checkpoint.config()),
             dtype,
             memory: MemoryEstimate::of(checkpoint.config(), dtype),
@@ -105,13 +111,16 @@ impl ContextBudget {
     pub fn of(config: &DreamConfig) -> Self {
         let positions = config.llama.max_position_embeddings;
         let per_picture_in = config.image_positions();
-        let per_picture_out = config.dream_positions() + per_picture_in;
-        let max_pictures_out = positions / per_picture_out;
+        let per_picture_out = match config.abilities.has(Ability::Creation) {
+            true => config.dream_positions() + per_picture_in,
+            false => 0,
+        };
+        let max_pictures_out = positions.checked_div(per_picture_out).unwrap_or(0);
         Self {
             positions,
             per_picture_in,
             per_picture_out,
-            max_pictures_in: positions / per_picture_in,
+            max_pictures_in: positions.checked_div(per_picture_in).unwrap_or(0),
             max_pictures_out,
             left_for_text: positions - max_pictures_out * per_picture_out,
         }
@@ -129,6 +138,7 @@ impl MemoryEstimate {
     pub fn of(config: &DreamConfig, dtype: DType) -> Self {
         let element = dtype.size_in_bytes() as u64;
         let parameters: u64 = expected_tensors(config).iter().map(|t| t.num_elements()).sum();
+        let creates = config.abilities.has(Ability::Creation);
         let llama = &config.llama;
         let key_width = llama.kv_heads() * llama.head_width();
         let cache_per_position = (2 * llama.num_hidden_layers * key_width) as u64 * element;
@@ -136,8 +146,8 @@ impl MemoryEstimate {
             weights: parameters * element,
             cache_per_position,
             cache: cache_per_position * llama.max_position_embeddings as u64,
-            denoiser: denoiser_elements(config) * element,
-            autoencoder: autoencoder_elements(config) * element,
+            denoiser: if creates { denoiser_elements(config) * element } else { 0 },
+            autoencoder: if creates { autoencoder_elements(config) * element } else { 0 },
             program: PROGRAM,
         }
     }
@@ -218,6 +228,7 @@ impl fmt::Display for Inspection {
             scaled(sum(|part| part.num_parameters), ""),
             scaled(sum(|part| part.bytes), "B")
         )?;
+        writeln!(f, "abilities            {}", self.abilities)?;
         write!(f, "{}\n{}", self.context, self.memory.table(self.dtype))
     }
 }

@@ -10,7 +10,7 @@ use super::component::{CLIP_PREFIX, Component, DREAM_PREFIX, HEAD_PREFIX, TOWER_
 use super::inventory_diffusion::{list_unet, list_vae};
 use super::stored_tensor::StoredTensor;
 use crate::DreamConfig;
-use crate::config::{ClipVisionConfig, LlamaConfig, ProjectorConfig, ProjectorKind};
+use crate::config::{Ability, ClipVisionConfig, LlamaConfig, ProjectorConfig, ProjectorKind};
 
 /// A tensor that a configuration demands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +33,17 @@ impl ExpectedTensor {
 pub fn expected_tensors(config: &DreamConfig) -> Vec<ExpectedTensor> {
     let mut list = TensorList::default();
     list_decoder(&mut list, &config.llama);
-    list_tower(&mut list, &config.vision.clip);
+    if config.abilities.has(Ability::Comprehension) {
+        list_vision(&mut list, config);
+    }
+    if config.abilities.has(Ability::Creation) {
+        list_drawing(&mut list, config);
+    }
+    list.tensors
+}
+
+fn list_vision(list: &mut TensorList, config: &DreamConfig) {
+    list_tower(list, &config.vision.clip);
     let (clip_width, width) = (config.vision.clip.hidden_size, config.llama.hidden_size);
     list.under(CLIP_PREFIX, |list| {
         list_projector(list, config.vision.projector, clip_width, width, Bias::Yes);
@@ -41,6 +51,10 @@ pub fn expected_tensors(config: &DreamConfig) -> Vec<ExpectedTensor> {
             list.norm("post_layernorm", width);
         }
     });
+}
+
+fn list_drawing(list: &mut TensorList, config: &DreamConfig) {
+    let width = config.llama.hidden_size;
     list.add(&format!("{DREAM_PREFIX}dream_queries"), &[1, config.num_dream_queries, width]);
     let condition_width = config.head.unet.cross_attention_dim;
     list.under(HEAD_PREFIX, |list| {
@@ -48,7 +62,6 @@ pub fn expected_tensors(config: &DreamConfig) -> Vec<ExpectedTensor> {
         list.under("unet.", |list| list_unet(list, &config.head.unet));
         list.under("vae.", |list| list_vae(list, &config.head.vae));
     });
-    list.tensors
 }
 
 /// Whether a layer has a bias.

@@ -17,7 +17,7 @@ use super::component::{
 use super::shards::{read_first, read_tensor_file};
 use super::stored_tensor::StoredTensor;
 use crate::CheckpointError;
-use crate::config::ComponentFolders;
+use crate::config::{Abilities, ComponentFolders};
 
 /// The tensors found, by canonical name.
 #[derive(Debug, Default)]
@@ -81,6 +81,13 @@ pub(super) fn find_tensors(folder: &Path) -> Result<Found, CheckpointError> {
 }
 
 impl Found {
+    /// Leaves out what a model of these abilities has no use for: a training may save it all the same.
+    pub(super) fn keep_parts_of(&mut self, abilities: Abilities) {
+        let is_part = |name: &String| Component::of(name).belongs_to(abilities);
+        self.tensors.retain(|name, _| is_part(name));
+        self.given_twice.retain(is_part);
+    }
+
     fn take_component_folders(
         &mut self,
         folders: &ComponentFolders,

@@ -80,6 +80,7 @@ impl Checkpoint {
         let config = DreamConfig::read(folder)?;
         let manifest = Manifest::open(folder)?;
         let mut found = layout::find_tensors(folder)?;
+        found.keep_parts_of(config.abilities);
         if config.llama.tie_word_embeddings {
             // Some programs save the shared matrix under both names; the embedding's is used.
             found.tensors.remove("lm_head.weight");

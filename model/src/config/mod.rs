@@ -1,6 +1,7 @@
 //! What a checkpoint says of itself: the configuration of every part, field for field.
 //! Knows JSON, not tensors.
 
+mod abilities;
 mod clip;
 mod llama;
 mod noise_schedule;
@@ -9,6 +10,7 @@ mod read;
 mod unet;
 mod vae;
 
+pub use abilities::{Abilities, Ability};
 pub use clip::{ClipVisionConfig, PreprocessConfig};
 pub use llama::{LlamaConfig, RopeScaling};
 pub use noise_schedule::{BetaSchedule, NoiseScheduleConfig, PredictionType, TimestepSpacing};
@@ -20,6 +22,9 @@ pub use vae::VaeConfig;
 /// The whole model, as its checkpoint describes it. Lengths are in positions, sizes in channels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DreamConfig {
+    /// What it was trained for. The parts of a missing ability are described with the published values
+    /// below; their files are neither needed nor read.
+    pub abilities: Abilities,
     /// The decoder.
     pub llama: LlamaConfig,
     /// Pictures in.
@@ -45,8 +50,21 @@ pub struct VisionConfig {
     pub post_layernorm: bool,
 }
 
+impl Default for VisionConfig {
+    fn default() -> Self {
+        let clip = ClipVisionConfig::default();
+        Self {
+            preprocess: PreprocessConfig::for_side(clip.image_size),
+            clip,
+            select_layer: -2,
+            projector: ProjectorConfig::default(),
+            post_layernorm: false,
+        }
+    }
+}
+
 /// Pictures out: decoder width → cross-attention width, the denoiser and the VAE.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct HeadConfig {
     /// Decoder width → `unet.cross_attention_dim`, without bias.
     pub projector: ProjectorConfig,
@@ -59,14 +77,15 @@ pub struct HeadConfig {
 }
 
 impl DreamConfig {
-    /// Positions of one dream block: `<dream_start>`, Q queries, `<dream_end>`.
+    /// Positions of one dream block: `<dream_start>`, Q queries, `<dream_end>`; 0 without creation.
     pub fn dream_positions(&self) -> usize {
-        self.num_dream_queries + 2
+        if self.abilities.has(Ability::Creation) { self.num_dream_queries + 2 } else { 0 }
     }
 
-    /// Positions of one picture block: `<im_start>`, P patches, `<im_end>`.
+    /// Positions of one picture block: `<im_start>`, P patches, `<im_end>`; 0 without comprehension.
     pub fn image_positions(&self) -> usize {
-        self.vision.clip.num_patches() + 2
+        let block = self.vision.clip.num_patches() + 2;
+        if self.abilities.has(Ability::Comprehension) { block } else { 0 }
     }
 
     /// Width and height are multiples of this many pixels: the VAE's factor, `2^(levels - 1)`.

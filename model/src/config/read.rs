@@ -4,7 +4,8 @@
 //! Forms of `config.json`: the published one (`plugins_init_kwargs`, whose `_target_` is a tag to
 //! match and never something to import), and the flat one (`num_dream_queries`, `clip_select_layer`,
 //! `clip_vision_config`). A converted folder uses the published form. Configurations of CLIP, UNet,
-//! VAE and noise schedule come from component folders, else from the published defaults.
+//! VAE and noise schedule come from component folders, else from the published defaults. Our own field
+//! `reverie_abilities` lists what the model was trained for; without it, that is everything.
 
 mod component_folders;
 mod decoder;
@@ -19,13 +20,17 @@ use serde_json::{Map, Value};
 pub(crate) use component_folders::ComponentFolders;
 use fields::{Fields, read_object};
 
-use super::{DreamConfig, HeadConfig, ProjectorConfig, ProjectorKind, VisionConfig};
+use super::{
+    Abilities, Ability, DreamConfig, HeadConfig, ProjectorConfig, ProjectorKind, VisionConfig,
+};
 use crate::CheckpointError;
 
 /// Queries of the published 7B, and the constructor's default in the reference.
 const DEFAULT_DREAM_QUERIES: usize = 64;
 /// Hidden state read by the published 7B, and the constructor's default in the reference.
 const DEFAULT_SELECT_LAYER: i64 = -2;
+/// The list of what the model was trained for.
+const ABILITIES: &str = "reverie_abilities";
 
 impl DreamConfig {
     /// Reads and checks the configuration of a checkpoint folder.
@@ -45,13 +50,29 @@ impl DreamConfig {
         let object = read_object(&path)?;
         let root = Fields::new(&path, &object);
         let folders = ComponentFolders::find_with(folder, &object);
+        let abilities = read_abilities(&root)?;
         let llama = decoder::read(&root)?;
         let plugins = Plugins::read(&root, llama.hidden_size)?;
-        let vision = plugins.vision(&root, folder, &folders)?;
-        let head = plugins.head(&root, &folders)?;
-        let num_dream_queries = plugins.num_dream_queries(&root)?;
-        Ok(Self { llama, vision, num_dream_queries, head })
+        let vision = match abilities.has(Ability::Comprehension) {
+            true => plugins.vision(&root, folder, &folders)?,
+            false => VisionConfig::default(),
+        };
+        let (head, num_dream_queries) = match abilities.has(Ability::Creation) {
+            true => (plugins.head(&root, &folders)?, plugins.num_dream_queries(&root)?),
+            false => (HeadConfig::default(), DEFAULT_DREAM_QUERIES),
+        };
+        Ok(Self { abilities, llama, vision, num_dream_queries, head })
     }
+}
+
+fn read_abilities(root: &Fields<'_>) -> Result<Abilities, CheckpointError> {
+    let choices = [Ability::Comprehension, Ability::Creation].map(|one| (one.to_string(), one));
+    let found = root.some_of(ABILITIES, &choices)?;
+    Ok(match found.as_deref() {
+        Some([Ability::Comprehension]) => Abilities::ComprehensionOnly,
+        Some([Ability::Creation]) => Abilities::CreationOnly,
+        Some(_) | None => Abilities::Both,
+    })
 }
 
 /// The three plugins' constructor arguments; empty objects in the flat form.
@@ -64,7 +85,7 @@ struct Plugins<'a> {
 impl<'a> Plugins<'a> {
     fn read(root: &Fields<'a>, width: usize) -> Result<Self, CheckpointError> {
         let plugins = root.child("plugins_init_kwargs")?;
-        if plugins.is_none() && !root.has("num_dream_queries") {
+        if plugins.is_none() && !root.has("num_dream_queries") && !root.has(ABILITIES) {
             return Err(root.error(
                 "plugins_init_kwargs",
                 &Value::Null,

@@ -12,19 +12,29 @@ use crate::token_sampler::TokenMask;
 
 const STAGE: &str = "llm";
 
-pub(super) fn run(
+/// Contexts of text alone.
+pub(super) fn text(
     model: &DreamModel,
     goldens: &Goldens,
     on_check: &mut dyn FnMut(Check),
 ) -> Result<(), ParityError> {
     let vectors = goldens.tensors("llm")?;
-    text(model, &vectors, on_check)?;
-    left_padded_batch(model, &vectors, on_check)?;
+    one_text(model, &vectors, on_check)?;
+    left_padded_batch(model, &vectors, on_check)
+}
+
+/// Contexts with pictures in them.
+pub(super) fn pictures(
+    model: &DreamModel,
+    goldens: &Goldens,
+    on_check: &mut dyn FnMut(Check),
+) -> Result<(), ParityError> {
+    let vectors = goldens.tensors("llm")?;
     picture_question(model, &vectors, on_check)?;
     two_images(model, &vectors, on_check)
 }
 
-fn text(
+fn one_text(
     model: &DreamModel,
     vectors: &Tensors,
     on_check: &mut dyn FnMut(Check),
@@ -137,7 +147,8 @@ pub(super) fn embed_with_pictures(
     ids: &[u32],
     pixel_values: &Tensor,
 ) -> Result<Tensor, ParityError> {
-    let features = model.vision.encode_pixels(&pixel_values.to_device(model.decoder.device())?)?;
+    let features =
+        model.vision()?.encode_pixels(&pixel_values.to_device(model.decoder.device())?)?;
     let features =
         (0..features.dim(0)?).map(|picture| features.i(picture)).collect::<Result<Vec<_>, _>>()?;
     let special = model.tokenizer.special();

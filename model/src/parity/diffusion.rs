@@ -26,7 +26,7 @@ pub(super) fn unet(
     const STAGE: &str = "unet";
     let vectors = goldens.tensors("unet")?;
     let on_device = |key: &str| -> Result<Tensor, ParityError> {
-        Ok(vectors.get(key)?.to_device(model.denoiser.unet().device())?)
+        Ok(vectors.get(key)?.to_device(model.denoiser()?.unet().device())?)
     };
     let (sample, condition) = (on_device("sample")?, on_device("encoder_hidden_states")?);
     let batch = sample.dim(0)?;
@@ -43,7 +43,8 @@ pub(super) fn unet(
         let mut observer =
             |name: &str, value: &Tensor| inner.push((name.to_owned(), value.clone()));
         let probe = &mut Probe::with(&mut observer);
-        let found = model.denoiser.unet().forward_probed(&sample, timesteps, &condition, probe)?;
+        let found =
+            model.denoiser()?.unet().forward_probed(&sample, timesteps, &condition, probe)?;
         let key = format!("{case}.output");
         on_check(module_tensor(STAGE, key.clone(), &found, vectors.get(&key)?)?);
         for (name, value) in inner {
@@ -167,11 +168,11 @@ pub(super) fn vae(
 ) -> Result<(), ParityError> {
     const STAGE: &str = "vae";
     let vectors = goldens.tensors("vae")?;
-    let device = model.denoiser.vae().device();
+    let device = model.denoiser()?.vae().device();
     let latents = vectors.get("decode.latents_unscaled")?.to_device(device)?;
     let mut inner = Vec::new();
     let mut observer = |name: &str, value: &Tensor| inner.push((name.to_owned(), value.clone()));
-    let image = model.denoiser.vae().decode_probed(&latents, &mut Probe::with(&mut observer))?;
+    let image = model.denoiser()?.vae().decode_probed(&latents, &mut Probe::with(&mut observer))?;
     for (name, value) in inner {
         let key = format!("decode.{}", name.trim_start_matches("decoder."));
         if vectors.has(&key) {
@@ -184,7 +185,7 @@ pub(super) fn vae(
         &image,
         vectors.get("decode.image")?,
     )?);
-    let pictures = model.denoiser.vae().to_pictures(&image)?;
+    let pictures = model.denoiser()?.vae().to_pictures(&image)?;
     let found: Vec<u8> = pictures.iter().flat_map(Picture::rgb).copied().collect();
     on_check(levels(
         STAGE,
@@ -194,7 +195,7 @@ pub(super) fn vae(
     ));
 
     let image = vectors.get("encode.image")?.to_device(device)?;
-    let encoded = model.denoiser.vae().encode(&image)?;
+    let encoded = model.denoiser()?.vae().encode(&image)?;
     on_check(module_tensor(
         STAGE,
         "encode.mean".to_owned(),
@@ -214,7 +215,7 @@ pub(super) fn vae(
         &sample,
         vectors.get("encode.sample")?,
     )?);
-    let scaled = model.denoiser.vae().scale_latents(&sample)?;
+    let scaled = model.denoiser()?.vae().scale_latents(&sample)?;
     let wanted = vectors.get("encode.latents_scaled")?;
     on_check(module_tensor(STAGE, "encode.latents_scaled".to_owned(), &scaled, wanted)?);
     Ok(())
@@ -278,20 +279,20 @@ pub(super) fn denoise(
         choice: 0,
         picture: 0,
     };
-    let mut job = model.denoiser.start(request, noise)?;
+    let mut job = model.denoiser()?.start(request, noise)?;
     let mut states = Vec::new();
     while !job.is_done() {
-        model.denoiser.step(&mut [&mut job], noise)?;
+        model.denoiser()?.step(&mut [&mut job], noise)?;
         states.extend_from_slice(job.latents());
     }
-    let picture = model.denoiser.finish(&job)?;
+    let picture = model.denoiser()?.finish(&job)?;
     let (channels, height, width) = job.latent_shape();
     let latents = Tensor::from_slice(
         job.latents(),
         (1, channels, height, width),
-        model.denoiser.vae().device(),
+        model.denoiser()?.vae().device(),
     )?;
-    let image = model.denoiser.vae().decode_latents(&latents)?;
+    let image = model.denoiser()?.vae().decode_latents(&latents)?;
     Ok(Drawn { states, picture, image })
 }
 
@@ -342,9 +343,9 @@ pub(super) fn text_to_image(
             conditions
                 .get(&format!("{negative}.condition"))?
                 .squeeze(0)?
-                .to_device(model.denoiser.unet().device())?
+                .to_device(model.denoiser()?.unet().device())?
         };
-        let condition = condition.to_device(model.denoiser.unet().device())?;
+        let condition = condition.to_device(model.denoiser()?.unet().device())?;
         let drawn = denoise(model, params, condition, negative, &noise)?;
         let wanted = vectors.floats(&format!("{case}.trajectory"))?;
         on_check(trajectory(

@@ -125,7 +125,7 @@ impl Replay<'_> {
             vectors.floats(&key("latents"))?,
             Some(vectors.get(&key("noises"))?),
         )?;
-        let condition = self.model.denoiser.condition(&hidden)?;
+        let condition = self.model.denoiser()?.condition(&hidden)?;
         let drawn = denoise(self.model, params, condition, self.negative.clone(), &noise)?;
         let wanted = vectors.floats(&key("trajectory"))?;
         (self.on_check)(trajectory(
@@ -147,7 +147,7 @@ impl Replay<'_> {
         )?;
         let wanted = vectors.floats(&key("pixel_values"))?;
         (self.on_check)(module(STAGE, key("pixel_values"), &floats(&pixels)?, &wanted));
-        let features = self.model.vision.encode_pixels(&pixels.unsqueeze(0)?)?.i(0)?;
+        let features = self.model.vision()?.encode_pixels(&pixels.unsqueeze(0)?)?.i(0)?;
         let wanted = vectors.get(&key("image_embeds"))?;
         (self.on_check)(module_tensor(STAGE, key("image_embeds"), &features, wanted)?);
         let logits = self.feed(&[ContextPiece::Picture(&features)], cache)?;

@@ -5,6 +5,7 @@ use candle_core::Tensor;
 
 use super::decoder::embed_with_pictures;
 use super::goldens::{Goldens, ParityError, Tensors, module_tensor};
+use crate::config::Ability;
 use crate::decoder::DecoderRow;
 use crate::dream::ContextPiece;
 use crate::dream_model::DreamModel;
@@ -27,6 +28,9 @@ pub(super) fn run(
     for case in vectors.between("", ".input_ids") {
         let ids = vectors.ids(&format!("{case}.input_ids"))?;
         let pixels = format!("{case}.pixel_values");
+        if vectors.has(&pixels) && !model.config.abilities.has(Ability::Comprehension) {
+            continue;
+        }
         let embeds = if vectors.has(&pixels) {
             embed_with_pictures(model, &ids, vectors.get(&pixels)?)?
         } else {
@@ -37,7 +41,7 @@ pub(super) fn run(
         let hidden = model.dream(&mut cache)?;
         let key = format!("{case}.dream_hidden");
         on_check(module_tensor(STAGE, key.clone(), &hidden, vectors.get(&key)?)?);
-        let condition = model.denoiser.condition(&hidden)?;
+        let condition = model.denoiser()?.condition(&hidden)?;
         let key = format!("{case}.condition");
         on_check(module_tensor(STAGE, key.clone(), &condition, vectors.get(&key)?)?);
     }
@@ -69,7 +73,7 @@ fn left_padded_batch(
         .decoder
         .forward(&mut rows)?
         .iter()
-        .map(|hidden| model.dream_queries.condition_hidden(hidden))
+        .map(|hidden| model.dream_queries()?.condition_hidden(hidden))
         .collect::<Result<Vec<_>, _>>()?;
     let found = Tensor::stack(&states, 0)?;
     let wanted = vectors.get("batch_left.dream_hidden")?;

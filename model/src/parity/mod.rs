@@ -11,6 +11,7 @@ mod vision;
 
 pub use goldens::{Goldens, ParityError};
 
+use crate::config::Ability;
 use crate::dream_model::DreamModel;
 
 /// How far a result may be from the recorded one, and in what unit.
@@ -73,7 +74,7 @@ pub const STAGES: [&str; 9] = [
     "text_to_image",
 ];
 
-/// Runs every stage and hands each comparison to `on_check` as it is made.
+/// Runs every stage that the model has and hands each comparison to `on_check` as it is made.
 ///
 /// # Errors
 /// If the vectors cannot be read or a computation fails; a mere difference is a failed [`Check`].
@@ -82,14 +83,27 @@ pub fn run(
     goldens: &Goldens,
     on_check: &mut dyn FnMut(Check),
 ) -> Result<(), ParityError> {
+    let abilities = model.config.abilities;
+    let (comprehends, creates) =
+        (abilities.has(Ability::Comprehension), abilities.has(Ability::Creation));
     tokenizer::run(model, goldens, on_check)?;
-    vision::preprocess(goldens, on_check)?;
-    vision::clip(model, goldens, on_check)?;
-    decoder::run(model, goldens, on_check)?;
-    dream::run(model, goldens, on_check)?;
-    diffusion::unet(model, goldens, on_check)?;
-    diffusion::schedulers(model, goldens, on_check)?;
-    diffusion::vae(model, goldens, on_check)?;
-    diffusion::text_to_image(model, goldens, on_check)?;
-    document::run(model, goldens, on_check)
+    if comprehends {
+        vision::preprocess(goldens, on_check)?;
+        vision::clip(model, goldens, on_check)?;
+    }
+    decoder::text(model, goldens, on_check)?;
+    if comprehends {
+        decoder::pictures(model, goldens, on_check)?;
+    }
+    if creates {
+        dream::run(model, goldens, on_check)?;
+        diffusion::unet(model, goldens, on_check)?;
+        diffusion::schedulers(model, goldens, on_check)?;
+        diffusion::vae(model, goldens, on_check)?;
+        diffusion::text_to_image(model, goldens, on_check)?;
+    }
+    if comprehends && creates {
+        document::run(model, goldens, on_check)?;
+    }
+    Ok(())
 }

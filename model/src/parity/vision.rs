@@ -58,7 +58,7 @@ pub(super) fn clip(
     const STAGE: &str = "clip";
     let vectors = goldens.tensors("clip_features")?;
     let pixels = vectors.get("pixel_values")?.to_device(model.decoder.device())?;
-    let hidden_states = model.vision.tower().hidden_states(&pixels)?;
+    let hidden_states = model.vision()?.tower().hidden_states(&pixels)?;
     for index in vectors.between("hidden_states.", "") {
         let Some(found) = index.parse::<usize>().ok().and_then(|index| hidden_states.get(index))
         else {
@@ -67,11 +67,11 @@ pub(super) fn clip(
         let key = format!("hidden_states.{index}");
         on_check(module_tensor(STAGE, key.clone(), found, vectors.get(&key)?)?);
     }
-    let selected = model.vision.tower().forward(&pixels)?;
+    let selected = model.vision()?.tower().forward(&pixels)?;
     on_check(module_tensor(STAGE, "selected".to_owned(), &selected, vectors.get("selected")?)?);
-    let projected = model.vision.projector().forward(&selected)?;
+    let projected = model.vision()?.projector().forward(&selected)?;
     on_check(module_tensor(STAGE, "projected".to_owned(), &projected, vectors.get("projected")?)?);
-    let embeds = model.vision.encode_pixels(&pixels)?;
+    let embeds = model.vision()?.encode_pixels(&pixels)?;
     let wanted = vectors.floats("image_embeds")?;
     on_check(module(STAGE, "image_embeds".to_owned(), &super::goldens::floats(&embeds)?, &wanted));
     Ok(())

@@ -3,8 +3,8 @@
 use reverie_model::CheckpointError;
 use reverie_model::DreamConfig;
 use reverie_model::config::{
-    BetaSchedule, PerLevel, PredictionType, PreprocessConfig, ProjectorKind, RopeScaling,
-    TimestepSpacing, UnetConfig, VaeConfig,
+    Abilities, BetaSchedule, PerLevel, PredictionType, PreprocessConfig, ProjectorKind,
+    RopeScaling, TimestepSpacing, UnetConfig, VaeConfig,
 };
 use serde_json::{Value, json};
 
@@ -271,4 +271,38 @@ fn a_folder_without_weights_says_what_it_wants() {
     let error = Scratch::with_golden_configs().open().unwrap_err();
     assert!(matches!(error, CheckpointError::Missing { .. }), "{error}");
     assert_eq!(error.exit_code(), 65);
+}
+
+#[test]
+fn abilities_are_a_list_of_distinct_words_and_everything_where_nothing_is_said() {
+    let scratch = Scratch::with_golden_configs();
+    let abilities = |value: serde_json::Value| {
+        scratch.edit("config.json", |config| config["reverie_abilities"] = value);
+        scratch.config().map(|config| config.abilities)
+    };
+    assert_eq!(golden().config().abilities, Abilities::Both);
+    assert_eq!(abilities(json!(["creation", "comprehension"])).unwrap(), Abilities::Both);
+    assert_eq!(abilities(json!(["creation"])).unwrap(), Abilities::CreationOnly);
+    assert_eq!(abilities(json!(["comprehension"])).unwrap(), Abilities::ComprehensionOnly);
+    for wrong in [json!([]), json!("creation"), json!(["drawing"]), json!(["creation", "creation"])]
+    {
+        let error = abilities(wrong.clone()).unwrap_err();
+        assert_eq!(error.exit_code(), 78);
+        assert!(error.to_string().contains("reverie_abilities"), "{wrong}: {error}");
+    }
+}
+
+#[test]
+fn an_ability_that_is_missing_needs_no_configuration_of_its_own() {
+    let scratch = Scratch::with_golden_configs();
+    std::fs::remove_dir_all(scratch.path().join("components/stable-diffusion-tiny")).unwrap();
+    scratch.edit("config.json", |config| {
+        config["reverie_abilities"] = json!(["comprehension"]);
+        let plugins = config["plugins_init_kwargs"].as_object_mut().unwrap();
+        plugins.remove("dream_embedding");
+        plugins.remove("stable_diffusion_head");
+    });
+    let config = scratch.config().unwrap();
+    assert_eq!(config.vision, golden().config().vision);
+    assert_eq!((config.image_positions(), config.dream_positions()), (258, 0));
 }

@@ -350,3 +350,27 @@ fn an_inspection_counts_everything_and_prints_the_context_budget() {
     assert!(table.contains("vision tower               55"), "{table}");
     assert!(table.contains("at most 7 with 172 left for text"), "{table}");
 }
+
+#[test]
+fn parts_may_be_missing_exactly_where_the_model_has_no_use_for_them() {
+    let scratch = Scratch::with_golden_files();
+    for file in ["dream_embedding.bin", "stable_diffusion_head.bin"] {
+        scratch.remove(file);
+    }
+    let missing = scratch.open().unwrap_err().to_string();
+    assert!(
+        missing.contains("of the dream queries") && missing.contains("of the UNet"),
+        "{missing}"
+    );
+    let state = |abilities: &[&str]| {
+        scratch.edit("config.json", |config| config["reverie_abilities"] = abilities.into());
+        scratch.open()
+    };
+    assert!(state(&["creation"]).unwrap_err().to_string().contains("of the UNet"));
+    let reader = state(&["comprehension"]).unwrap();
+    let whole = golden();
+    let read = |name: &str| !name.contains("dream") && !name.contains("stable_diffusion_head");
+    let wanted: Vec<&str> = whole.tensors().map(|one| one.name).filter(|name| read(name)).collect();
+    let found: Vec<&str> = reader.tensors().map(|one| one.name).collect();
+    assert_eq!(found, wanted);
+}

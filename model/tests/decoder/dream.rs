@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Tensor};
 use reverie_model::ModelError;
 use reverie_model::decoder::{Decoder, DecoderRow};
-use reverie_model::dream::{BlockTokens, ContextPiece, DreamQueries, image_block};
+use reverie_model::dream::{BlockTokens, ContextPiece, DreamQueries, embed_context, image_block};
 
 use crate::golden::{Vectors, assert_close, golden_decoder, golden_weights, largest_difference};
 
@@ -73,14 +73,14 @@ fn a_context_is_its_pieces_in_order_and_nothing_else() {
         ContextPiece::Tokens(&[]),
         ContextPiece::Tokens(&ids[end + 1..]),
     ];
-    let embeds = queries.embed_context(&decoder, &TOKENS, &picture).unwrap();
+    let embeds = embed_context(Some(&queries), &decoder, &TOKENS, &picture).unwrap();
     assert_close("vqa.inputs_embeds", &embeds, &wanted);
     let block = image_block(&decoder, &TOKENS, &features).unwrap();
     let spliced = wanted.narrow(0, start, end + 1 - start).unwrap();
     assert_close("picture block of vqa.inputs_embeds", &block, &spliced);
 
     let dream = [ContextPiece::Tokens(&ids[..3]), ContextPiece::Dream, ContextPiece::Dream];
-    let embeds = queries.embed_context(&decoder, &TOKENS, &dream).unwrap();
+    let embeds = embed_context(Some(&queries), &decoder, &TOKENS, &dream).unwrap();
     let block = Vectors::read("dream").single("dream_block_embeds");
     assert_eq!(embeds.dims(), [3 + 10 + 10, 64]);
     for offset in [3, 13] {

@@ -7,9 +7,9 @@ use crate::sequence::{SequenceSpec, Span};
 pub struct Budget {
     /// Positions that the model was trained for (`max_position_embeddings`).
     pub max_model_len: usize,
-    /// Positions of a dream block: `<dream_start>`, queries, `<dream_end>`.
+    /// Positions of a dream block: `<dream_start>`, queries, `<dream_end>`; 0 if no picture can be drawn.
     pub dream_positions: usize,
-    /// Positions of a picture block: `<im_start>`, patches, `<im_end>`.
+    /// Positions of a picture block: `<im_start>`, patches, `<im_end>`; 0 if pictures are not fed back.
     pub image_positions: usize,
 }
 
@@ -36,6 +36,9 @@ impl Budget {
     /// How many pictures can still be drawn after `used` positions, one position being kept for the
     /// token that follows: `used + n · (dream + picture) + 1 <= max_model_len`.
     pub fn images_that_fit(&self, used: usize) -> usize {
+        if self.dream_positions == 0 {
+            return 0;
+        }
         self.max_model_len.saturating_sub(used + 1) / self.drawing_positions()
     }
 
@@ -74,6 +77,14 @@ mod tests {
         assert_eq!(BUDGET.images_that_fit(40), 1);
         assert_eq!(BUDGET.images_that_fit(100), 0);
         assert_eq!(BUDGET.images_that_fit(500), 0);
+    }
+
+    #[test]
+    fn without_dream_blocks_no_picture_ever_fits() {
+        let reader = Budget { dream_positions: 0, ..BUDGET };
+        assert_eq!(reader.images_that_fit(0), 0);
+        let drawer = Budget { image_positions: 0, ..BUDGET };
+        assert_eq!(drawer.images_that_fit(79), 2);
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub struct DocumentLimits {
     pub choice: ImageChoice,
     /// Drawn pictures never exceed this; 0 is the same as [`ImageChoice::None`].
     pub max_images: usize,
-    /// At most this many sampled tokens; `None` is "as many as fit".
+    /// At most this many sampled tokens; `None` is "as many as fit", 0 is "pictures only".
     pub max_tokens: Option<usize>,
     /// `</s>` is forbidden before this many.
     pub min_tokens: usize,
@@ -80,8 +80,8 @@ pub enum NextMove {
 /// so far.
 ///
 /// Pictures that the request insists on are drawn whatever ends the text (a stop string, `max_tokens`,
-/// the model itself), and early enough to fit: `max_tokens: 0` with `Exactly(1)` draws right after the
-/// prompt.
+/// the model itself), and early enough to fit. `max_tokens: 0` with `Exactly(1)` draws right after the
+/// prompt, and then the text that nobody asked for is at its end, not cut.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DocumentRules {
     budget: Budget,
@@ -95,9 +95,8 @@ pub struct DocumentRules {
 impl DocumentRules {
     /// The rules at the start of an answer.
     pub fn new(budget: Budget, limits: DocumentLimits) -> Self {
-        let mut rules = Self { budget, limits, num_text_tokens: 0, num_images: 0, text_end: None };
-        rules.close_text_at_max_tokens();
-        rules
+        let text_end = (limits.max_tokens == Some(0)).then_some(FinishReason::EndOfText);
+        Self { budget, limits, num_text_tokens: 0, num_images: 0, text_end }
     }
 
     /// Sampled tokens so far, `</s>` included, `<dream_start>` not.

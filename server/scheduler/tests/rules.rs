@@ -116,9 +116,9 @@ fn no_tokens_at_all_draws_right_after_the_prompt() {
     let mut rules =
         rules(DocumentLimits { max_tokens: Some(0), ..limits(ImageChoice::Exactly(1), 1) });
     assert_eq!(rules.next_move(5), NextMove::Draw);
-    assert_eq!(rules.image_drawn(15), NextMove::Finish(FinishReason::MaxTokens));
+    assert_eq!(rules.image_drawn(15), NextMove::Finish(FinishReason::EndOfText));
     let rules = self::rules(DocumentLimits { max_tokens: Some(0), ..limits(ImageChoice::Auto, 1) });
-    assert_eq!(rules.next_move(5), NextMove::Finish(FinishReason::MaxTokens));
+    assert_eq!(rules.next_move(5), NextMove::Finish(FinishReason::EndOfText));
 }
 
 #[test]

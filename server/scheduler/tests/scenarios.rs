@@ -196,7 +196,7 @@ fn the_last_picture_of_a_document_without_text_is_not_fed_back() {
         last = finish(&mut scheduler, &plan);
     }
     assert_eq!(encodes, 0);
-    let [SequenceEvent::Finished { reason: FinishReason::MaxTokens, usage }] = last[..] else {
+    let [SequenceEvent::Finished { reason: FinishReason::EndOfText, usage }] = last[..] else {
         panic!("{last:?}")
     };
     assert_eq!((usage.images, usage.text_tokens, usage.positions_used), (1, 0, 15));
@@ -213,7 +213,7 @@ fn a_document_that_may_neither_speak_nor_draw_ends_after_its_prompt() {
     let events = finish(&mut scheduler, &plan);
     assert!(matches!(
         events[..],
-        [SequenceEvent::Finished { reason: FinishReason::MaxTokens, .. }]
+        [SequenceEvent::Finished { reason: FinishReason::EndOfText, .. }]
     ));
 }
 

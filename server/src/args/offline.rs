@@ -126,11 +126,15 @@ pub struct VerifyArgs {
 /// Flags of `reverie health`.
 #[derive(Debug, Clone, Args)]
 pub struct HealthArgs {
-    /// Probe to ask [default: http://127.0.0.1:PORT/readyz]
+    /// Probe to ask [default: http://127.0.0.1:PORT/readyz, at the probe port if there is one]
     #[arg(long, env = "REVERIE_HEALTH_URL", value_name = "URL")]
     pub url: Option<String>,
 
-    /// Port of the default probe
+    /// Port that serves
     #[arg(long, env = "REVERIE_PORT", value_name = "PORT", default_value_t = 8000)]
     pub port: u16,
+
+    /// Port that answers probes alone
+    #[arg(long, env = "REVERIE_PROBE_PORT", value_name = "PORT")]
+    pub probe_port: Option<u16>,
 }

@@ -26,6 +26,10 @@ pub struct ServeArgs {
     #[arg(long, env = "REVERIE_PORT", value_name = "PORT", default_value_t = 8000)]
     pub port: u16,
 
+    /// Port that answers probes besides, whatever the other one is busy with [default: none]
+    #[arg(long, env = "REVERIE_PROBE_PORT", value_name = "PORT")]
+    pub probe_port: Option<u16>,
+
     /// Names requests may use for the model, the first in answers [default: the folder's name]
     #[arg(long, env = "REVERIE_SERVED_MODEL_NAME", value_name = "NAME", value_delimiter = ',')]
     pub served_model_name: Vec<String>,
@@ -91,6 +95,11 @@ pub struct ServeArgs {
     /// Seconds a request's body may take to arrive
     #[arg(long, env = "REVERIE_BODY_TIMEOUT", value_name = "SECONDS", default_value_t = 30)]
     pub body_timeout: u64,
+
+    /// Seconds a client may take nothing of what is sent to it before it loses the connection; the default
+    /// is what proxies grant (nginx: send_timeout)
+    #[arg(long, env = "REVERIE_WRITE_TIMEOUT", value_name = "SECONDS", default_value_t = 60)]
+    pub write_timeout: u64,
 
     /// Seconds a document may take from acceptance to end; 0 is for ever
     #[arg(long, env = "REVERIE_REQUEST_TIMEOUT", value_name = "SECONDS", default_value_t = 0)]

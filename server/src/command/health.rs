@@ -10,7 +10,8 @@ use crate::args::HealthArgs;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) fn run(args: &HealthArgs) -> Result<ExitCode, Failure> {
-    let url = args.url.clone().unwrap_or_else(|| format!("http://127.0.0.1:{}/readyz", args.port));
+    let port = args.probe_port.unwrap_or(args.port);
+    let url = args.url.clone().unwrap_or_else(|| format!("http://127.0.0.1:{port}/readyz"));
     let agent: ureq::Agent =
         ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).build().into();
     match agent.get(&url).call() {

@@ -80,9 +80,11 @@ fn to_json(inspection: &Inspection) -> Value {
                    "parameters": part.num_parameters, "bytes": part.bytes, "dtypes": part.dtypes})
         })
         .collect();
+    let abilities: Vec<String> =
+        inspection.abilities.list().iter().map(ToString::to_string).collect();
     let (context, memory) = (inspection.context, inspection.memory);
     json!({
-        "folder": inspection.folder, "components": components,
+        "folder": inspection.folder, "abilities": abilities, "components": components,
         "context": {"positions": context.positions, "per_picture_in": context.per_picture_in,
                     "per_picture_out": context.per_picture_out, "max_pictures_in": context.max_pictures_in,
                     "max_pictures_out": context.max_pictures_out, "left_for_text": context.left_for_text},

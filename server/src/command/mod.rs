@@ -37,6 +37,8 @@ const UNAVAILABLE: u8 = 69;
 const SOFTWARE: u8 = 70;
 /// The operating system refused.
 const SYSTEM: u8 = 71;
+/// Something was cut off; asking again may succeed.
+const TEMPORARY: u8 = 75;
 
 impl Failure {
     fn new(exit_code: u8, message: impl fmt::Display) -> Self {

@@ -1,5 +1,6 @@
 //! `reverie serve`: from flags to a daemon that answers until it is told to end.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -7,11 +8,13 @@ use std::time::Instant;
 use reverie_model::noise::CounterNoise;
 use tokio::net::TcpListener;
 
-use super::{Failure, SYSTEM, cache_dir};
+use super::{Failure, SYSTEM, TEMPORARY, cache_dir};
 use crate::args::ServeArgs;
 use crate::config::Config;
 use crate::daemon::{Daemon, Ended, serve_until};
 use crate::engine::document_engine::EngineStatus;
+use crate::http::probe_router;
+use crate::probe_listener::ProbeListener;
 use crate::shutdown::Signals;
 use crate::startup::PreparedModel;
 use crate::telemetry;
@@ -30,11 +33,15 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
     runtime.block_on(listen(&config, prepared))
 }
 
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
+    Failure::new(SYSTEM, format_args!("{address}: {error}"))
+}
+
 async fn listen(config: &Config, prepared: PreparedModel) -> Result<ExitCode, Failure> {
     let signals = Signals::listen()?;
     let listener = TcpListener::bind(config.listen)
         .await
-        .map_err(|error| Failure::new(SYSTEM, format_args!("{}: {error}", config.listen)))?;
+        .map_err(|error| cannot_listen(config.listen, &error))?;
     let address = listener.local_addr()?;
     if !address.ip().is_loopback() && config.http.api_keys.is_empty() {
         tracing::warn!(%address, "anybody who reaches this address can use the model: set --api-key");
@@ -42,7 +49,15 @@ async fn listen(config: &Config, prepared: PreparedModel) -> Result<ExitCode, Fa
     let (model, device) = (prepared.name.clone(), prepared.device.location());
     let started = Instant::now();
     let daemon = Daemon::start(config, prepared, Box::new(CounterNoise), Arc::new(Instant::now))?;
-    tracing::info!(%address, model, ?device, "listening; loading the model");
+    let probes = match config.probe_listen {
+        Some(address) => Some(
+            ProbeListener::start(address, probe_router(daemon.state().clone()))
+                .map_err(|error| cannot_listen(address, &error))?,
+        ),
+        None => None,
+    };
+    let probes_at = probes.as_ref().map(|probes| tracing::field::display(probes.address()));
+    tracing::info!(%address, probes_at, model, ?device, "listening; loading the model");
     let engine = daemon.engine();
     let announce = async {
         match engine.loaded().await {
@@ -65,7 +80,8 @@ async fn listen(config: &Config, prepared: PreparedModel) -> Result<ExitCode, Fa
             daemon.join()?;
             Ok(ExitCode::SUCCESS)
         }
-        // The engine's thread is still at work on what was cut off; it ends with the process.
-        Ended::Cut => Ok(ExitCode::SUCCESS),
+        // The engine's thread is still at work; it ends with the process.
+        Ended::NeverServed => Ok(ExitCode::SUCCESS),
+        Ended::Cut => Ok(ExitCode::from(TEMPORARY)),
     }
 }

@@ -43,9 +43,15 @@ pub enum SubmitError {
         /// Positions of the context.
         limit: usize,
     },
+    /// The model is not loaded yet.
+    #[error("the model is being loaded")]
+    Loading,
     /// The daemon is going down.
-    #[error("draining")]
+    #[error("the engine is finishing what it has accepted and takes nothing new")]
     Draining,
+    /// The engine's thread is gone.
+    #[error("the engine has failed")]
+    Failed,
 }
 
 /// Whether requests can be served.

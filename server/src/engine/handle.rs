@@ -72,10 +72,12 @@ impl EngineHandle {
 }
 
 impl DocumentEngine for EngineHandle {
-    /// [`SubmitError::Draining`] stands for every state but `Ready`; [`Self::status`] tells them apart.
     fn submit(&self, request: EngineRequest) -> Result<EventStream, SubmitError> {
-        let (EngineStatus::Ready, Some(budget)) = (self.status(), self.budget()) else {
-            return Err(SubmitError::Draining);
+        let budget = match (self.status(), self.budget()) {
+            (EngineStatus::Ready, Some(budget)) => budget,
+            (EngineStatus::Loading | EngineStatus::Ready, _) => return Err(SubmitError::Loading),
+            (EngineStatus::Draining, _) => return Err(SubmitError::Draining),
+            (EngineStatus::Failed, _) => return Err(SubmitError::Failed),
         };
         let spec = sequence_spec(SequenceId(0), &request, 1);
         if !budget.admits(&spec) {
@@ -89,11 +91,15 @@ impl DocumentEngine for EngineHandle {
         let (events, stream) = mpsc::channel(max_events(&request, &budget));
         let submission =
             Submission { request: Arc::new(request), events, submitted: (self.clock)(), place };
-        // Places bound the channel, so it can only be closed.
-        self.commands
-            .try_send(Command::Submit(submission))
-            .map_err(|_closed| SubmitError::Draining)?;
-        Ok(Box::pin(ReceiverStream::new(stream)))
+        // Places bound the channel, so it can only be closed: by a drain, or by a failure that the status
+        // may not tell yet.
+        match (self.commands.try_send(Command::Submit(submission)), self.status()) {
+            (Ok(()), _) => Ok(Box::pin(ReceiverStream::new(stream))),
+            (Err(_closed), EngineStatus::Draining) => Err(SubmitError::Draining),
+            (Err(_closed), EngineStatus::Loading | EngineStatus::Ready | EngineStatus::Failed) => {
+                Err(SubmitError::Failed)
+            }
+        }
     }
 
     fn status(&self) -> EngineStatus {

@@ -173,6 +173,7 @@ impl From<RequestError> for ApiError {
             RequestError::OutOfRange { param, wanted: _ }
             | RequestError::Conflict { param, reason: _ } => ("invalid_value", param),
             RequestError::Unsupported { param, reason: _ } => ("unsupported_parameter", param),
+            RequestError::Untrained { param, ability: _ } => ("unsupported_by_model", param),
             RequestError::TextTooLong { param, limit: _ } => ("string_too_long", param),
             RequestError::TooManyPictures { param, limit: _ } => ("too_many_images", param),
             RequestError::PictureUrl { param, fault } => (code_of_url_fault(fault), param),
@@ -236,7 +237,9 @@ impl From<SubmitError> for ApiError {
                     format!("the request needs {positions} positions; the context has {limit}");
                 Self::invalid("context_length_exceeded", &message).at("messages")
             }
+            SubmitError::Loading => Self::not_ready(EngineStatus::Loading),
             SubmitError::Draining => Self::not_ready(EngineStatus::Draining),
+            SubmitError::Failed => Self::not_ready(EngineStatus::Failed),
         }
     }
 }

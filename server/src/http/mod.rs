@@ -34,15 +34,23 @@ pub fn router(state: AppState) -> Router {
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*id}", get(models::one))
         .route_layer(from_fn_with_state(state.clone(), access::require_key));
+    layered(guarded.merge(probes()), state)
+}
 
-    let open = Router::new()
+/// The probes alone, behind the same layers.
+pub fn probe_router(state: AppState) -> Router {
+    layered(probes(), state)
+}
+
+fn probes() -> Router<AppState> {
+    Router::new()
         .route("/livez", get(probes::live))
         .route("/readyz", get(probes::ready))
-        .route("/health", get(probes::ready));
+        .route("/health", get(probes::ready))
+}
 
-    Router::new()
-        .merge(guarded)
-        .merge(open)
+fn layered(routes: Router<AppState>, state: AppState) -> Router {
+    routes
         .fallback(async |uri: Uri| ApiError::no_such_route(uri.path()))
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(from_fn_with_state(state.clone(), access::require_known_host))

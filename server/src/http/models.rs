@@ -3,7 +3,8 @@
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use reverie_proto::{ModelCard, ModelList};
+use reverie_model::config::Ability;
+use reverie_proto::{ModelAbility, ModelCard, ModelList};
 
 use super::error::ApiError;
 use super::{AppState, ServedModel};
@@ -34,5 +35,13 @@ fn card(model: &ServedModel, name: &str) -> ModelCard {
         created: model.created,
         owned_by: "reverie".to_owned(),
         max_model_len: model.limits.max_model_len,
+        abilities: model.limits.abilities.list().iter().copied().map(on_the_wire).collect(),
+    }
+}
+
+fn on_the_wire(ability: Ability) -> ModelAbility {
+    match ability {
+        Ability::Comprehension => ModelAbility::Comprehension,
+        Ability::Creation => ModelAbility::Creation,
     }
 }

@@ -1,6 +1,7 @@
 //! Why a request cannot be served, as facts. Chooses no status code and never quotes content.
 
 use reverie_model::PictureError;
+use reverie_model::config::Ability;
 use reverie_proto::ParseError;
 
 /// A request that cannot be served.
@@ -32,6 +33,14 @@ pub enum RequestError {
         param: String,
         /// Why, as the rest of a sentence.
         reason: String,
+    },
+    /// Something that the model was not trained for.
+    #[error("`{param}` needs {ability}, which this model was not trained for")]
+    Untrained {
+        /// Its path.
+        param: String,
+        /// What the model lacks.
+        ability: Ability,
     },
     /// A label longer than any label need be.
     #[error("`{param}` is too long: at most {limit} bytes")]

@@ -1,6 +1,7 @@
 //! From what a client typed to what the engine can do: every parameter checked, every default filled
 //! in. Pure and synchronous; knows neither HTTP nor tensors, and decodes no picture by itself.
 
+mod abilities;
 mod conversation;
 mod data_url;
 mod error;
@@ -14,6 +15,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reverie_model::config::Abilities;
 use reverie_model::diffusion::noise_schedule::NoiseSchedule;
 use reverie_model::{Picture, PictureError};
 use reverie_proto::{ChatCompletionRequest, EffectiveParameters, Sampler};
@@ -21,8 +23,9 @@ use reverie_proto::{ChatCompletionRequest, EffectiveParameters, Sampler};
 use crate::engine::request::{EngineRequest, PictureParams, SamplingParams, StoppingParams};
 use crate::picture_codec::{PictureFormat, PictureLimits};
 use crate::prompt::{PromptEncoder, build_prompt, raw_prompt};
-use crate::template::{CheckpointDefaults, PromptTemplate};
+use crate::template::{CheckpointDefaults, PromptTemplate, TextToImage};
 
+pub(crate) use abilities::max_images;
 pub use error::{PictureUrlFault, RequestError};
 
 /// What a request may ask for, complete.
@@ -30,6 +33,10 @@ pub use error::{PictureUrlFault, RequestError};
 pub struct Limits {
     /// Names a request may use for the model; the first is the canonical one.
     pub model_names: Vec<String>,
+    /// What the model was trained for.
+    pub abilities: Abilities,
+    /// How a request that is nothing but a wish for a picture is written down.
+    pub text_to_image: TextToImage,
     /// Positions of the context.
     pub max_model_len: usize,
     /// No token stands for more bytes of text than this; bounds positions from below without encoding.
@@ -115,6 +122,8 @@ pub struct ValidRequest {
     pub model: String,
     /// The conversation; the user speaks last.
     pub turns: Vec<Turn<EncodedPicture>>,
+    /// How it is written down.
+    pub prompt_form: PromptForm,
     /// How tokens are chosen.
     pub sampling: SamplingParams,
     /// When the text ends.
@@ -127,6 +136,15 @@ pub struct ValidRequest {
     pub delivery: Delivery,
     /// What the parameters came to, for the answer.
     pub effective: EffectiveParameters,
+}
+
+/// How a conversation becomes a context.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PromptForm {
+    /// As the template says.
+    Conversation,
+    /// Its one text alone, as a picture's caption.
+    Caption,
 }
 
 /// How an answer is sent.
@@ -201,8 +219,10 @@ pub fn validate(
         return Err(RequestError::UnknownModel { name: request.model });
     }
     harmless::check(&request)?;
+    abilities::check(&request, limits)?;
     let sampling = sampling::sampling_params(&request, &limits.defaults, drawn_seed)?;
     let stopping = sampling::stopping_params(&request, limits)?;
+    let stopping = abilities::stopping(stopping, limits.abilities);
     let pictures = pictures::picture_params(&request, limits, &sampling)?;
     let delivery = delivery(&request)?;
     let effective = EffectiveParameters {
@@ -223,6 +243,7 @@ pub fn validate(
     Ok(ValidRequest {
         model: request.model,
         turns,
+        prompt_form: abilities::prompt_form(limits),
         sampling,
         stopping,
         pictures,
@@ -275,14 +296,27 @@ impl ValidRequest {
         deadline: Option<Duration>,
     ) -> EngineRequest {
         let negative_prompt = self.negative_prompt.as_ref().map(|text| raw_prompt(text, encoder));
+        let prompt = match self.prompt_form {
+            PromptForm::Conversation => build_prompt(turns, template, encoder),
+            PromptForm::Caption => raw_prompt(&caption(turns, template), encoder),
+        };
         EngineRequest {
-            prompt: build_prompt(turns, template, encoder),
+            prompt,
             sampling: self.sampling.clone(),
             stopping: self.stopping.clone(),
             pictures: PictureParams { negative_prompt, ..self.pictures.clone() },
             deadline,
         }
     }
+}
+
+/// All text of `turns`.
+fn caption(turns: &[Turn<Arc<Picture>>], template: &PromptTemplate) -> String {
+    let texts = turns.iter().flat_map(|turn| &turn.pieces).filter_map(|piece| match piece {
+        Piece::Text(text) => Some(text.trim()),
+        Piece::Picture(_) => None,
+    });
+    texts.collect::<Vec<_>>().join(&template.text_separator)
 }
 
 fn delivery(request: &ChatCompletionRequest) -> Result<Delivery, RequestError> {

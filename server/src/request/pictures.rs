@@ -5,7 +5,7 @@ use reverie_model::diffusion::SamplerKind;
 use reverie_model::diffusion::sampler::new_sampler;
 use reverie_proto::{ChatCompletionRequest, ImageChoice as Wish, ImageFormat, Modality, Sampler};
 
-use super::{Limits, RequestError, either, in_range};
+use super::{Limits, RequestError, abilities, either, in_range};
 use crate::engine::request::{ImageChoice, PictureParams, SamplingParams};
 use crate::picture_codec::PictureFormat;
 
@@ -128,6 +128,7 @@ fn choice(
         (Modalities::Unsaid | Modalities::Both, None) => Wish::Auto,
         (_, Some(wish)) => wish,
     };
+    let wish = abilities::wish(wish, limits.abilities);
     if num_beams > 1 && wish != Wish::None {
         return conflict("must be `none` or unset with `num_beams`");
     }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use candle_core::{DType, Tensor};
+use reverie_model::config::Ability;
 use reverie_model::decoder::DecoderRow;
 use reverie_model::dream::ContextPiece;
 use reverie_model::{DreamModel, ModelError, Picture};
@@ -25,11 +26,13 @@ pub struct Timing {
 
 pub(super) fn measure(model: &DreamModel) -> Result<Vec<Timing>, ModelError> {
     let config = &model.config;
-    let picture = gradient(224);
-    let mut timings = vec![time("CLIP, one picture".to_owned(), || {
-        model.vision.encode(&[&picture]).map(|features| features[0].clone())
-    })?];
-
+    let mut timings = Vec::new();
+    if config.abilities.has(Ability::Comprehension) {
+        let picture = gradient(224);
+        timings.push(time("CLIP, one picture".to_owned(), || {
+            model.vision()?.encode(&[&picture]).map(|features| features[0].clone())
+        })?);
+    }
     let length = 256.min(config.llama.max_position_embeddings / 2);
     let bos = model.tokenizer.special().bos;
     let prompt = model.embed(&[ContextPiece::Tokens(&vec![bos; length])])?;
@@ -53,23 +56,31 @@ pub(super) fn measure(model: &DreamModel) -> Result<Vec<Timing>, ModelError> {
         model.decoder.logits(&hidden)
     })?);
 
+    if config.abilities.has(Ability::Creation) {
+        measure_drawing(model, &mut timings)?;
+    }
+    Ok(timings)
+}
+
+fn measure_drawing(model: &DreamModel, timings: &mut Vec<Timing>) -> Result<(), ModelError> {
+    let config = &model.config;
     let head = &config.head;
     let side = head.unet.sample_size;
-    let device = model.denoiser.unet().device();
+    let device = model.denoiser()?.unet().device();
     for rows in [1, 2, 4] {
         let latents = Tensor::zeros((rows, head.unet.in_channels, side, side), DType::F32, device)?;
         let shape = (rows, config.num_dream_queries, head.unet.cross_attention_dim);
         let condition = Tensor::zeros(shape, DType::F32, device)?;
         timings.push(time(format!("UNet, {rows} row(s) of {side}x{side} latents"), || {
-            model.denoiser.unet().forward(&latents, &vec![500.0; rows], &condition)
+            model.denoiser()?.unet().forward(&latents, &vec![500.0; rows], &condition)
         })?);
     }
     let latents = Tensor::zeros((1, head.vae.latent_channels, side, side), DType::F32, device)?;
     timings
         .push(time(format!("VAE decode, {0}x{0} pixels", config.default_picture_side()), || {
-            model.denoiser.vae().decode(&latents)
+            model.denoiser()?.vae().decode(&latents)
         })?);
-    Ok(timings)
+    Ok(())
 }
 
 /// A picture that is not one colour.

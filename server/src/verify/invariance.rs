@@ -1,6 +1,7 @@
 //! Do rows computed together equal the same rows computed alone?
 
 use candle_core::{DType, Tensor};
+use reverie_model::config::Ability;
 use reverie_model::decoder::DecoderRow;
 use reverie_model::diffusion::SamplerKind;
 use reverie_model::diffusion::denoiser::{DenoiseJob, DenoiseParams, DenoiseRequest};
@@ -42,7 +43,11 @@ impl Invariance {
 }
 
 pub(super) fn measure(model: &DreamModel) -> Result<Vec<Invariance>, ModelError> {
-    Ok(vec![decoder_rows(model)?, prompt_chunks(model)?, denoiser_rows(model)?])
+    let mut measured = vec![decoder_rows(model)?, prompt_chunks(model)?];
+    if model.config.abilities.has(Ability::Creation) {
+        measured.push(denoiser_rows(model)?);
+    }
+    Ok(measured)
 }
 
 fn values(tensors: &[Tensor]) -> Result<Vec<f32>, ModelError> {
@@ -102,7 +107,7 @@ fn denoiser_rows(model: &DreamModel) -> Result<Invariance, ModelError> {
     let embeds =
         model.embed(&[ContextPiece::Tokens(&model.tokenizer.encode_with_control("A red fox"))])?;
     model.decoder.forward(&mut [DecoderRow { embeds: &embeds, cache: &mut cache }])?;
-    let condition = model.denoiser.condition(&model.dream(&mut cache)?)?;
+    let condition = model.denoiser()?.condition(&model.dream(&mut cache)?)?;
     let side = model.config.default_picture_side();
     let job = |picture: u32| {
         let (sampler, num_inference_steps, guidance_scale) = [
@@ -122,17 +127,17 @@ fn denoiser_rows(model: &DreamModel) -> Result<Invariance, ModelError> {
         let negative = Some(condition.zeros_like()?);
         let condition = condition.clone();
         let request = DenoiseRequest { params, condition, negative, seed: 1, choice: 0, picture };
-        model.denoiser.start(request, &CounterNoise)
+        model.denoiser()?.start(request, &CounterNoise)
     };
     let mut together = (0..3).map(job).collect::<Result<Vec<_>, _>>()?;
     while together.iter().any(|job| !job.is_done()) {
         let mut live: Vec<_> = together.iter_mut().filter(|job| !job.is_done()).collect();
-        model.denoiser.step(&mut live, &CounterNoise)?;
+        model.denoiser()?.step(&mut live, &CounterNoise)?;
     }
     let mut alone = (0..3).map(job).collect::<Result<Vec<_>, _>>()?;
     for job in &mut alone {
         while !job.is_done() {
-            model.denoiser.step(&mut [&mut *job], &CounterNoise)?;
+            model.denoiser()?.step(&mut [&mut *job], &CounterNoise)?;
         }
     }
     let flat = |jobs: &[DenoiseJob]| {

@@ -23,7 +23,7 @@ pub fn run(
     memory: MemoryUse,
     on_stage: &mut dyn FnMut(&str),
 ) -> Result<Report, ParityError> {
-    on_stage("parity");
+    on_stage(&format!("parity of {}", model.config.abilities));
     let mut checks = Vec::new();
     parity::run(model, goldens, &mut |check| checks.push(check))?;
     on_stage("batch invariance");

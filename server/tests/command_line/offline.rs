@@ -89,6 +89,42 @@ fn a_converted_checkpoint_is_inspected_and_verified_like_its_source() {
     assert!(ran.stderr.contains("model.safetensors: sha256 is"), "{}", ran.stderr);
 }
 
+#[test]
+fn a_checkpoint_of_one_ability_is_inspected_converted_and_verified_without_the_parts_of_the_other()
+{
+    let goldens = golden_vectors();
+    for (ability, parts, drawn, left_out, checked) in [
+        ("comprehension", 3, 0, ["UNet", "dream queries"], ["tokenizer", "clip", "llm"]),
+        ("creation", 5, 10, ["vision tower", "vision projector"], ["dream", "unet", "vae"]),
+    ] {
+        let scratch = Scratch::golden();
+        scratch.edit("config.json", |config| config["reverie_abilities"] = [ability].into());
+        let converted = scratch.join("converted");
+        succeed(&["convert", argument(scratch.path()), argument(&converted)]);
+        for folder in [scratch.path(), &converted] {
+            let report = inspect(folder);
+            assert_eq!(report["abilities"], serde_json::json!([ability]));
+            assert_eq!(report["components"].as_array().map(Vec::len), Some(parts));
+            assert_eq!(report["context"]["per_picture_out"], drawn);
+            assert_eq!(report["memory"]["denoiser"] == 0, drawn == 0, "{report:#}");
+            let text = succeed(&["inspect", argument(folder)]).stdout;
+            assert!(text.contains(&format!("abilities            {ability}\n")), "{text}");
+            assert!(left_out.iter().all(|part| !text.contains(part)), "{text}");
+        }
+        assert_eq!(converted.join("unet").exists(), ability == "creation");
+        assert_eq!(converted.join("clip").exists(), ability == "comprehension");
+        let model = ["verify", "--json", "--model", argument(&converted), "--goldens"];
+        let ran = succeed(&[&model[..], &[argument(&goldens)]].concat());
+        let report: Value = serde_json::from_str(&ran.stdout).expect("JSON");
+        assert_eq!(report["passed"], true, "{report:#}");
+        let checks = report["checks"].as_array().expect("checks");
+        for stage in checked {
+            assert!(checks.iter().any(|check| check["stage"] == stage), "{stage}");
+        }
+        assert!(checks.iter().all(|check| check["stage"] != "interleaved"));
+    }
+}
+
 /// Makes the first weight of a tensor 2 in a file of bf16 tensors.
 fn damage(path: &Path, tensor: &str) {
     let mut file = std::fs::read(path).expect("a file");

@@ -129,6 +129,8 @@ fn copy(source: &Path, destination: &Path) {
 pub(crate) struct Served {
     child: Child,
     pub(crate) address: String,
+    /// What it said of itself before it loaded the model.
+    pub(crate) listening: Value,
     log: Receiver<Value>,
     reader: Option<JoinHandle<()>>,
 }
@@ -136,10 +138,16 @@ pub(crate) struct Served {
 impl Served {
     /// Starts it and waits until it can serve.
     pub(crate) fn start(model: &Path) -> Self {
+        Self::start_with(model, &[])
+    }
+
+    /// The same with more flags.
+    pub(crate) fn start_with(model: &Path, flags: &[&str]) -> Self {
         let arguments =
             ["serve", "--port", "0", "--device", "cpu", "--log-format", "json", "--model"];
-        let mut child =
-            reverie(&arguments).arg(model).stderr(Stdio::piped()).spawn().expect("the binary runs");
+        let mut command = reverie(&arguments);
+        let command = command.arg(model).args(flags).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary runs");
         let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
         // Room for every line of a test, so that the server never waits for its reader.
         let (sender, log) = sync_channel(10_000);
@@ -151,9 +159,10 @@ impl Served {
                 }
             }
         });
-        let mut served = Self { child, address: String::new(), log, reader: Some(reader) };
-        let listening = served.wait_for("listening; loading the model");
-        served.address = listening["address"].as_str().expect("an address").to_owned();
+        let (address, listening) = (String::new(), Value::Null);
+        let mut served = Self { child, address, listening, log, reader: Some(reader) };
+        served.listening = served.wait_for("listening; loading the model");
+        served.address = served.listening["address"].as_str().expect("an address").to_owned();
         served.wait_for("ready at http://");
         served
     }

@@ -132,7 +132,7 @@ async fn exactly_three_pictures_without_any_text_follow_the_prompt() {
     let events = kit.run(request).await;
     assert_eq!((texts(&events).as_str(), image_indices(&events)), ("", vec![0, 1, 2]));
     let (reason, usage) = finished(&events);
-    assert_eq!((reason, usage.text_tokens, usage.positions_used), (FinishReason::MaxTokens, 0, 35));
+    assert_eq!((reason, usage.text_tokens, usage.positions_used), (FinishReason::EndOfText, 0, 35));
     kit.stop();
 }
 

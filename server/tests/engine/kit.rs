@@ -2,6 +2,7 @@
 //! clock that moves by hand.
 
 use std::path::PathBuf;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -95,14 +96,27 @@ fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 pub(crate) fn engine_that_cannot_load() -> (EngineHandle, EngineThread) {
-    let load = || {
-        Err(LoadError::Checkpoint(CheckpointError::Missing {
-            folder: PathBuf::from("nowhere"),
-            wanted: "config.json".to_owned(),
-            hint: "a checkpoint folder".to_owned(),
-        }))
-    };
+    let load = || Err(nothing_to_load());
     Engine::start(load, CONFIG, HandClock::new().clock()).expect("a thread")
+}
+
+/// The same, once what it returns last is dropped.
+pub(crate) fn engine_that_waits_before_it_loads() -> (EngineHandle, EngineThread, SyncSender<()>) {
+    let (go_on, waits) = sync_channel::<()>(1);
+    let load = move || {
+        let _dropped = waits.recv();
+        Err(nothing_to_load())
+    };
+    let (handle, thread) = Engine::start(load, CONFIG, HandClock::new().clock()).expect("a thread");
+    (handle, thread, go_on)
+}
+
+fn nothing_to_load() -> LoadError {
+    LoadError::Checkpoint(CheckpointError::Missing {
+        folder: PathBuf::from("nowhere"),
+        wanted: "config.json".to_owned(),
+        hint: "a checkpoint folder".to_owned(),
+    })
 }
 
 pub(crate) fn engine_that_panics_while_loading() -> (EngineHandle, EngineThread) {

@@ -217,7 +217,17 @@ async fn a_poisoned_runner_fails_everything_and_the_engine_with_it() {
     let handle = kit.handle.clone();
     assert!(matches!(kit.joined(), Err(EngineFailure::Poisoned(_))));
     assert_eq!(handle.status(), EngineStatus::Failed);
-    assert!(matches!(handle.submit(request(5)), Err(SubmitError::Draining)));
+    assert!(matches!(handle.submit(request(5)), Err(SubmitError::Failed)));
+}
+
+#[tokio::test]
+async fn an_engine_that_is_loading_says_so() {
+    let (handle, thread, go_on) = kit::engine_that_waits_before_it_loads();
+    assert!(matches!(handle.submit(request(5)), Err(SubmitError::Loading)));
+    drop(go_on);
+    assert_eq!(handle.loaded().await, EngineStatus::Failed);
+    assert!(matches!(handle.submit(request(5)), Err(SubmitError::Failed)));
+    assert!(matches!(thread.join().expect("no panic"), Err(EngineFailure::Load(_))));
 }
 
 #[tokio::test]

@@ -52,7 +52,7 @@ fn check_case(case: &str, request: EngineRequest, max_num_batched_tokens: usize)
     let [Part::Picture(picture)] = &parts[..] else { panic!("{case}: {parts:?}") };
     let difference = largest_difference(picture, &vectors.picture(&format!("{case}.image_u8")));
     assert!(difference <= 1, "{case} differs by {difference}");
-    assert_eq!((reason, usage.images, usage.text_tokens), (FinishReason::MaxTokens, 1, 0));
+    assert_eq!((reason, usage.images, usage.text_tokens), (FinishReason::EndOfText, 1, 0));
 }
 
 fn prompt(name: &str) -> Vec<PromptSegment> {

@@ -16,7 +16,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_core::Stream;
 use image::{ImageFormat, ImageReader, RgbImage};
-use reverie_model::config::NoiseScheduleConfig;
+use reverie_model::config::{Abilities, NoiseScheduleConfig};
 use reverie_model::diffusion::noise_schedule::NoiseSchedule;
 use reverie_model::{Picture, PictureError};
 use reverie_proto::Sampler;
@@ -30,7 +30,7 @@ use reverie_server::http::{
 };
 use reverie_server::picture_codec::{PictureCodec, PictureFormat, PictureLimits};
 use reverie_server::request::{Defaults, Limits};
-use reverie_server::template::PromptTemplate;
+use reverie_server::template::{PromptTemplate, TextToImage};
 use serde_json::Value;
 use tokio::sync::{Semaphore, oneshot};
 use tower::Service as _;
@@ -186,6 +186,8 @@ pub(crate) fn settings() -> HttpSettings {
 pub(crate) fn limits() -> Limits {
     Limits {
         model_names: vec!["reverie".to_owned(), "org/alias".to_owned()],
+        abilities: Abilities::Both,
+        text_to_image: TextToImage::Raw,
         max_model_len: 1024,
         max_token_bytes: 16,
         drops_spaces: false,

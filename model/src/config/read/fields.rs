@@ -234,6 +234,26 @@ impl<'a> Fields<'a> {
         })
     }
 
+    /// Distinct words of a few, at least one of them.
+    pub(super) fn some_of<T: Copy>(
+        &self,
+        name: &str,
+        choices: &[(String, T)],
+    ) -> Result<Option<Vec<T>>, CheckpointError> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let words: Vec<&str> = choices.iter().map(|(word, _)| word.as_str()).collect();
+        let refuse = || self.error(name, value, &format!("a list of {}", words.join(", ")));
+        let items = value.as_array().filter(|items| !items.is_empty()).ok_or_else(refuse)?;
+        let mut chosen = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            let choice = choices.iter().find(|(word, _)| item == word);
+            let (_, choice) =
+                choice.filter(|_| !items[..index].contains(item)).ok_or_else(refuse)?;
+            chosen.push(*choice);
+        }
+        Ok(Some(chosen))
+    }
+
     /// A word for each level, all from a few.
     pub(super) fn words(
         &self,

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use candle_core::Tensor;
+use reverie_model::config::Ability;
 use reverie_model::diffusion::SamplerKind;
 use reverie_model::diffusion::denoiser::{DenoiseParams, DenoiseRequest};
 use reverie_model::noise::NoiseSource;
@@ -40,8 +41,9 @@ pub struct RunnerCounters {
 pub struct CandleRunner {
     model: DreamModel,
     noise: Box<dyn NoiseSource>,
-    /// (Q, D): what guidance moves away from where a request has no negative prompt.
-    unconditional: Tensor,
+    /// (Q, D): what guidance moves away from where a request has no negative prompt; `None` of a model that
+    /// draws nothing.
+    unconditional: Option<Tensor>,
     /// At most what the model was trained for.
     max_model_len: usize,
     sequences: BTreeMap<SequenceId, SequenceState>,
@@ -55,7 +57,8 @@ impl CandleRunner {
     /// # Errors
     /// [`ModelError`] if a pass fails.
     pub fn new(model: DreamModel, noise: Box<dyn NoiseSource>) -> Result<Self, ModelError> {
-        let unconditional = model.unconditional()?;
+        let creates = model.config.abilities.has(Ability::Creation);
+        let unconditional = if creates { Some(model.unconditional()?) } else { None };
         let (sequences, counters) = (BTreeMap::new(), RunnerCounters::default());
         let max_model_len = model.config.llama.max_position_embeddings;
         Ok(Self { model, noise, unconditional, max_model_len, sequences, counters })
@@ -78,18 +81,21 @@ impl CandleRunner {
         self.counters
     }
 
-    /// One picture in, one token, one picture out.
+    /// One picture in, one token, one picture out, as far as the model does these.
     fn pass_through_every_stage(&self) -> Result<(), ModelError> {
         let model = &self.model;
         let side = model.config.default_picture_side();
-        let gray = Picture::new(side as u32, side as u32, vec![128; side * side * 3]);
-        let features = model.vision.encode(&[&gray])?;
-        let bos = model.decoder.embed(&[model.tokenizer.special().bos])?;
-        let embeds = Tensor::cat(&[&bos, &model.image_block(&features[0])?], 0)?; // (1 + P + 2, hidden)
+        let mut embeds = model.decoder.embed(&[model.tokenizer.special().bos])?;
+        if model.config.abilities.has(Ability::Comprehension) {
+            let gray = Picture::new(side as u32, side as u32, vec![128; side * side * 3]);
+            let features = model.vision()?.encode(&[&gray])?;
+            embeds = Tensor::cat(&[&embeds, &model.image_block(&features[0])?], 0)?; // (1 + P + 2, hidden)
+        }
         let mut cache = model.decoder.new_cache();
         let hidden = model.forward_one(&embeds, &mut cache)?;
         let logits = model.decoder.logits(&hidden.narrow(0, embeds.dim(0)? - 1, 1)?)?;
         logits.to_vec2::<f32>()?;
+        let Some(condition) = self.unconditional.clone() else { return Ok(()) };
         let params = DenoiseParams {
             sampler: SamplerKind::Ddpm,
             num_inference_steps: 1,
@@ -99,14 +105,13 @@ impl CandleRunner {
             width: side,
             height: side,
         };
-        let condition = self.unconditional.clone();
         let negative = Some(condition.clone());
         let request =
             DenoiseRequest { params, condition, negative, seed: 0, choice: 0, picture: 0 };
         let noise = &reverie_model::noise::CounterNoise;
-        let mut job = model.denoiser.start(request, noise)?;
-        model.denoiser.step(&mut [&mut job], noise)?;
-        model.denoiser.finish(&job)?;
+        let mut job = model.denoiser()?.start(request, noise)?;
+        model.denoiser()?.step(&mut [&mut job], noise)?;
+        model.denoiser()?.finish(&job)?;
         Ok(())
     }
 }

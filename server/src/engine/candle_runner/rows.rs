@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
+use reverie_model::config::Ability;
 use reverie_model::decoder::{DecoderRow, KvCache};
 use reverie_model::diffusion::denoiser::DenoiseJob;
 use reverie_model::picture_codec::{self, PictureFormat, PictureLimits};
@@ -51,8 +52,11 @@ impl CandleRunner {
         }
         self.counters.encoded_pictures += new.len() as u64;
         let pictures: Vec<&Picture> = new.iter().map(|(_, picture)| &**picture).collect();
-        let features =
-            if pictures.is_empty() { Vec::new() } else { self.model.vision.encode(&pictures)? };
+        let features = if pictures.is_empty() {
+            Vec::new()
+        } else {
+            self.model.vision()?.encode(&pictures)?
+        };
         let blocks = features
             .iter()
             .map(|features| self.model.image_block(features))
@@ -200,15 +204,17 @@ impl CandleRunner {
             let job = match sequence.job.take() {
                 Some(job) => job,
                 None => {
-                    let request = sequence.denoise_request(row.picture, &self.unconditional);
-                    self.model.denoiser.start(request, &*self.noise)?
+                    let untrained = ModelError::Untrained { ability: Ability::Creation };
+                    let unconditional = self.unconditional.as_ref().ok_or(untrained)?;
+                    let request = sequence.denoise_request(row.picture, unconditional);
+                    self.model.denoiser()?.start(request, &*self.noise)?
                 }
             };
             assert_eq!(job.steps_done(), row.step, "denoising steps follow one another");
             jobs.push(job);
         }
         let mut together: Vec<&mut DenoiseJob> = jobs.iter_mut().collect();
-        self.model.denoiser.step(&mut together, &*self.noise)?;
+        self.model.denoiser()?.step(&mut together, &*self.noise)?;
         for (row, job) in rows.iter().zip(jobs) {
             self.sequence(row.sequence).job = Some(job);
         }
@@ -221,7 +227,7 @@ impl CandleRunner {
         for row in rows {
             let job = self.sequence(row.sequence).job.take();
             let job = job.expect("a picture is denoised before it is rendered");
-            let picture = Arc::new(self.model.denoiser.finish(&job)?);
+            let picture = Arc::new(self.model.denoiser()?.finish(&job)?);
             let state = self.sequence(row.sequence);
             let seen = as_delivered(&picture, state.request.pictures.format)?;
             state.main.pictures.push(ContextPicture::new(seen));

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
+use reverie_model::config::Ability;
 use reverie_model::diffusion::denoiser::{DenoiseJob, DenoiseParams, DenoiseRequest};
 use reverie_model::diffusion::noise_schedule::NoiseSchedule;
 use reverie_model::diffusion::sampler::new_sampler;
@@ -50,6 +51,9 @@ impl SequenceState {
         let mut forbidden = TokenMask::allow_all(model.config.llama.vocab_size);
         for id in model.tokenizer.forbidden_ids() {
             forbidden.forbid(*id);
+        }
+        if !model.config.abilities.has(Ability::Creation) {
+            forbidden.forbid(model.tokenizer.special().dream_start);
         }
         Ok(Self {
             main: ContextState::new(&request.prompt, model.decoder.new_cache()),
