@@ -113,3 +113,11 @@ fn a_broken_suite_says_in_which_line_and_why() {
     assert!(matches!(open("no-such-suite"), Err(SuiteError::Unknown { .. })));
     assert!(Path::new(&scratch.0).exists());
 }
+
+#[test]
+fn the_freely_written_prompts_are_enough() {
+    let cases = open("free").unwrap();
+    let of = |split: &str| cases.iter().filter(|case| case.line.split == split).count();
+    assert!(of("free") >= 150 && of("outside") >= 100);
+    assert_eq!(of("free") + of("outside"), cases.len());
+}

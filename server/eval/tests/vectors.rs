@@ -98,7 +98,7 @@ fn assert_reading(found: &Reading, wanted: &Recorded, number: usize) {
 
 #[test]
 fn every_look_of_every_shape_is_covered_as_in_python() {
-    let all: Vec<u8> = coverages().flat_map(|(_, counts)| counts).collect();
+    let all: Vec<u8> = coverages().flat_map(|(_, counts)| counts).copied().collect();
     assert_eq!(digest(&all), readings().masks);
 }
 

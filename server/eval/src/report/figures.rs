@@ -7,6 +7,7 @@ use serde::ser::{SerializeStruct as _, Serializer};
 
 use super::Interval;
 use crate::evaluation::Outcome;
+use crate::suite::Door;
 use crate::world::Attribute;
 
 /// How many of how many.
@@ -90,7 +91,10 @@ impl TaskFigures {
     fn add(&mut self, outcome: &Outcome<'_>) {
         let verdict = &outcome.verdict;
         self.right.add(verdict.score);
-        self.pictures_as_asked.add(f64::from(u8::from(verdict.pictures_as_asked)));
+        match outcome.case.line.door {
+            Door::Chat => self.pictures_as_asked.add(f64::from(u8::from(verdict.pictures_as_asked))),
+            Door::Picture => {} // the request decided, not the model
+        }
         self.errors += usize::from(outcome.answer.is_err());
         let kind = &outcome.case.line.kind;
         if !kind.is_empty() {

@@ -11,7 +11,7 @@ pub use figures::{Figures, Tally, TaskFigures};
 pub use floors::{Floors, Missed};
 pub use interval::Interval;
 pub use page::page;
-pub use record::{digest, record};
+pub use record::{picture_name, record};
 pub use table::table;
 
 /// How a run was made, for whoever reads its report.

@@ -47,6 +47,14 @@ fn piece(piece: &AnswerPiece) -> Value {
 }
 
 /// The SHA-256 of a picture file, in hexadecimal digits.
-pub fn digest(file: &[u8]) -> String {
+fn digest(file: &[u8]) -> String {
     Sha256::digest(file).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What a drawn picture's file is called: the case, and which of its pictures, counted from 1.
+pub fn picture_name(case: &str, index: usize, file: &[u8]) -> String {
+    let plain = |symbol: char| symbol.is_ascii_alphanumeric() || "-_.".contains(symbol);
+    let case = case.replace(|symbol: char| !plain(symbol), "_");
+    let known = image::guess_format(file).ok().and_then(|format| format.extensions_str().first());
+    format!("{case}-{}.{}", index + 1, known.copied().unwrap_or("bin"))
 }

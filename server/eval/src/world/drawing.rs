@@ -1,12 +1,14 @@
 //! How a scene is drawn: analytic, by point tests on an 8×8 sub-grid of every pixel, so that any language
 //! draws the same bytes. Knows colours and outlines; no reader.
 
+use std::collections::BTreeMap;
 use std::f64::consts::PI;
+use std::sync::LazyLock;
 
 use image::{Rgb, RgbImage};
 
 use super::SIDE;
-use super::scene::{Background, Colour, Place, Scene, Shape, Size, Thing};
+use super::scene::{Background, Colour, Place, Scene, Shape, Size};
 
 /// Pixels of a quarter's side.
 pub(super) const CELL: u32 = SIDE / 2;
@@ -65,17 +67,35 @@ pub(super) fn corner(place: Place) -> (u32, u32) {
     ((cell % 2) * CELL, (cell / 2) * CELL)
 }
 
-/// The picture of a scene, 64×64. `jitter` is by quarter, in reading order.
+/// Every look of every shape: each size, each jitter.
+static LOOKS: LazyLock<BTreeMap<(Shape, Size, Jitter), Coverage>> = LazyLock::new(|| {
+    let mut looks = BTreeMap::new();
+    for &shape in Shape::ALL {
+        for &size in Size::ALL {
+            let range = -reach(size)..=reach(size);
+            for jitter in range.clone().flat_map(|dx| range.clone().map(move |dy| (dx, dy))) {
+                looks.insert((shape, size, jitter), coverage(shape, size, jitter));
+            }
+        }
+    }
+    looks
+});
+
+/// The picture of a scene, 64×64. `jitter` is by quarter, in reading order; what would take a thing too near
+/// its quarter's edge is cut down.
 pub fn draw(scene: &Scene, jitter: [Jitter; 4]) -> RgbImage {
     let mut picture = RgbImage::from_pixel(SIDE, SIDE, Rgb(background_rgb(scene.background)));
     for (place, thing) in &scene.things {
         let colour = colour_rgb(thing.colour);
         let (left, top) = corner(*place);
-        let cover = coverage(*thing, jitter[*place as usize]);
+        let reach = reach(thing.size);
+        let (dx, dy) = jitter[*place as usize];
+        let jitter = (dx.clamp(-reach, reach), dy.clamp(-reach, reach));
+        let cover = &LOOKS[&(thing.shape, thing.size, jitter)];
         for (number, count) in (0..).zip(cover) {
             let Rgb(pixel) = picture.get_pixel_mut(left + number % CELL, top + number / CELL);
             for (channel, ink) in pixel.iter_mut().zip(colour) {
-                *channel = blend(*channel, ink, count);
+                *channel = blend(*channel, ink, *count);
             }
         }
     }
@@ -89,24 +109,14 @@ fn blend(paper: u8, ink: u8, count: u8) -> u8 {
     u8::try_from(mixed).unwrap_or(u8::MAX)
 }
 
-/// Every look of every shape: each size, each jitter, in the order of Python's `_templates`.
-pub fn coverages() -> impl Iterator<Item = ((Shape, Size), Coverage)> {
-    let kinds = Shape::ALL
-        .iter()
-        .flat_map(|shape| Size::ALL.iter().map(move |size| (*shape, *size)));
-    kinds.flat_map(|(shape, size)| {
-        let range = -reach(size)..=reach(size);
-        let jitters = range.clone().flat_map(move |dx| range.clone().map(move |dy| (dx, dy)));
-        jitters.map(move |jitter| {
-            let thing = Thing { shape, colour: Colour::Red, size };
-            ((shape, size), coverage(thing, jitter))
-        })
-    })
+/// Every look of every shape, in the order of Python's `_templates`.
+pub fn coverages() -> impl Iterator<Item = ((Shape, Size), &'static [u8])> {
+    LOOKS.iter().map(|((shape, size, _), cover)| ((*shape, *size), cover.as_slice()))
 }
 
-fn coverage(thing: Thing, (dx, dy): Jitter) -> Coverage {
-    let radius = radius(thing.size);
-    let corners = outline(thing.shape, radius);
+fn coverage(shape: Shape, size: Size, (dx, dy): Jitter) -> Coverage {
+    let radius = radius(size);
+    let corners = outline(shape, radius);
     let point = |step: u32, off: i8| {
         (f64::from(step) + 0.5) / f64::from(SUBPIXELS) - f64::from(CELL) / 2.0 - f64::from(off)
     };
@@ -115,7 +125,7 @@ fn coverage(thing: Thing, (dx, dy): Jitter) -> Coverage {
         let y = point(row, dy);
         for column in 0..CELL * SUBPIXELS {
             let x = point(column, dx);
-            let inside = match thing.shape {
+            let inside = match shape {
                 Shape::Circle => x * x + y * y <= (0.97 * radius).powi(2),
                 Shape::Square
                 | Shape::Triangle

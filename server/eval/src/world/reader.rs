@@ -68,9 +68,9 @@ struct Template {
 }
 
 static TEMPLATES: LazyLock<Vec<Template>> = LazyLock::new(|| {
-    let share = |count: u8| f64::from(count) / f64::from(POINTS);
+    let share = |count: &u8| f64::from(*count) / f64::from(POINTS);
     coverages()
-        .map(|(look, counts)| Template { look, cover: counts.into_iter().map(share).collect() })
+        .map(|(look, counts)| Template { look, cover: counts.iter().map(share).collect() })
         .collect()
 });
 
