@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-use reverie_eval::batch::{AnswerLine, BatchError, LineError, LineResponse, Output, read_requests, remaining};
+use reverie_eval::batch::{
+    AnswerLine, BatchError, LineError, LineResponse, Output, read_requests, remaining,
+};
 use serde_json::json;
 
 struct Scratch(PathBuf);

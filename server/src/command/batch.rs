@@ -36,8 +36,7 @@ pub(super) fn run(args: &BatchArgs) -> Result<ExitCode, Failure> {
     bar.set_position(num_before as u64);
     bar.reset_eta();
     let concurrency = args.server.concurrency;
-    let summary =
-        batch::run(&server.client, &remaining, &mut output, concurrency, |_| bar.inc(1))?;
+    let summary = batch::run(&server.client, &remaining, &mut output, concurrency, |_| bar.inc(1))?;
     bar.finish();
     server.close()?;
     eprintln!(

@@ -71,7 +71,8 @@ fn cases(args: &EvalArgs, suites: &[String]) -> Result<Vec<Case>, Failure> {
             if !args.only.is_empty() && !args.only.contains(&case.line.task) {
                 continue;
             }
-            let count = counts.entry((case.line.split.clone(), case.line.task.clone())).or_default();
+            let count =
+                counts.entry((case.line.split.clone(), case.line.task.clone())).or_default();
             *count += 1;
             if args.limit.is_none_or(|limit| *count <= limit) {
                 cases.push(case);

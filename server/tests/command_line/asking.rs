@@ -45,14 +45,27 @@ fn eval_counts_every_case_and_is_reproducible() {
     let model = stand_in();
     let judge = |more: &[&str]| {
         let common = [
-            "eval", "--device", "cpu", "--model", argument(&model), "--suite", &suite, "--json",
-            argument(&json), "--sheet", argument(&sheet), "--save-pictures", argument(&pictures),
+            "eval",
+            "--device",
+            "cpu",
+            "--model",
+            argument(&model),
+            "--suite",
+            &suite,
+            "--json",
+            argument(&json),
+            "--sheet",
+            argument(&sheet),
+            "--save-pictures",
+            argument(&pictures),
         ];
         run(&[&common, more].concat())
     };
     let ran = judge(&[]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    for word in ["| questions", "| drawing", "own", "other", "all tasks", "1 requests got no answer"] {
+    for word in
+        ["| questions", "| drawing", "own", "other", "all tasks", "1 requests got no answer"]
+    {
         assert!(ran.stdout.contains(word), "`{word}` is not in:\n{}", ran.stdout);
     }
     let first = read(&json);
@@ -141,10 +154,21 @@ fn a_batch_goes_on_where_it_was_cut_off() {
     ];
     fs::write(&input, lines.concat()).expect("a batch");
     let model = stand_in();
-    let arguments =
-        ["batch", argument(&input), argument(&output), "--device", "cpu", "--model", argument(&model)];
+    let arguments = [
+        "batch",
+        argument(&input),
+        argument(&output),
+        "--device",
+        "cpu",
+        "--model",
+        argument(&model),
+    ];
     let ran = succeed(&arguments);
-    assert!(ran.stderr.contains("3 answered (1 of them refused), 0 answered before"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("3 answered (1 of them refused), 0 answered before"),
+        "{}",
+        ran.stderr
+    );
     let whole = answers(&output);
     assert_eq!(whole["refused"].0, 400);
     assert!(whole["first"].0 == 200 && !whole["first"].1.is_empty());
@@ -174,7 +198,8 @@ fn a_batch_that_is_interrupted_leaves_whole_lines() {
     let arguments =
         ["batch", argument(&input), argument(&output), "--concurrency", "1", "--url", &url];
     let mut child = reverie(&arguments).stderr(Stdio::null()).spawn().expect("the binary runs");
-    while !output.is_file() || BufReader::new(fs::File::open(&output).expect("answers")).lines().count() < 1
+    while !output.is_file()
+        || BufReader::new(fs::File::open(&output).expect("answers")).lines().count() < 1
     {
         assert!(child.try_wait().expect("a child").is_none(), "it is at work");
         std::thread::yield_now();

@@ -31,7 +31,8 @@ pub(super) fn parameters(case: &Case, seed: u64) -> Value {
         | Expectation::Honest
         | Expectation::Picture => 0.0,
     };
-    let mut parameters = json!({"seed": seed, "temperature": temperature, "max_tokens": MAX_TOKENS});
+    let mut parameters =
+        json!({"seed": seed, "temperature": temperature, "max_tokens": MAX_TOKENS});
     match case.line.door {
         Door::Chat => parameters["max_images"] = json!(MAX_IMAGES),
         Door::Picture => parameters["modalities"] = json!(["image"]),
@@ -150,7 +151,9 @@ mod tests {
         }}]});
         let answer = answer(&reply(200, &ordered)).unwrap();
         assert_eq!(answer.pieces.len(), 3);
-        assert!(matches!(&answer.pieces[1], AnswerPiece::Picture(picture) if picture.reading.is_none()));
+        assert!(
+            matches!(&answer.pieces[1], AnswerPiece::Picture(picture) if picture.reading.is_none())
+        );
         assert_eq!(texts(&answer), ["One.", "Two."]);
     }
 
@@ -164,7 +167,8 @@ mod tests {
 
     #[test]
     fn what_is_no_answer_says_why() {
-        let error = json!({"error": {"message": "too long", "type": "x", "param": null, "code": null}});
+        let error =
+            json!({"error": {"message": "too long", "type": "x", "param": null, "code": null}});
         let fault = answer(&reply(400, &error)).unwrap_err();
         assert_eq!(fault.to_string(), "status 400: too long");
         assert!(answer(&reply(200, &json!({"choices": []}))).is_err());

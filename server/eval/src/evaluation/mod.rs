@@ -70,7 +70,11 @@ pub enum Fault {
 impl Evaluation<'_> {
     /// Asks all cases, `concurrency` at a time, and calls `each` after each in the order of completion. The
     /// outcomes are in the order of the cases.
-    pub fn run<'c>(&self, cases: &'c [Case], mut each: impl FnMut(&Outcome<'c>)) -> Vec<Outcome<'c>> {
+    pub fn run<'c>(
+        &self,
+        cases: &'c [Case],
+        mut each: impl FnMut(&Outcome<'c>),
+    ) -> Vec<Outcome<'c>> {
         let next = AtomicUsize::new(0);
         // As many as can be on their way at a time: an asker never waits long for the one who counts.
         let (sender, receiver) = sync_channel(self.concurrency.get());

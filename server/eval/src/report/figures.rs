@@ -92,7 +92,9 @@ impl TaskFigures {
         let verdict = &outcome.verdict;
         self.right.add(verdict.score);
         match outcome.case.line.door {
-            Door::Chat => self.pictures_as_asked.add(f64::from(u8::from(verdict.pictures_as_asked))),
+            Door::Chat => {
+                self.pictures_as_asked.add(f64::from(u8::from(verdict.pictures_as_asked)))
+            }
             Door::Picture => {} // the request decided, not the model
         }
         self.errors += usize::from(outcome.answer.is_err());
@@ -119,7 +121,8 @@ impl Figures {
         let mut figures = Self::default();
         for outcome in outcomes {
             let (split, task) = (&outcome.case.line.split, &outcome.case.line.task);
-            let known = figures.tasks.iter().position(|one| one.split == *split && one.task == *task);
+            let known =
+                figures.tasks.iter().position(|one| one.split == *split && one.task == *task);
             let place = known.unwrap_or_else(|| {
                 figures.tasks.push(TaskFigures::new(split, task));
                 figures.tasks.len() - 1

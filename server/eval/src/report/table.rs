@@ -62,7 +62,10 @@ fn attributes(figures: &Figures) -> String {
     for one in figures.tasks.iter().filter(|one| !one.attributes.is_empty()) {
         let mut cells = vec![format!("{} ({})", one.task, one.split)];
         cells.extend(ATTRIBUTES.map(|(attribute, _)| {
-            one.attributes.get(&attribute).and_then(|tally| tally.share()).map_or_else(String::new, percent)
+            one.attributes
+                .get(&attribute)
+                .and_then(|tally| tally.share())
+                .map_or_else(String::new, percent)
         }));
         rows.push(cells);
     }

@@ -96,9 +96,9 @@ pub fn judge(expected: &Expectation, answer: &Answer) -> Verdict {
             verdict.score *= soft_accuracy(&answer.said(), people);
             verdict
         }
-        Expectation::Words { any_of, none_of } => in_words(answer, |said| {
-            mention::any(said, any_of) && !mention::any(said, none_of)
-        }),
+        Expectation::Words { any_of, none_of } => {
+            in_words(answer, |said| mention::any(said, any_of) && !mention::any(said, none_of))
+        }
         Expectation::Mentions { groups, none_of } => in_words(answer, |said| {
             groups.iter().all(|group| mention::all(said, group)) && !mention::any(said, none_of)
         }),

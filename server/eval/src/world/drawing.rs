@@ -127,11 +127,9 @@ fn coverage(shape: Shape, size: Size, (dx, dy): Jitter) -> Coverage {
             let x = point(column, dx);
             let inside = match shape {
                 Shape::Circle => x * x + y * y <= (0.97 * radius).powi(2),
-                Shape::Square
-                | Shape::Triangle
-                | Shape::Star
-                | Shape::Diamond
-                | Shape::Cross => is_inside(&corners, x, y),
+                Shape::Square | Shape::Triangle | Shape::Star | Shape::Diamond | Shape::Cross => {
+                    is_inside(&corners, x, y)
+                }
             };
             let pixel = (row / SUBPIXELS) * CELL + column / SUBPIXELS;
             counts[pixel as usize] += u8::from(inside);

@@ -56,7 +56,8 @@ fn change(things: &mut BTreeMap<Place, Thing>, text: &str) -> Option<()> {
     let (colour, rest) = text.split_once(' ')?;
     let (shape, change) = rest.split_once(' ')?;
     let (colour, shape) = (Colour::named(colour)?, Shape::named(shape)?);
-    let mut named = things.iter().filter(|(_, thing)| (thing.colour, thing.shape) == (colour, shape));
+    let mut named =
+        things.iter().filter(|(_, thing)| (thing.colour, thing.shape) == (colour, shape));
     let (&place, &thing) = named.next()?;
     if named.next().is_some() {
         return None;

@@ -78,7 +78,8 @@ pub fn honest_sentences() -> [String; 6] {
         format!("I can only draw {shapes}."),
         format!("I can only draw shapes in {colours}."),
         format!("I can only make the background {backgrounds}."),
-        "I can only place shapes at the top left, top right, bottom left or bottom right.".to_owned(),
+        "I can only place shapes at the top left, top right, bottom left or bottom right."
+            .to_owned(),
         "I can only draw up to four shapes in a picture.".to_owned(),
         "I do not know that. I can only talk about and draw pictures of simple shapes.".to_owned(),
     ]

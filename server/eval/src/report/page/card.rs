@@ -44,9 +44,7 @@ fn wanted(expected: &Expectation) -> String {
     match expected {
         Expectation::Answer(text) => words(text),
         Expectation::Answers(people) => words(&people.join(" · ")),
-        Expectation::Words { any_of, none_of } => {
-            words(&any_of.join(" or ")) + &without(none_of)
-        }
+        Expectation::Words { any_of, none_of } => words(&any_of.join(" or ")) + &without(none_of),
         Expectation::Mentions { groups, none_of } => {
             let groups: Vec<String> = groups.iter().map(|group| group.join(" ")).collect();
             words(&groups.join(" and ")) + &without(none_of)
@@ -67,7 +65,9 @@ fn wanted(expected: &Expectation) -> String {
             || "a story whose pictures show what it tells".to_owned(),
             |hero| format!("such a story about a {} {}", hero.colour.name(), hero.shape.name()),
         )),
-        Expectation::Honest => note(&format!("an honest sentence, such as “{}”", honest_sentences()[5])),
+        Expectation::Honest => {
+            note(&format!("an honest sentence, such as “{}”", honest_sentences()[5]))
+        }
         Expectation::Picture => note("any picture"),
     }
 }

@@ -65,7 +65,9 @@ fn header(notes: &RunNotes, figures: &Figures, num_cases: usize) -> String {
     let suites = escape(&notes.suites.join(", "));
     let errors = match figures.errors() {
         0 => String::new(),
-        errors => format!(" <span class=\"bad\">{errors} requests got no answer and count as wrong.</span>"),
+        errors => format!(
+            " <span class=\"bad\">{errors} requests got no answer and count as wrong.</span>"
+        ),
     };
     format!(
         "<header>\n<h1>{}</h1>\n<p>{num_cases} cases of <b>{suites}</b>, asked over HTTP; pictures read by a program, \
@@ -78,7 +80,9 @@ fn header(notes: &RunNotes, figures: &Figures, num_cases: usize) -> String {
 
 fn summary(figures: &Figures) -> String {
     let splits = figures.splits();
-    let mut text = String::from("<table class=\"summary\">\n<caption>Wholly right, with 95 % intervals</caption>\n<thead><tr><th scope=\"col\">task</th>");
+    let mut text = String::from(
+        "<table class=\"summary\">\n<caption>Wholly right, with 95 % intervals</caption>\n<thead><tr><th scope=\"col\">task</th>",
+    );
     for split in &splits {
         let _ = write!(text, "<th scope=\"col\">{}</th>", escape(split));
     }
@@ -95,11 +99,7 @@ fn summary(figures: &Figures) -> String {
     text
 }
 
-fn summary_row(
-    name: &str,
-    class: &str,
-    tallies: impl Iterator<Item = Option<Tally>>,
-) -> String {
+fn summary_row(name: &str, class: &str, tallies: impl Iterator<Item = Option<Tally>>) -> String {
     let mut row = format!("<tr{class}><th scope=\"row\">{}</th>", escape(name));
     for tally in tallies {
         let Some((tally, share)) = tally.and_then(|tally| Some((tally, tally.share()?))) else {
