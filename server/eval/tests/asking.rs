@@ -1,6 +1,6 @@
 //! The client, runs and batches against a server of a few lines: what is retried, what is counted.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufReader, Write as _};
 use std::net::TcpListener;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
@@ -110,7 +110,7 @@ fn every_case_is_asked_once_with_its_own_seed_and_door() {
     assert_eq!(right, [true, false, false, false, false]);
     assert!(outcomes[1].answer.is_err() && outcomes[3].answer.is_err());
 
-    let seen = seen.lock().unwrap();
+    let seen = seen.lock().unwrap().clone();
     let request = |name: &str| {
         let wanted = json!(name);
         seen.iter().find(|body| body["messages"][0]["content"][0]["text"] == wanted).unwrap()

@@ -117,7 +117,7 @@ fn write_files(
     outcomes: &[Outcome<'_>],
 ) -> Result<(), Failure> {
     if let Some(path) = &args.json {
-        let text = format!("{:#}\n", record(notes, figures, outcomes));
+        let text = format!("{}\n", record(notes, figures, outcomes));
         fs::write(path, text).map_err(|error| unusable(path, &error))?;
     }
     if let Some(path) = &args.sheet {

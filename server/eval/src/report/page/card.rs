@@ -17,9 +17,9 @@ pub(super) fn card(outcome: &Outcome<'_>) -> String {
     let kind = if line.kind.is_empty() { String::new() } else { format!(" · {}", line.kind) };
     format!(
         "<article class=\"{verdict}\" data-right=\"{verdict}\" data-split=\"{split}\" data-task=\"{task}\">\n\
-         <h2><span class=\"mark\">{verdict}</span> {task}{kind} <small>{split} · {name}</small></h2>\n\
-         <section><h3>asked</h3>{asked}</section>\n<section><h3>wanted</h3>{wanted}</section>\n\
-         <section><h3>answered</h3>{answered}</section>\n</article>\n",
+         <h2><span class=\"mark\">{verdict}</span> {task}{kind} <small>{name}</small></h2>\n\
+         <section><h3>asked</h3><div>{asked}</div></section>\n<section><h3>wanted</h3><div>{wanted}</div></section>\n\
+         <section><h3>answered</h3><div>{answered}</div></section>\n</article>\n",
         split = escape(&line.split),
         task = escape(&line.task),
         kind = escape(&kind),
