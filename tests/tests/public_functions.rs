@@ -84,6 +84,7 @@ fn table() -> String {
     for (title, folder) in [
         ("reverie-proto", "proto/src"),
         ("reverie-scheduler", "server/scheduler/src"),
+        ("reverie-eval", "server/eval/src"),
         ("reverie-model", "model/src"),
         ("reverie-server", "server/src"),
     ] {

@@ -103,6 +103,13 @@ fn leaf_crates_do_not_know_each_other_or_the_trunk() {
         Vec::<String>::new(),
         "the scheduler has no dependency"
     );
+    for name in dependencies("server/eval/Cargo.toml") {
+        let trunk = ["reverie-model", "reverie-scheduler", "reverie-server", "candle", "tokio"];
+        assert!(
+            !trunk.iter().any(|prefix| name.starts_with(prefix)),
+            "eval must not depend on {name}"
+        );
+    }
     let banned = ["tokio", "futures", "axum", "tower", "hyper", "reverie", "reqwest", "async"];
     for name in dependencies("model/Cargo.toml") {
         assert!(

@@ -111,9 +111,19 @@ def _suite(arguments: argparse.Namespace) -> None:
     from . import suite
     from .tasks import TASKS
 
-    tasks = arguments.task or [task for task in TASKS if task != "web"]
-    suite.write(arguments.out, [case for task in tasks for case in suite.cases(arguments.fold, task, arguments.count)])
+    made = []
+    for task in arguments.task or [task for task in TASKS if task != "web"]:
+        count = arguments.count if task in suite.WORDS_ONLY else arguments.drawn
+        made += suite.cases(arguments.fold, task, count)
+    suite.write(arguments.out, made)
     print(arguments.out / "suite.jsonl")
+
+
+def _vectors(arguments: argparse.Namespace) -> None:
+    from . import vectors
+
+    vectors.write(arguments.out)
+    print(arguments.out)
 
 
 def main() -> None:
@@ -137,12 +147,16 @@ def main() -> None:
     written.set_defaults(run=_suite)
     shipped = commands.add_parser("export", help="write the checkpoint folder from the latest weights")
     shipped.set_defaults(run=_export)
-    for one in (whole, written, shipped):
+    recorded = commands.add_parser("vectors", help="record readings and verdicts for the tests of `reverie eval`")
+    recorded.set_defaults(run=_vectors)
+    for one in (whole, written, shipped, recorded):
         one.add_argument("--out", type=Path, required=True)
     for one in (judged, written):
         one.add_argument("--fold", default="test", choices=("validation", "test", "held-out"))
-        one.add_argument("--count", type=int, default=50, help="cases a task")
         one.add_argument("--task", action="append")
+    judged.add_argument("--count", type=int, default=50, help="cases a task")
+    written.add_argument("--count", type=int, default=500, help="cases of a task that is answered in words")
+    written.add_argument("--drawn", type=int, default=200, help="cases of a task whose answers have pictures")
     arguments = parser.parse_args()
     arguments.run(arguments)
 

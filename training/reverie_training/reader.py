@@ -97,7 +97,9 @@ def read(picture: np.ndarray) -> Reading:
         core = front & (squared >= _median(squared[front]))
         colour = _nearest(_PALETTE, _median(part[core]))
         axis = _PALETTE[colour] - ground
-        cover = np.clip((part - ground) @ axis / (axis @ axis), 0, 1)
+        # A background of exactly a thing's colour has no way from one to the other: nothing is covered.
+        length = axis @ axis
+        cover = np.clip((part - ground) @ axis / length, 0, 1) if length else np.zeros(len(part))
         errors = ((covers - cover) ** 2).mean(1)
         best = int(errors.argmin())
         worst = max(worst, float(errors[best]) ** 0.5)

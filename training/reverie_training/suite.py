@@ -1,7 +1,8 @@
 """Suites: requests with what a right answer is, and the verdict on an answer. Runs no model.
 
-A suite is a folder: `suite.jsonl`, one case a line, and `pictures/*.png`. `reverie eval` sends the cases to a server;
-`evaluation.answered` gives them to the Python model. The verdict is the same.
+A suite is a folder: `suite.jsonl`, one case a line, and `pictures.png`, on which the pictures that they name lie as
+tiles of 64x64 in reading order: one file of pictures compresses better than thousands. `reverie eval` sends the cases
+to a server; `evaluation.answered` gives them to the Python model. The verdict is the same.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ from PIL import Image
 from . import settings, words
 from .documents import Document, Dream, Picture, Text
 from .reader import attributes, read
-from .scenes import PLACES, Scene, Thing
+from .scenes import PLACES, SIDE, Scene, Thing
 from .tasks import document, stories
 
 Piece = str | np.ndarray
+
+SHEET, SHEET_COLUMNS = "pictures.png", 16
+WORDS_ONLY = ("caption", "questions", "comparison", "chat", "outside")  # tasks whose answers have no pictures
 
 
 @dataclass(frozen=True)
@@ -157,19 +161,32 @@ def _story(case: Case, answer: list[Piece], rng: random.Random) -> Verdict:
 
 
 def write(folder: Path, made: list[Case]) -> None:
-    """Writes a suite: the lines and the pictures that they name."""
-    (folder / "pictures").mkdir(parents=True, exist_ok=True)
+    """Writes a suite: the lines, and the sheet of the pictures that they name; equal pictures share a tile."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tiles: dict[bytes, int] = {}
     with (folder / "suite.jsonl").open("w") as file:
         for case in made:
-            content = []
-            for piece in case.pieces:
-                if isinstance(piece, str):
-                    if piece not in ("USER:", "ASSISTANT:"):
-                        content.append({"type": "text", "text": piece})
-                    continue
-                name = f"pictures/{case.name}-{len(content)}.png"
-                Image.fromarray(piece).save(folder / name, optimize=True)
-                content.append({"type": "image", "file": name})
-            line = {"name": case.name, "task": case.task, "kind": case.kind, "split": case.fold}
-            line |= {"door": "images" if case.raw else "chat", "content": content, "expect": case.expect}
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps(_line(case, tiles)) + "\n")
+    if tiles:
+        save_sheet(folder / SHEET, [np.frombuffer(tile, np.uint8).reshape(SIDE, SIDE, 3) for tile in tiles])
+
+
+def _line(case: Case, tiles: dict[bytes, int]) -> dict[str, Any]:
+    content = []
+    for piece in case.pieces:
+        if not isinstance(piece, str):
+            tile = tiles.setdefault(piece.tobytes(), len(tiles))
+            content.append({"type": "image", "file": SHEET, "tile": tile})
+        elif piece not in ("USER:", "ASSISTANT:"):
+            content.append({"type": "text", "text": piece})
+    line = {"name": case.name, "task": case.task, "kind": case.kind, "split": case.fold}
+    return line | {"door": "picture" if case.raw else "chat", "content": content, "expect": case.expect}
+
+
+def save_sheet(path: Path, pictures: list[np.ndarray]) -> None:
+    """Writes pictures as tiles in reading order, `SHEET_COLUMNS` a row; the last row is filled with black."""
+    rows = -(-len(pictures) // SHEET_COLUMNS)
+    tiles = np.zeros((rows * SHEET_COLUMNS, SIDE, SIDE, 3), np.uint8)
+    tiles[: len(pictures)] = pictures
+    sheet = tiles.reshape(rows, SHEET_COLUMNS, SIDE, SIDE, 3).transpose(0, 2, 1, 3, 4)
+    Image.fromarray(sheet.reshape(rows * SIDE, SHEET_COLUMNS * SIDE, 3)).save(path, optimize=True)

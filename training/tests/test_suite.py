@@ -64,8 +64,23 @@ def test_a_picture_that_nobody_asked_for_is_wrong():
 
 
 def test_a_written_suite_names_its_pictures(tmp_path):
-    suite.write(tmp_path, suite.cases("test", "comparison", 5) + suite.cases("held-out", "drawing", 5))
+    made = suite.cases("test", "comparison", 5) + suite.cases("held-out", "drawing", 5)
+    suite.write(tmp_path, made)
     lines = [json.loads(line) for line in (tmp_path / "suite.jsonl").read_text().splitlines()]
     assert len(lines) == 10
-    files = [part["file"] for line in lines for part in line["content"] if part["type"] == "image"]
-    assert len(files) >= 10 and all(Image.open(tmp_path / file).size == (64, 64) for file in files)
+    sheet = np.array(Image.open(tmp_path / suite.SHEET))
+    seen = 0
+    for case, line in zip(made, lines, strict=True):
+        tiles = [part["tile"] for part in line["content"] if part["type"] == "image"]
+        shown = [piece for piece in case.pieces if not isinstance(piece, str)]
+        assert len(tiles) == len(shown)
+        for tile, picture in zip(tiles, shown, strict=True):
+            top, left = tile // suite.SHEET_COLUMNS * 64, tile % suite.SHEET_COLUMNS * 64
+            assert (sheet[top : top + 64, left : left + 64] == picture).all()
+            seen += 1
+    assert seen >= 10
+
+
+def test_pictures_are_asked_for_by_the_door_where_the_words_are_a_bare_caption():
+    doors = {case.raw: suite._line(case, {})["door"] for case in suite.cases("test", "drawing", 60)}
+    assert doors == {True: "picture", False: "chat"}

@@ -1,6 +1,7 @@
 //! The command line as typed: verbs, flags and their `REVERIE_*` variables. Definitions only; the one
 //! place where the environment is read. Flag names are the ones vLLM's users know.
 
+mod asking;
 mod offline;
 mod serve;
 
@@ -10,6 +11,7 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use asking::{BatchArgs, EvalArgs, ServerArgs};
 pub use offline::{CompleteArgs, ConvertArgs, HealthArgs, InspectArgs, VerifyArgs};
 pub use serve::ServeArgs;
 
@@ -35,6 +37,10 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Compare every stage with recorded results of the reference implementation
     Verify(VerifyArgs),
+    /// Judge a server on suites of requests with known answers
+    Eval(Box<EvalArgs>),
+    /// Answer the requests of a file, in OpenAI's batch format
+    Batch(Box<BatchArgs>),
     /// Ask a running server whether it can serve; for container health checks
     Health(HealthArgs),
 }

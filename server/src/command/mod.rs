@@ -1,8 +1,11 @@
 //! The verbs of the command line. Each file is one verb; each failure carries its exit code
 //! (0 clean, 2 usage, 64 to 78 as in `sysexits.h`).
 
+mod asked_server;
+mod batch;
 mod complete;
 mod convert;
+mod eval;
 mod health;
 mod inspect;
 mod serve;
@@ -31,6 +34,8 @@ pub struct Failure {
 
 /// Wrong use of the command line.
 const USAGE: u8 = 2;
+/// What was given is not what it should be.
+const DATA: u8 = 65;
 /// The other side is not available.
 const UNAVAILABLE: u8 = 69;
 /// A defect of ours.
@@ -105,6 +110,8 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Convert(args) => convert::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Eval(args) => eval::run(&args),
+        Command::Batch(args) => batch::run(&args),
         Command::Health(args) => health::run(&args),
     }
 }

@@ -1,5 +1,6 @@
 //! The real binary as an operator uses it: exit codes, messages, files, signals.
 
+mod asking;
 mod offline;
 mod process;
 mod refusals;
