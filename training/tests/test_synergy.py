@@ -172,11 +172,30 @@ def test_conditions_are_learnt_by_the_losses_named_through_frozen_networks(cache
     assert figures["denoising error"] > 0 and 0 <= figures["all"] <= 1
 
 
+def test_the_denoiser_learns_the_laboratorys_scenes(cache, monkeypatch):
+    monkeypatch.setattr(foundation, "_POOL", 12)
+    stage = foundation.DenoiserStage(TINY)
+    assert stage.mean.shape == (12, 4, 16, 16) and len(stage.scene_codes) == 12
+    loss = stage.step(0, None)["loss"]
+    loss.backward()
+    assert torch.isfinite(loss) and any(weight.grad is not None for weight in stage.unet.parameters())
+
+
+def test_shared_parts_that_are_finished_are_not_trained_again(cache):
+    assert foundation.missing_stages() == []
+    finished = snapshots.finished(f"synergy-unet-{TINY.denoiser_steps}")
+    before = finished.stat().st_mtime_ns
+    foundation.prepare(foundation.DENOISER, TINY)
+    assert finished.stat().st_mtime_ns == before
+    with pytest.raises(ValueError):
+        foundation.prepare("clip", TINY)
+
+
 def test_a_pool_hands_every_result_to_its_taker():
-    taken = {}
+    roots, powers = [], []
     with command.Pool(1) as pool:
-        pool.run([(math.sqrt, (number,), lambda root, number=number: taken.update({number: root})) for number in (4, 9)])
-    assert taken == {4: 2.0, 9: 3.0}
+        pool.run([(math.sqrt, (4,), roots.append), (math.pow, (3, 2), powers.append)])
+    assert (roots, powers) == ([2.0], [9.0])
 
 
 # ---------------------------------------------------------------- results

@@ -1,8 +1,8 @@
 """What is left of a document for a model that learns only one of the two abilities. Knows no tokens and no network.
 
 The words' objective is the assistant's text, the dreams' objective is the condition of every picture drawn. A
-specialist has one of them, and nothing that only the other needs: a comprehension-only model is shown the pictures of a
-document where a joint one draws them; a creation-only model sees no picture, and reads text without learning to write it.
+specialist has one of them, and nothing that only the other needs: a comprehension-only model is shown the pictures
+where a joint one draws them; a creation-only model sees no picture, and reads text without learning to write it.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
+import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
@@ -27,7 +29,10 @@ class Pool:
     def __enter__(self) -> Pool:
         return self
 
-    def __exit__(self, *_error) -> None:
+    def __exit__(self, error: type[BaseException] | None, *_details) -> None:
+        if error is not None:
+            for process in multiprocessing.active_children():
+                process.terminate()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def run(self, jobs: list[tuple[Callable, tuple, Callable]]) -> None:
@@ -83,7 +88,8 @@ def train(results: Results, workers: int) -> None:
 
 
 def run(quick: bool, seeds: int | None, out: Path | None, workers: int, server: Path | None) -> None:
-    """Trains what is missing and writes `runs.jsonl`, `synergy.md` and `synergy.png`."""
+    """Trains what is missing and writes `runs.jsonl`, `synergy.md`, `synergy.png`. A stop signal ends the workers."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     size = size_of(quick, seeds)
     folder = out or settings.cache() / "synergy" / f"report-{size.name}"
     results = Results(folder / "runs.jsonl", size)

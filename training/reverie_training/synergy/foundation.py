@@ -40,7 +40,7 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Foundation:
-    """Frozen networks, and where a language model's input projector begins. Models that never draw have no `drawing`."""
+    """Frozen networks, and where a language model's input projector begins. No `drawing` for models that never draw."""
 
     tower: torch.nn.Module
     projector: dict[str, torch.Tensor]

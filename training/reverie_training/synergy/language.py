@@ -68,7 +68,9 @@ def seen(tower: torch.nn.Module, batch: Batch) -> torch.Tensor:
     return models.patch_features(tower, shown).float()
 
 
-def alignment(codes: ConditionCodes, dreamer: Dreamer, conditions: torch.Tensor, batch: Batch, number: int) -> torch.Tensor:
+def alignment(
+    codes: ConditionCodes, dreamer: Dreamer, conditions: torch.Tensor, batch: Batch, number: int
+) -> torch.Tensor:
     """Squared distance of conditions from their scenes' codes; now and then that of the unconditional sequence too."""
     loss = functional.mse_loss(conditions, codes(batch.codes()[batch.dream_numbers]))
     if number % UNCONDITIONAL_EVERY == 0:

@@ -8,7 +8,7 @@ from ..settings import Plan
 
 MOST_THINGS = 2  # a scene of the laboratory has no more: a small model learns it in a minute
 RATES = (4e-3, 2e-3)  # Muon, AdamW
-STEPS_WITHOUT_DENOISING = 3.0  # of the second table, for one with it: measured CPU seconds a step
+STEPS_WITHOUT_DENOISING = 4.5  # of the second table, for one with it: measured CPU seconds a step
 ALIGNMENT_WEIGHT, DENOISING_WEIGHT, UNCONDITIONAL_WEIGHT = 4.0, 2.0, 0.2
 
 # Shares of the documents. The second group alternates text and pictures drawn; a specialist can use each of them.
@@ -48,5 +48,5 @@ class Size:
         return numbers | {"shares": PAIRS | INTERLEAVED}
 
 
-QUICK = Size("quick", 3, 300, 1000, 360, 120, 400, 120, 40)
-FULL = Size("full", 8, 1000, 1000, 1000, 500, 400, 400, 100)
+QUICK = Size("quick", 3, 450, 500, 360, 120, 400, 120, 40)
+FULL = Size("full", 8, 1500, 500, 1000, 500, 400, 400, 100)

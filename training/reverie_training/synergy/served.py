@@ -1,4 +1,4 @@
-"""Judges the laboratory's models as a user meets them: exported, served, and asked by `reverie eval`. Trains nothing."""
+"""Judges the laboratory's models as a user meets them: exported, served, asked by `reverie eval`. Trains nothing."""
 
 from __future__ import annotations
 
@@ -41,16 +41,14 @@ def cases(task: str, count: int) -> list[suite.Case]:
 def write_suite(folder: Path, arm: Arm, size: Size) -> Path:
     """The suite of an arm. Returns its file."""
     made = [
-        case
-        for task in tasks_of(arm)
-        for case in cases(task, size.pictures if task == "drawing" else size.documents)
+        case for task in tasks_of(arm) for case in cases(task, size.pictures if task == "drawing" else size.documents)
     ]
     suite.write(folder, made)
     return folder / "suite.jsonl"
 
 
 def export_run(key: Key, arm: Arm, folder: Path, size: Size) -> None:
-    """A run's checkpoint, whose configuration says what it was trained for. Raises FileNotFoundError without weights."""
+    """A run's checkpoint; its configuration says what it was trained for. Raises FileNotFoundError without weights."""
     shared = foundation.load(size, True)
     drawing = shared.drawing
     parts = {

@@ -1,9 +1,10 @@
-"""What one process of the laboratory does: prepares a shared part, or trains and judges one model. Keeps its weights."""
+"""What one process of the laboratory does: it prepares a shared part, or trains, judges and keeps one model."""
 
 from __future__ import annotations
 
 import functools
 import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from .diets import Diet, Mixture, Protocol, diet, eaten
 from .plans import Size
 from .results import ConditionKey, Key, LanguageKey
 
-_SAY_EVERY = 50  # steps
+_SAY_EVERY = 150  # steps
 
 
 def begin() -> None:
@@ -44,6 +45,7 @@ def _foundation(size: Size, draws: bool) -> foundation.Foundation:
 
 def work(key: Key, size: Size) -> dict[str, Any]:
     """Trains and judges one model. What it was fed, its figures, and its training's CPU seconds."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a stage trained here before ends at a snapshot; this has none
     match key:
         case LanguageKey():
             return _language(key, size)
@@ -74,7 +76,8 @@ def _finished(key: Key, size: Size, run, fed: Diet, judged: Callable[[], dict[st
     def say(number: int, losses: dict[str, float]) -> None:
         if number % _SAY_EVERY == 0:
             seen = ", ".join(f"{name} {value:.3f}" for name, value in losses.items())
-            print(f"{key.name}: step {number} of {run.plan.steps}, {seen}, {time.monotonic() - clock:.0f} s", flush=True)
+            spent = time.monotonic() - clock
+            print(f"{key.name}: step {number} of {run.plan.steps}, {seen}, {spent:.0f} s", flush=True)
 
     seconds = language.train(run, key.seed, say)
     path = weights_of(key, size)
