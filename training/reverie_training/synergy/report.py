@@ -181,7 +181,7 @@ def plot(lines: list[Line], target: Path) -> None:
                 half = 0.0 if math.isinf(found.half) else found.half
                 axis.errorbar(found.mean, height, xerr=half, fmt="o", capsize=4, color="tab:blue")
     axes[0].set_yticks(range(len(labels)), labels, fontsize=8)
-    axes[0].invert_yaxis()
+    axes[0].set_ylim(len(labels) - 0.5, -0.5)
     figure.tight_layout()
     figure.savefig(target, dpi=90)
     pyplot.close(figure)
