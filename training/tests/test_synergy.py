@@ -308,6 +308,24 @@ def test_shares_are_taken_from_the_record_of_an_evaluation():
     assert served.figures(record) == {"caption": 0.75, "pictures": 0.5, "all": 0.5, "shape": 0.75}
 
 
+def test_an_evaluation_is_asked_for_once_and_replaces_what_it_judges(cache, tmp_path):
+    key = LanguageKey(Arm.COMPREHENSION, Mixture.PAIRS, Protocol.TARGETS, 0)
+    worker.work(key, TINY)
+    line = {"name": key.name, **key.says, "seed": 0, "figures": {"caption": 0.1, "conditions": 0.2}}
+    tally = {"share": 0.75, "n": 4, "low": 0.3, "high": 0.9}
+    record = {"tasks": [{"task": "caption", "split": "test", "right": tally, "attributes": {}}]}
+    binary = tmp_path / "reverie"
+    binary.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\necho \'{json.dumps(record)}\' > "$7"\n')
+    binary.chmod(0o755)
+    for _ in range(2):
+        (found,) = served.judged([line], binary, tmp_path / "out", TINY)
+        assert found["figures"] == {"caption": 0.75, "conditions": 0.2}
+    (asked,) = (tmp_path / "asked").read_text().splitlines()
+    checkpoint = worker.weights_of(key, TINY).with_suffix("")
+    assert asked.startswith(f"eval --model {checkpoint} --suite {tmp_path}/out/suites/comprehension-only/suite.jsonl")
+    assert json.loads((checkpoint / "config.json").read_text())["reverie_abilities"] == ["comprehension"]
+
+
 def test_pictures_given_by_a_person_leave_nothing_to_create():
     for one in some_documents(Mixture.PAIRS, 60):
         if any(isinstance(part, Picture) for part in one.parts):
