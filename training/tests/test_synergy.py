@@ -266,7 +266,8 @@ def test_the_tables_pair_joint_runs_with_specialists(tmp_path):
     rows = [row for row in text.splitlines() if row.startswith(("| captions", "| conditions read"))]
     first = [row for row in rows if "identical documents" in row]
     assert len(first) == 4 and all("**+0.250** [+0.250, +0.250]" in row for row in first)
-    assert "| both - denoising loss | **+0.100** [+0.100, +0.100] | 2 |" in text
+    assert text.count("| both - denoising loss |") == len(report._PICTURE_MEASURES)
+    assert "| all | both - denoising loss | **+0.100** [+0.100, +0.100] | 2 |" in text
     report.plot(lines, tmp_path / "synergy.png")
     assert (tmp_path / "synergy.png").stat().st_size > 1000
 
