@@ -3,6 +3,7 @@
 The words' objective is the assistant's text, the dreams' objective is the condition of every picture drawn. A
 specialist has one of them, and nothing that only the other needs: a comprehension-only model is shown the pictures
 where a joint one draws them; a creation-only model sees no picture, and reads text without learning to write it.
+Announcing a picture ("Here is the picture:") is learnt by joint models alone: it belongs to neither ability by itself.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import replace
 from enum import StrEnum
 
 from ..documents import Document, Dream, End, Part, Picture, Text
+from ..tasks.editing import HERE
 
 
 class Arm(StrEnum):
@@ -61,14 +63,16 @@ def _creation(document: Document) -> Document | None:
 
 
 def _comprehension(document: Document) -> Document | None:
-    """Dreams are pictures given; a turn that ends with one teaches nothing about its end."""
+    """Dreams are pictures given; neither their announcement nor the end of a turn after one is learnt."""
     parts: list[Part] = []
     for part in document.parts:
         match part:
             case Dream(scene):
                 parts.append(Picture(scene))
+            case Text(text, learnt):
+                parts.append(Text(text, learnt and text != HERE))
             case End(learnt):
                 parts.append(End(learnt and isinstance(parts[-1], Text) and parts[-1].learnt))
-            case _:
+            case Picture():
                 parts.append(part)
     return replace(document, parts=parts) if any(isinstance(part, Text) and part.learnt for part in parts) else None

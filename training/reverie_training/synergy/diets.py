@@ -1,8 +1,9 @@
 """Which documents a model is fed, in which steps: the three ways to compare a specialist with a joint model.
 
 Everything follows from (arm, mixture, protocol, seed, size). In the laboratory's mixtures every target of an objective
-lies in a document that this objective's specialist can use, so identical documents are identical targets already;
-the third protocol also holds the number of updates, so that only the other objective is missing.
+lies in a document that this objective's specialist can use (but for a joint model's announcing of pictures), so
+identical documents are identical targets already; the third protocol also holds the number of updates, so that only
+the other objective is missing.
 """
 
 from __future__ import annotations
