@@ -188,10 +188,32 @@ def test_shared_parts_that_are_finished_are_not_trained_again(cache):
     assert foundation.missing_stages() == []
     finished = snapshots.finished(f"synergy-unet-{TINY.denoiser_steps}")
     before = finished.stat().st_mtime_ns
-    foundation.prepare(foundation.DENOISER, TINY)
+    foundation.prepare_denoiser(TINY)
     assert finished.stat().st_mtime_ns == before
-    with pytest.raises(ValueError):
-        foundation.prepare("clip", TINY)
+
+
+def test_stages_of_the_recipe_are_trained_at_its_own_size(monkeypatch):
+    asked = []
+
+    class Process:
+        def __init__(self, command, env):
+            asked.append((command[3:], env["REVERIE_TRAINING_SIZE"]))
+
+        def wait(self):
+            return 0 if len(asked) < 3 else 143
+
+        def terminate(self):
+            asked.append("ended")
+
+    monkeypatch.setenv("REVERIE_TRAINING_SIZE", "laboratory")
+    monkeypatch.setattr(command.subprocess, "Popen", Process)
+    command._train_stages([], 2)
+    assert asked == []
+    command._train_stages(["vae", "vit"], 2)
+    assert asked[:2] == [(["vae"], "recipe"), (["vit"], "recipe")]
+    with pytest.raises(SystemExit):
+        command._train_stages(["vae", "vit"], 1)
+    assert (["vae", "vit"], "recipe") in asked
 
 
 def test_a_pool_hands_every_result_to_its_taker():

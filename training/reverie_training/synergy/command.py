@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -12,7 +14,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from .. import settings
+from .. import settings, tokenizer
 from . import foundation, report, served, worker
 from .arms import Arm
 from .plans import FULL, QUICK, Size
@@ -57,6 +59,22 @@ def _missing(results: Results) -> list[Key]:
     return list(dict.fromkeys([*keys, *gone]))
 
 
+def _train_stages(names: list[str], workers: int) -> None:
+    """Stages of the recipe, in processes of their own: the laboratory's sizes are not theirs."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "REVERIE_TRAINING_SIZE": "recipe"}
+    groups = [[name] for name in names] if workers > 1 else [names] if names else []
+    running = [
+        subprocess.Popen([sys.executable, "-m", "reverie_training", *group], env=environment) for group in groups
+    ]
+    try:
+        codes = [stage.wait() for stage in running]
+    finally:
+        for stage in running:
+            stage.terminate()
+    if any(codes):
+        raise SystemExit("a stage ended early; the same command goes on from its snapshot")
+
+
 def train(results: Results, workers: int) -> None:
     """Every run that has not been finished. Models that draw nothing go first, beside the denoiser they do not need."""
     size = results.size
@@ -72,16 +90,15 @@ def train(results: Results, workers: int) -> None:
 
         return worker.work, (key, size), take
 
-    def part(name: str):
-        return worker.prepare, (name, size), lambda done: lines.write(f"{done}: ready")
-
     def early(key: Key) -> bool:
         return isinstance(key, LanguageKey) and key.arm is Arm.COMPREHENSION
 
     later = [key for key in missing if not early(key)]
+    if missing:
+        tokenizer.folder()  # built once, before several processes want it
+        _train_stages(foundation.missing_stages(), workers)
     with Pool(workers) as pool:
-        pool.run([part(name) for name in foundation.missing_stages()])
-        denoiser = [part(foundation.DENOISER)] if later else []
+        denoiser = [(foundation.prepare_denoiser, (size,), lambda _: lines.write("denoiser: ready"))] if later else []
         pool.run([*denoiser, *[job(key) for key in missing if early(key)]])
         pool.run([job(key) for key in later])
     lines.close()

@@ -1,7 +1,7 @@
-"""What every model of the laboratory shares and none trains: vision tower, autoencoder, denoiser. Trains it if missing.
+"""What every model of the laboratory shares and none trains: vision tower, autoencoder, denoiser.
 
-As in DreamLLM, whose CLIP and Stable Diffusion are pretrained and frozen: tower and autoencoder are the recipe's own
-stages, the denoiser is pretrained shortly under the fixed codes of the laboratory's scenes.
+As in DreamLLM, whose CLIP and Stable Diffusion are pretrained and frozen: tower and autoencoder come from the recipe's
+own stages, the denoiser is pretrained here, shortly, under the fixed codes of the laboratory's scenes.
 """
 
 from __future__ import annotations
@@ -19,11 +19,9 @@ from ..settings import Plan
 from ..snapshots import finished, weights
 from ..stages import run
 from ..stages.unet import drawn_figures
-from ..stages.vae import VaeStage, pictures, scenes
-from ..stages.vit import VitStage
+from ..stages.vae import pictures, scenes
 from .plans import MOST_THINGS, Size
 
-STAGES, DENOISER = ("vit", "vae"), "denoiser"
 _POOL = 4000  # scenes whose latents are made once
 _PROJECTOR_SCENES = 500
 _DENOISER_BATCH, _DENOISER_RATES = 32, (5e-3, 2e-3)
@@ -113,23 +111,15 @@ def _denoiser(size: Size) -> str:
     return f"synergy-unet-{size.denoiser_steps}"
 
 
-def prepare(name: str, size: Size) -> None:
-    """Trains a shared part, or goes on with it; does nothing where it is finished."""
-    match name:
-        case "vit":
-            run(VitStage())
-        case "vae":
-            run(VaeStage())
-        case _ if name == DENOISER:
-            if not finished(_denoiser(size)).exists():
-                run(DenoiserStage(size))
-        case _:
-            raise ValueError(f"no shared part {name}")
+def prepare_denoiser(size: Size) -> None:
+    """Trains the denoiser, or goes on with it; does nothing where it is finished."""
+    if not finished(_denoiser(size)).exists():
+        run(DenoiserStage(size))
 
 
 def missing_stages() -> list[str]:
     """The recipe's own stages that are to be trained before anything else."""
-    return [name for name in STAGES if not finished(name).exists()]
+    return [name for name in ("vae", "vit") if not finished(name).exists()]
 
 
 def load(size: Size, draws: bool) -> Foundation:

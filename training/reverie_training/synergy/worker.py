@@ -1,4 +1,4 @@
-"""What one process of the laboratory does: it prepares a shared part, or trains, judges and keeps one model."""
+"""What one process of the laboratory does: it trains, judges and keeps one model."""
 
 from __future__ import annotations
 
@@ -30,12 +30,6 @@ def begin() -> None:
 def weights_of(key: Key, size: Size) -> Path:
     """Where a run's weights lie, in half the precision they were trained in."""
     return settings.cache() / "synergy" / size.name / f"{key.name}.pt"
-
-
-def prepare(name: str, size: Size) -> str:
-    """Trains one of the shared parts, if it is missing."""
-    foundation.prepare(name, size)
-    return name
 
 
 @functools.cache
