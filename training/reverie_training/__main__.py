@@ -126,6 +126,24 @@ def _vectors(arguments: argparse.Namespace) -> None:
     print(arguments.out)
 
 
+def _synergy(arguments: argparse.Namespace) -> None:
+    # Sizes are settled when modules load, here and in every worker.
+    os.environ["REVERIE_TRAINING_SIZE"] = "laboratory"
+    from .synergy import command
+
+    command.run(arguments.quick, arguments.seeds, arguments.out, arguments.workers, arguments.via_server)
+
+
+def _add_synergy(commands) -> None:
+    compared = commands.add_parser("synergy", help="compare joint models with specialists, many small ones in pairs")
+    compared.set_defaults(run=_synergy)
+    compared.add_argument("--quick", action="store_true", help="fewer seeds and shorter runs: 20 minutes on two cores")
+    compared.add_argument("--seeds", type=int, help="paired seeds (3 with --quick, else 8)")
+    compared.add_argument("--out", type=Path, help="folder of runs, tables and plot; by default in the cache")
+    compared.add_argument("--workers", type=int, default=2, help="processes at a time, a core each")
+    compared.add_argument("--via-server", type=Path, metavar="REVERIE", help="judge with this binary's `eval`")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="reverie_training", description="Trains Reverie's embedded model.")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -147,6 +165,7 @@ def main() -> None:
     written.set_defaults(run=_suite)
     shipped = commands.add_parser("export", help="write the checkpoint folder from the latest weights")
     shipped.set_defaults(run=_export)
+    _add_synergy(commands)
     recorded = commands.add_parser("vectors", help="record readings and verdicts for the tests of `reverie eval`")
     recorded.set_defaults(run=_vectors)
     for one in (whole, written, shipped, recorded):

@@ -64,8 +64,11 @@ class Encoded:
         self._add(picture_ids(), False)
 
 
-def encode(document: Document) -> Encoded:
-    """Ids, labels (the assistant's words, `<dream_start>`, `</s>`), weights: a token of a long segment weighs less."""
+def encode(document: Document, fed_back: bool = True) -> Encoded:
+    """Ids, labels (the assistant's words, `<dream_start>`, `</s>`), weights: a token of a long segment weighs less.
+
+    Without `fed_back` the model does not see what it has drawn.
+    """
     result = Encoded(document)
     result._add([token_id("<s>")], False)
     for part in document.parts:
@@ -84,7 +87,8 @@ def encode(document: Document) -> Encoded:
                 block = dream_ids()
                 result._add(block[:1], not forced)
                 result._add(block[1:], False)
-                result._add_picture()
+                if fed_back:
+                    result._add_picture()
     return result
 
 

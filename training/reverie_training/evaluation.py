@@ -38,8 +38,8 @@ def segments(row: torch.Tensor) -> list[tuple[int, int]]:
 
 
 @torch.no_grad()
-def _predict(dreamer, tower, batch: Batch):
-    """Which labels are predicted right (rows, length), and the conditions."""
+def predict(dreamer, tower, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which labels are predicted right (rows, length), and the conditions of every dream."""
     with torch.autocast("cpu", torch.bfloat16):
         features = models.patch_features(tower, batch.drawn()).float()
         logits, labels, _, conditions = dreamer(batch, features)
@@ -56,7 +56,7 @@ def teacher_forced(dreamer, tower, fold: str, count: int, tasks=tuple(TASKS)) ->
         encoded = sorted((encode(one) for one in documents(fold, task, count)), key=lambda one: len(one.ids))
         for begin in range(0, len(encoded), ROWS):
             batch = collate(encoded[begin : begin + ROWS])
-            right, conditions = _predict(dreamer, tower, batch)
+            right, conditions = predict(dreamer, tower, batch)
             for row, one in enumerate(batch.documents):
                 answers = [bool(right[row, a:b].all()) for a, b in segments(batch.labels[row])]
                 hits[f"{task} words"] += answers

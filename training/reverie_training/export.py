@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from . import card, models, settings, tokenizer
 from .dreamer import Dreamer
 
+ABILITIES = ("comprehension", "creation")
 LARGEST = 24 * 2**20  # bytes of weights that may be shipped
 _TEMPLATE = {
     "name": "embedded",
@@ -64,8 +65,8 @@ def language_tensors(dreamer: Dreamer, tower) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def configuration(dreamer: Dreamer, tower) -> dict:
-    """config.json: a LLaMA's, with what DreamLLM adds."""
+def configuration(dreamer: Dreamer, tower, abilities: tuple[str, ...] = ABILITIES) -> dict:
+    """config.json: a LLaMA's, with what DreamLLM adds, and what the model was trained for."""
     config = dreamer.llm.config.to_dict()
     return config | {
         "architectures": ["DreamLLMForCausalMLM"],
@@ -75,11 +76,21 @@ def configuration(dreamer: Dreamer, tower) -> dict:
         "num_dream_queries": settings.QUERIES,
         "clip_select_layer": settings.VISION_SELECT,
         "clip_vision_config": tower.config.to_dict(),
+        "reverie_abilities": list(abilities),
     }
 
 
-def export(parts: dict, folder: Path, figures: dict | None = None) -> int:
-    """Writes the checkpoint and returns the bytes of its weights. `parts` are the joint stage's state dicts."""
+def export(
+    parts: dict,
+    folder: Path,
+    figures: dict | None = None,
+    abilities: tuple[str, ...] = ABILITIES,
+    readme: str | None = None,
+) -> int:
+    """Writes the checkpoint and returns the bytes of its weights. `parts` are the joint stage's state dicts.
+
+    Without a `readme` it gets the embedded model's card with these figures.
+    """
     dreamer, tower = Dreamer(), models.vision_tower()
     dreamer.load_state_dict(parts["dreamer"])
     tower.load_state_dict(parts["tower"])
@@ -92,12 +103,12 @@ def export(parts: dict, folder: Path, figures: dict | None = None) -> int:
     unet.to(torch.bfloat16).save_pretrained(folder / "unet")
     vae.to(torch.bfloat16).save_pretrained(folder / "vae")
     DDIMScheduler(**settings.SCHEDULE).save_pretrained(folder / "scheduler")
-    _write(folder / "config.json", configuration(dreamer, tower))
+    _write(folder / "config.json", configuration(dreamer, tower, abilities))
     _write(folder / "preprocessor_config.json", _PREPROCESSOR)
     _write(folder / "reverie_template.json", _TEMPLATE)
     for file in tokenizer.files():
         shutil.copyfile(file, folder / file.name)
-    (folder / "README.md").write_text(card.text(figures or {}))
+    (folder / "README.md").write_text(readme or card.text(figures or {}))
     size = sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
     if size > LARGEST:
         raise ValueError(f"the weights have {size} bytes, more than {LARGEST}")

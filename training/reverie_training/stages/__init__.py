@@ -70,7 +70,7 @@ def run(stage: Stage) -> None:
         seed = f"{settings.SEED}/{stage.name}/{number}"
         rng = random.Random(seed)
         torch.manual_seed(rng.getrandbits(60))
-        losses = _update(stage, number, rng)
+        losses = update(stage, number, rng)
         progress.step(number, losses)
         if (figures := getattr(stage, "figures", lambda _: None)(number)) is not None:
             progress.note(number + 1, figures)
@@ -88,7 +88,8 @@ def run(stage: Stage) -> None:
     torch.save({name: part.state_dict() for name, part in stage.parts().items()}, finished(stage.name))
 
 
-def _update(stage: Stage, number: int, rng: random.Random) -> dict[str, float]:
+def update(stage: Stage, number: int, rng: random.Random) -> dict[str, float]:
+    """One step of a stage's optimisers at the rate of its plan, and the losses before it."""
     share = stage.plan.rate(number)
     with torch.autocast("cpu", torch.bfloat16):
         losses = stage.step(number, rng)

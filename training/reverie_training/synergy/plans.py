@@ -1,0 +1,52 @@
+"""Every number of the laboratory: how many seeds, how long a run, how much is counted. Computes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+
+from ..settings import Plan
+
+MOST_THINGS = 2  # a scene of the laboratory has no more: a small model learns it in a minute
+RATES = (4e-3, 2e-3)  # Muon, AdamW
+STEPS_WITHOUT_DENOISING = 4.5  # of the second table, for one with it: measured CPU seconds a step
+ALIGNMENT_WEIGHT, DENOISING_WEIGHT, UNCONDITIONAL_WEIGHT = 4.0, 2.0, 0.2
+
+# Shares of the documents. The second group alternates text and pictures drawn; a specialist can use each of them.
+PAIRS = {"caption": 3, "questions": 3, "drawing": 7}
+INTERLEAVED = {"steps": 1, "story": 1, "web": 1, "planning": 1}
+
+
+@dataclass(frozen=True)
+class Size:
+    """One size of the whole laboratory."""
+
+    name: str
+    seeds: int
+    steps: int  # of a joint run
+    tokens: int  # of a step, without padding
+    denoiser_steps: int  # of the denoiser that every picture is drawn by
+    condition_steps: int  # of a run of the second table that has the denoising loss
+    condition_tokens: int  # of its step; a wish and its dream are about 28
+    documents: int  # counted a task
+    pictures: int  # drawn and read
+
+    def plan(self, steps: int) -> Plan:
+        """The rates of a run of so many steps."""
+        return Plan(steps, self.tokens, RATES, warmup=min(40, max(1, steps // 5)), plateau=0.3)
+
+    def for_conditions(self, steps: int) -> Size:
+        """The budget of a run of the second table."""
+        return replace(self, steps=steps, tokens=self.condition_tokens)
+
+    def recipe(self) -> dict:
+        """What a result depends on beside its run: a result of another recipe belongs to another table."""
+        numbers = asdict(self)
+        for name in ("name", "seeds"):
+            del numbers[name]
+        numbers["weights"] = [ALIGNMENT_WEIGHT, DENOISING_WEIGHT, UNCONDITIONAL_WEIGHT]
+        numbers |= {"ratio": STEPS_WITHOUT_DENOISING, "rates": list(RATES), "things": MOST_THINGS}
+        return numbers | {"shares": PAIRS | INTERLEAVED}
+
+
+QUICK = Size("quick", 3, 450, 500, 360, 120, 400, 120, 40)
+FULL = Size("full", 8, 1500, 500, 1000, 500, 400, 400, 100)
