@@ -84,8 +84,12 @@ async fn the_golden_documents_texts_and_pictures_stream_in_document_order() {
         let runner = golden_runner(golden_noise(&Vectors::read("interleaved")));
         Ok(Box::new(runner) as Box<_>)
     };
-    let config =
-        EngineConfig { max_num_batched_tokens: 64, max_num_encodes: 1, max_num_waiting: 1 };
+    let config = EngineConfig {
+        max_num_seqs: 1,
+        max_num_batched_tokens: 64,
+        max_num_encodes: 1,
+        max_num_waiting: 1,
+    };
     let (handle, thread) = Engine::start(load, config, Arc::new(Instant::now)).expect("a thread");
     assert_eq!(handle.loaded().await, EngineStatus::Ready);
     let vectors = Vectors::read("interleaved");

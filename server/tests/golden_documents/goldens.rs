@@ -9,15 +9,17 @@ use reverie_model::Picture;
 use reverie_model::diffusion::SamplerKind;
 use reverie_model::noise::{NoiseDraw, NoiseKey, NoiseSource};
 use reverie_scheduler::{
-    FinishReason, Sampled, SampledRow, Scheduler, SchedulerConfig, SequenceEvent, SequenceId,
-    StepOutcome, Usage,
+    FinishReason, RenderedRow, Sampled, SampledRow, Scheduler, SequenceEvent, SequenceId,
+    StepOutcome, TokenId, Usage,
 };
 use reverie_server::args::{DeviceChoice, DtypeChoice};
+use reverie_server::engine::EngineConfig;
 use reverie_server::engine::candle_runner::CandleRunner;
 use reverie_server::engine::request::{
     EngineRequest, ImageChoice, PictureParams, PromptSegment, SamplingParams, StoppingParams,
 };
 use reverie_server::engine::runner::{ModelRunner, TokenChoice};
+use reverie_server::engine::scheduling::scheduler_config;
 use reverie_server::engine::sequence_spec;
 use reverie_server::startup::PreparedModel;
 
@@ -163,14 +165,15 @@ pub(crate) fn write(
 ) -> (Vec<Part>, FinishReason, Usage) {
     let id = SequenceId(7);
     let request = Arc::new(request);
-    let mut scheduler = Scheduler::new(SchedulerConfig {
-        budget: runner.budget(),
+    let config = EngineConfig {
+        max_num_seqs: 1,
         max_num_batched_tokens,
         max_num_encodes: 1,
         max_num_waiting: 0,
-    });
+    };
+    let mut scheduler = Scheduler::new(scheduler_config(&config, runner.budget()));
     let opened = runner.open(id, &request).expect("a request that the model can serve");
-    let spec = sequence_spec::sequence_spec(id, &request, opened.num_denoising_steps);
+    let spec = sequence_spec::sequence_spec(id, &request, opened.drawing);
     scheduler.add(spec).expect("an empty scheduler");
     let mut parts = Vec::new();
     loop {
@@ -181,7 +184,10 @@ pub(crate) fn write(
             let sampled = take(token.choice, &mut parts);
             outcome.sampled.push(SampledRow { sequence: id, sampled });
         }
-        parts.extend(output.rendered.into_iter().map(|rendered| Part::Picture(rendered.picture)));
+        for rendered in output.rendered {
+            outcome.rendered.push(RenderedRow { sequence: id, content: rendered.content });
+            parts.push(Part::Picture(rendered.picture));
+        }
         for (_, event) in scheduler.update(&plan, &outcome).events {
             if let SequenceEvent::Finished { reason, usage } = event {
                 runner.close(id);
@@ -195,7 +201,7 @@ fn take(choice: TokenChoice, parts: &mut Vec<Part>) -> Sampled {
     match choice {
         TokenChoice::Text(id) => {
             parts.push(Part::Token(id));
-            Sampled::Text
+            Sampled::Text(TokenId(id))
         }
         TokenChoice::EndOfText => {
             parts.push(Part::EndOfText);

@@ -95,21 +95,11 @@ impl Coverage {
     }
 }
 
-/// Who has no row cannot fail, who has no blocks cannot lose them, and a context begins when its sequence
+/// Who has no row cannot fail, and who has no blocks cannot lose them. A context begins when its sequence
 /// gets its place or, for a negative prompt, when a picture is to be drawn.
 fn is_possible(event: Event, phase: Phase) -> bool {
     match event {
-        Event::Abort | Event::AbortInStep => true,
-        Event::Fail => matches!(
-            phase,
-            Phase::Prefill
-                | Phase::Generating
-                | Phase::Dreaming
-                | Phase::Denoising
-                | Phase::InPass
-                | Phase::Rendering
-                | Phase::InRender
-        ),
+        Event::Abort | Event::AbortInStep | Event::Fail => true,
         Event::Preempt => !matches!(phase, Phase::New | Phase::Preempted),
         Event::Hit => matches!(phase, Phase::New | Phase::Preempted | Phase::Dreaming),
     }

@@ -14,7 +14,7 @@ use crate::coverage::Coverage;
 use crate::world::{Tally, World};
 
 /// Worlds of one run: as many as a minute holds where the code is optimised.
-const NUM_WORLDS: u64 = if cfg!(debug_assertions) { 400 } else { 20_000 };
+const NUM_WORLDS: u64 = if cfg!(debug_assertions) { 800 } else { 20_000 };
 
 #[test]
 fn random_worlds_keep_every_invariant_and_come_to_an_end() {

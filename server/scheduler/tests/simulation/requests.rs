@@ -29,14 +29,14 @@ impl Swarm {
     pub(crate) fn draw(dice: &mut Dice) -> Self {
         let mut some = |most: usize| if dice.chance(600) { 1 + dice.below(most) } else { 0 };
         Self {
-            aborts: some(12),
-            aborts_in_step: some(12),
-            failures: some(8),
+            aborts: some(30),
+            aborts_in_step: some(30),
+            failures: some(16),
             negatives: some(600),
             beams: some(200),
             pictures: 300 + some(600),
-            arrivals: 15 + some(200),
-            num_requests: 9 + some(14),
+            arrivals: 40 + some(500),
+            num_requests: 12 + some(16),
             num_tenants: 1 + some(2),
             num_priorities: 1 + some(2),
             num_sizes: 1 + some(2),
@@ -46,13 +46,13 @@ impl Swarm {
 
 pub(crate) fn config(dice: &mut Dice) -> SchedulerConfig {
     let budget = Budget {
-        max_model_len: dice.between(70, 160),
+        max_model_len: dice.between(90, 220),
         dream_positions: dice.between(3, 6),
         image_positions: dice.between(3, 14),
     };
     let block_size = dice.between(1, 16);
     let least = budget.max_model_len.div_ceil(block_size);
-    let max_num_seqs = dice.between(1, 8);
+    let max_num_seqs = dice.between(1, 10);
     let is_tight = dice.chance(600);
     let cost = cost(dice);
     SchedulerConfig {
@@ -61,14 +61,14 @@ pub(crate) fn config(dice: &mut Dice) -> SchedulerConfig {
         max_num_batched_tokens: max_num_seqs + dice.below(40),
         max_num_encodes: dice.between(1, 2),
         max_num_denoise_rows: dice.between(2, 8),
-        max_num_waiting: dice.between(4, 20),
+        max_num_waiting: dice.between(6, 24),
         kv: KvConfig {
             block_size,
             num_blocks: if is_tight { least + dice.below(least) } else { least * max_num_seqs * 2 },
             enable_prefix_caching: dice.chance(700),
         },
         max_token_gap: if dice.chance(700) {
-            Nanos(dice.between(50, 400) as u64)
+            Nanos(dice.between(30, 300) as u64)
         } else {
             Nanos::MAX
         },
@@ -81,12 +81,12 @@ fn cost(dice: &mut Dice) -> CostModel {
     let mut segments = |most: usize| -> Vec<SegmentCost> {
         (0..dice.between(1, most))
             .map(|_| SegmentCost {
-                base: Nanos(dice.below(60) as u64),
+                base: Nanos(dice.below(90) as u64),
                 per_cell: Nanos(dice.below(12) as u64),
             })
             .collect()
     };
-    let (denoise, render) = (segments(4), segments(3));
+    let (denoise, render) = (segments(6), segments(4));
     CostModel {
         decode_base: Nanos(dice.below(30) as u64),
         decode_position: Nanos(dice.below(6) as u64),
@@ -121,7 +121,7 @@ pub(crate) fn request(
             num_beams: 1,
             drawing: DrawingSpec {
                 size: LatentSize { height: 1 + dice.below(swarm.num_sizes), width: 2 },
-                num_denoising_steps: 1 + dice.below(6),
+                num_denoising_steps: 1 + dice.below(8),
                 is_guided: dice.chance(600),
             },
         };
@@ -177,13 +177,13 @@ fn limits(dice: &mut Dice, swarm: &Swarm) -> DocumentLimits {
         _ if !dice.chance(swarm.pictures) => ImageChoice::None,
         0 | 1 => ImageChoice::Auto,
         2 => ImageChoice::Required,
-        _ => ImageChoice::Exactly(dice.below(4)),
+        _ => ImageChoice::Exactly(dice.below(5)),
     };
     DocumentLimits {
         choice,
-        max_images: dice.below(4),
-        max_tokens: dice.chance(700).then(|| dice.below(40)),
-        min_tokens: dice.below(20),
+        max_images: dice.below(6),
+        max_tokens: dice.chance(700).then(|| dice.below(80)),
+        min_tokens: dice.below(50),
         ignore_eos: dice.chance(200),
     }
 }

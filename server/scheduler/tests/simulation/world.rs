@@ -35,6 +35,9 @@ pub(crate) struct Tally {
     pub(crate) coverage: Coverage,
 }
 
+/// Where everybody stands before a step.
+type Phases = BTreeMap<SequenceId, Phase>;
+
 pub(crate) struct World {
     dice: Dice,
     swarm: Swarm,
@@ -83,10 +86,11 @@ impl World {
             if self.to_come > 0 && self.dice.chance(self.swarm.arrivals) {
                 self.arrive();
             }
+            let phases = self.phases();
             if !heals && self.dice.chance(self.swarm.aborts) {
-                self.abort(Event::Abort);
+                self.abort(Event::Abort, &phases);
             }
-            self.step(heals);
+            self.step(heals, &phases);
             if self.to_come == 0 && self.actors.is_empty() {
                 let stats = self.scheduler.stats();
                 assert_eq!((stats.num_running, stats.num_waiting, stats.kv_blocks_used), (0, 0, 0));
@@ -129,13 +133,16 @@ impl World {
         }
     }
 
-    fn abort(&mut self, event: Event) {
+    fn abort(&mut self, event: Event, phases: &Phases) {
         if self.actors.is_empty() {
             return;
         }
-        let nth = self.dice.below(self.actors.len());
-        let id = *self.actors.keys().nth(nth).expect("within bounds");
-        self.tally.coverage.count(event, self.phase(id));
+        // Seldom places are met as often as common ones.
+        let stand: BTreeSet<Phase> = self.actors.keys().map(|id| phases[id]).collect();
+        let phase = *stand.iter().nth(self.dice.below(stand.len())).expect("within bounds");
+        let there: Vec<_> = self.actors.keys().filter(|id| phases[*id] == phase).collect();
+        let id = *there[self.dice.below(there.len())];
+        self.tally.coverage.count(event, phases[&id]);
         assert!(self.scheduler.abort(id), "an open sequence can be aborted at any time");
         assert!(!self.scheduler.abort(id), "and only once");
         self.end(id);
@@ -150,6 +157,10 @@ impl World {
             self.open_render = None;
         }
         self.actors.remove(&id).expect("open sequences have an actor")
+    }
+
+    fn phases(&self) -> Phases {
+        self.actors.keys().map(|id| (*id, self.phase(*id))).collect()
     }
 
     /// Where a sequence stands.
@@ -174,9 +185,7 @@ impl World {
         }
     }
 
-    fn step(&mut self, heals: bool) {
-        let phases: BTreeMap<SequenceId, Phase> =
-            self.actors.keys().map(|id| (*id, self.phase(*id))).collect();
+    fn step(&mut self, heals: bool, phases: &Phases) {
         let plan = self.scheduler.schedule();
         assert_eq!(plan.is_empty(), self.actors.is_empty(), "there is work while anybody is here");
         if plan.is_empty() {
@@ -187,7 +196,7 @@ impl World {
             self.tally.coverage.count(Event::Preempt, phases[id]);
             self.actors.get_mut(id).expect("who is preempted is open").lose_blocks();
         }
-        self.find_cached(&plan, &phases);
+        self.find_cached(&plan, phases);
         check_order(&mut self.actors, &self.scheduler);
         let sort = check_plan(&plan, &self.config, &self.actors, &self.scheduler);
         self.patience.check(&plan, sort, &self.config, &self.actors, &self.scheduler);
@@ -195,10 +204,10 @@ impl World {
         self.tally.forced_steps += usize::from(sort.is_forced);
         let mut outcome = self.execute(&plan);
         if !heals {
-            self.fail_some(&plan, &mut outcome);
+            self.fail_some(&plan, &mut outcome, phases);
         }
         if !heals && self.dice.chance(self.swarm.aborts_in_step) {
-            self.abort(Event::AbortInStep);
+            self.abort(Event::AbortInStep, phases);
         }
         self.take_in(&plan, &outcome);
         check_blocks(&self.scheduler, &self.config, &self.actors, &self.ended);
@@ -206,7 +215,7 @@ impl World {
     }
 
     /// Contexts that begin behind a cached prefix; what it holds is compared when it is read.
-    fn find_cached(&mut self, plan: &StepPlan, phases: &BTreeMap<SequenceId, Phase>) {
+    fn find_cached(&mut self, plan: &StepPlan, phases: &Phases) {
         for (id, actor) in &mut self.actors {
             let (_, computed) = self.scheduler.positions(*id).expect("an open sequence is known");
             if actor.main.computed == 0 && computed > 0 {
@@ -251,14 +260,14 @@ impl World {
         outcome
     }
 
-    fn fail_some(&mut self, plan: &StepPlan, outcome: &mut StepOutcome) {
+    fn fail_some(&mut self, plan: &StepPlan, outcome: &mut StepOutcome, phases: &Phases) {
         for id in plan.sequences() {
             if self.dice.chance(self.swarm.failures) {
                 let failure = RowFailure::NotFinite;
                 outcome.failed.push(FailedRow { sequence: id, failure });
                 outcome.sampled.retain(|row| row.sequence != id);
                 outcome.rendered.retain(|row| row.sequence != id);
-                self.tally.coverage.count(Event::Fail, self.phase(id));
+                self.tally.coverage.count(Event::Fail, phases[&id]);
             }
         }
     }
