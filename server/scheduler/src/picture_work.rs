@@ -136,17 +136,16 @@ impl PictureWork {
         (end > start).then_some(RenderRow { sequence, picture, segments })
     }
 
-    /// Segments of a pass are computed; who has made a step by that. A pass given up meanwhile has nobody.
-    pub(crate) fn advance_pass(&mut self, group: &DenoiseGroup) -> Vec<DenoiseRow> {
-        let Some(pass) = self.pass.as_mut().filter(|pass| pass.id == group.pass) else {
-            return Vec::new();
-        };
+    /// Segments of a pass are computed; who has made a step by that, if the pass is over. One that was
+    /// given up meanwhile is over for nobody.
+    pub(crate) fn advance_pass(&mut self, group: &DenoiseGroup) -> Option<Vec<DenoiseRow>> {
+        let pass = self.pass.as_mut().filter(|pass| pass.id == group.pass)?;
         assert_eq!(pass.next_segment, group.segments.start, "segments follow one another");
         pass.next_segment = group.segments.end;
         if !group.segments.is_last() {
-            return Vec::new();
+            return None;
         }
-        self.pass.take().map(|pass| pass.members).unwrap_or_default()
+        self.pass.take().map(|pass| pass.members)
     }
 
     /// Segments of a decoding are computed; whether its picture is there.

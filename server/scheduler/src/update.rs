@@ -55,10 +55,8 @@ impl Scheduler {
     }
 
     fn denoised(&mut self, group: &DenoiseGroup, report: &mut StepReport) {
-        let moved = self.pictures.advance_pass(group);
-        if group.segments.is_last() {
-            self.num_denoiser_passes += 1;
-        }
+        let Some(moved) = self.pictures.advance_pass(group) else { return };
+        self.num_denoiser_passes += 1;
         for DenoiseRow { sequence: id, picture, step } in moved {
             let sequence = self.sequences.get_mut(&id).expect("members of a pass are open");
             let (num_done, num_steps) = (step + 1, sequence.drawing.num_denoising_steps);

@@ -16,7 +16,7 @@ fn caching() -> SchedulerConfig {
 /// Where the first row of a new sequence begins.
 fn begins_at(scheduler: &mut Scheduler, id: u64) -> usize {
     let plan = steps_until(scheduler, |plan| plan.sequences().contains(&SequenceId(id)));
-    let row = plan.decode.iter().find(|row| row.sequence == SequenceId(id)).unwrap();
+    let row = plan.decode.iter().find(|row| row.sequence == SequenceId(id)).expect("its row");
     let start = row.start;
     finish(scheduler, &plan);
     start
@@ -134,7 +134,9 @@ fn the_youngest_gives_way_and_comes_back_before_anybody_new() {
 
 #[test]
 fn a_preempted_dreamer_goes_on_denoising_and_computes_its_context_again_afterwards() {
-    let mut scheduler = Scheduler::new(config());
+    let mut config = config();
+    config.kv.num_blocks = 12;
+    let mut scheduler = Scheduler::new(config);
     scheduler.add(spec(1, &[tokens(40)])).unwrap();
     let mut dreamer = spec(2, &[tokens(80)]);
     dreamer.limits.choice = ImageChoice::Required;

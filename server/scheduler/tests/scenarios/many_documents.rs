@@ -2,7 +2,7 @@
 
 use reverie_scheduler::{
     FailedRow, FinishReason, ImageChoice, Refusal, RowFailure, Sampled, SampledRow, Scheduler,
-    SequenceEvent, SequenceId, SequenceStatus, StepOutcome, TenantId,
+    SequenceEvent, SequenceId, StepOutcome, TenantId,
 };
 
 use crate::kit::{TEXT, config, finish, finish_with, scheduler, spec, tokens};
@@ -120,22 +120,24 @@ fn a_beam_search_owns_its_blocks_from_the_start_and_gives_none_back() {
     beams.limits.max_tokens = Some(60);
     beams.num_beams = 2;
     scheduler.add(beams).unwrap();
-    scheduler.add(spec(2, &[tokens(60)])).unwrap();
+    scheduler.add(spec(2, &[tokens(40)])).unwrap();
+    let both = |beams| {
+        let sampled = [(1, beams), (2, TEXT)]
+            .map(|(id, sampled)| SampledRow { sequence: SequenceId(id), sampled })
+            .to_vec();
+        StepOutcome { sampled, ..StepOutcome::default() }
+    };
     let plan = scheduler.schedule();
+    assert_eq!(scheduler.stats().kv_blocks_used, 2 * 5 + 3);
+    scheduler.update(&plan, &both(Sampled::BeamsAdvanced));
+    for _ in 0..20 {
+        let plan = scheduler.schedule();
+        assert_eq!(decoded(&plan), [(1, 1), (2, 1)]);
+        scheduler.update(&plan, &both(Sampled::BeamsAdvanced));
+    }
     assert_eq!(scheduler.stats().kv_blocks_used, 2 * 5 + 4);
-    let sampled = [(1, Sampled::BeamsAdvanced), (2, TEXT)]
-        .map(|(id, sampled)| SampledRow { sequence: SequenceId(id), sampled });
-    // One position of the second prompt is left to the next step.
-    let sampled = sampled[..1].to_vec();
-    scheduler.update(&plan, &StepOutcome { sampled, ..StepOutcome::default() });
-    assert_eq!(scheduler.status(SequenceId(2)), Some(SequenceStatus::Running));
     let plan = scheduler.schedule();
     let reason = FinishReason::EndOfText;
-    let finished = Sampled::BeamsFinished { num_tokens: 1, reason };
-    let sampled = [(1, finished), (2, TEXT)]
-        .map(|(id, sampled)| SampledRow { sequence: SequenceId(id), sampled })
-        .to_vec();
-    scheduler.update(&plan, &StepOutcome { sampled, ..StepOutcome::default() });
+    scheduler.update(&plan, &both(Sampled::BeamsFinished { num_tokens: 1, reason }));
     assert_eq!(scheduler.stats().kv_blocks_used, 4);
-    assert!(scheduler.schedule().preempted.is_empty());
 }

@@ -74,7 +74,7 @@ pub(crate) fn chosen(seed: u64, used: usize, legal: LegalTokens, num_beams: usiz
     let number = mix(seed, used as u64);
     let token = TokenId((number >> 32) as u32 % 5);
     if num_beams > 1 {
-        return if number % 8 == 0 {
+        return if number.is_multiple_of(8) {
             let reason = FinishReason::EndOfText;
             Sampled::BeamsFinished { num_tokens: 1, reason }
         } else {
@@ -84,7 +84,7 @@ pub(crate) fn chosen(seed: u64, used: usize, legal: LegalTokens, num_beams: usiz
     match number % 16 {
         0 if legal.end_of_text => Sampled::EndOfText,
         1 | 2 if legal.dream_start => Sampled::DreamStart,
-        3 if number % 5 == 0 => Sampled::StopString(token),
+        3 if number.is_multiple_of(5) => Sampled::StopString(token),
         _ => Sampled::Text(token),
     }
 }

@@ -12,6 +12,15 @@ use crate::actor::{Actor, Stage};
 
 type Actors = BTreeMap<SequenceId, Actor>;
 
+/// A plan, before it is carried out, and those whom it concerns.
+#[derive(Clone, Copy)]
+pub(crate) struct Planned<'a> {
+    pub(crate) plan: &'a StepPlan,
+    pub(crate) config: &'a SchedulerConfig,
+    pub(crate) actors: &'a Actors,
+    pub(crate) scheduler: &'a Scheduler,
+}
+
 /// What kind of step it is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StepSort {
@@ -79,12 +88,8 @@ pub(crate) fn check_order(actors: &mut Actors, scheduler: &Scheduler) {
 }
 
 /// The budgets of a step, and that every text that can go on does.
-pub(crate) fn check_plan(
-    plan: &StepPlan,
-    config: &SchedulerConfig,
-    actors: &Actors,
-    scheduler: &Scheduler,
-) -> StepSort {
+pub(crate) fn check_plan(planned: Planned<'_>) -> StepSort {
+    let Planned { plan, config, actors, scheduler } = planned;
     let positions: usize = plan.decode.iter().map(|row| row.num_positions()).sum();
     assert!(positions <= config.max_num_batched_tokens, "a step keeps to its token budget");
     assert!(plan.encode.len() <= config.max_num_encodes, "a step keeps to its encode budget");
@@ -154,14 +159,8 @@ pub(crate) struct Patience {
 
 impl Patience {
     /// Nothing waits longer than its turn comes, and the bound is broken only for what waited.
-    pub(crate) fn check(
-        &mut self,
-        plan: &StepPlan,
-        sort: StepSort,
-        config: &SchedulerConfig,
-        actors: &Actors,
-        scheduler: &Scheduler,
-    ) {
+    pub(crate) fn check(&mut self, planned: Planned<'_>, sort: StepSort) {
+        let Planned { plan, config, actors, scheduler } = planned;
         let most = 3 * (config.max_num_deferred + 1);
         let running = |id: &SequenceId| scheduler.status(*id) != Some(SequenceStatus::Waiting);
         let any = |stage: fn(&Actor) -> bool| {

@@ -13,7 +13,7 @@ use crate::actor::{Actor, Stage};
 use crate::coverage::{Coverage, Event, Phase};
 use crate::dice::{Dice, mix};
 use crate::document::{Part, written_alone};
-use crate::invariants::{Patience, check_blocks, check_order, check_plan};
+use crate::invariants::{Patience, Planned, check_blocks, check_order, check_plan};
 use crate::memory::Memory;
 use crate::requests::{self, Swarm};
 
@@ -33,6 +33,35 @@ pub(crate) struct Tally {
     pub(crate) bounded_steps: usize,
     pub(crate) forced_steps: usize,
     pub(crate) coverage: Coverage,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.steps += other.steps;
+        self.requests += other.requests;
+        self.finished += other.finished;
+        self.pictures += other.pictures;
+        self.refused += other.refused;
+        self.preemptions += other.preemptions;
+        self.hits += other.hits;
+        self.bounded_steps += other.bounded_steps;
+        self.forced_steps += other.forced_steps;
+        self.coverage.add(&other.coverage);
+    }
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { steps, requests, finished, pictures, refused, .. } = self;
+        let Self { preemptions, hits, bounded_steps, forced_steps, coverage, .. } = self;
+        writeln!(
+            formatter,
+            "{steps} steps ({bounded_steps} bounded, {forced_steps} beyond the bound), {requests} \
+             requests ({finished} finished, {refused} refused), {pictures} pictures, \
+             {preemptions} preemptions, {hits} positions found in the cache"
+        )?;
+        write!(formatter, "{coverage}")
+    }
 }
 
 /// Where everybody stands before a step.
@@ -198,8 +227,14 @@ impl World {
         }
         self.find_cached(&plan, phases);
         check_order(&mut self.actors, &self.scheduler);
-        let sort = check_plan(&plan, &self.config, &self.actors, &self.scheduler);
-        self.patience.check(&plan, sort, &self.config, &self.actors, &self.scheduler);
+        let planned = Planned {
+            plan: &plan,
+            config: &self.config,
+            actors: &self.actors,
+            scheduler: &self.scheduler,
+        };
+        let sort = check_plan(planned);
+        self.patience.check(planned, sort);
         self.tally.bounded_steps += usize::from(sort.is_bounded);
         self.tally.forced_steps += usize::from(sort.is_forced);
         let mut outcome = self.execute(&plan);
