@@ -101,6 +101,24 @@ fn a_dream_block_whose_states_are_wanted_is_computed_although_it_is_known() {
 }
 
 #[test]
+fn a_prefix_is_evicted_from_its_end() {
+    let mut config = caching();
+    config.kv.num_blocks = 25;
+    let mut scheduler = Scheduler::new(config);
+    let other = |count| Span::Tokens(vec![TokenId(3); count]);
+    // Five blocks of the first prompt stay; the second takes twenty-two, two of which it has to evict.
+    for (id, prompt, start) in [(1, tokens(20), 0), (2, other(86), 0), (3, tokens(20), 12)] {
+        scheduler.add(spec(id, &[prompt])).unwrap();
+        if id == 2 {
+            steps_until(&mut scheduler, |plan| plan.decode[0].sample.is_some());
+        } else {
+            assert_eq!(begins_at(&mut scheduler, id), start);
+        }
+        scheduler.abort(SequenceId(id));
+    }
+}
+
+#[test]
 fn equal_prefixes_are_held_once() {
     let mut scheduler = Scheduler::new(caching());
     scheduler.add(spec(1, &[tokens(16)])).unwrap();
