@@ -71,18 +71,32 @@ pub(crate) fn check_blocks(
 }
 
 /// Within a priority and a tenant, places are given in the order of arrival. Names fall as time goes.
-pub(crate) fn check_order(actors: &mut Actors, scheduler: &Scheduler) {
+pub(crate) fn check_order(actors: &mut Actors, scheduler: &Scheduler, step: usize) {
     let mut never_seated: BTreeMap<(i32, u128), SequenceId> = BTreeMap::new();
     for (id, actor) in actors.iter_mut().rev() {
         let class = (actor.spec.priority, actor.spec.tenant.0);
-        if actor.was_seated {
+        if actor.seated.is_some() {
             continue;
         }
         if scheduler.status(*id) == Some(SequenceStatus::Waiting) {
             never_seated.entry(class).or_insert(*id);
         } else {
             assert_eq!(never_seated.get(&class), None, "first come, first served within a class");
-            actor.was_seated = true;
+            actor.seated = Some(step);
+        }
+    }
+}
+
+/// Blocks are taken from the youngest first, and never for the sake of a younger one.
+pub(crate) fn check_preempted(plan: &StepPlan, actors: &Actors, scheduler: &Scheduler) {
+    let age = |actor: &Actor| (actor.spec.priority, actor.seated);
+    for id in &plan.preempted {
+        let victim = &actors[id];
+        assert_eq!(victim.spec.num_beams, 1, "a beam search is never preempted");
+        for (other, actor) in actors.iter().filter(|(other, _)| *other != id) {
+            let holds = !scheduler.blocks(*other, Branch::Main).is_empty();
+            let spared = holds && actor.spec.num_beams == 1 && age(actor) > age(victim);
+            assert!(!spared, "the youngest gives way first");
         }
     }
 }
