@@ -19,16 +19,17 @@ type Reaction = Option<(u16, String)>;
 fn serve(
     react: impl Fn(&Value) -> Reaction + Send + Sync + 'static,
 ) -> (String, Arc<Mutex<Vec<Value>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/v1/", listener.local_addr().unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a server of this test");
+    let url = format!("http://{}/v1/", listener.local_addr().expect("a server of this test"));
     let seen = Arc::new(Mutex::new(Vec::new()));
     let requests = Arc::clone(&seen);
     thread::spawn(move || {
         for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let body = body(&mut BufReader::new(stream.try_clone().unwrap()));
+            let mut stream = stream.expect("a server of this test");
+            let body =
+                body(&mut BufReader::new(stream.try_clone().expect("a server of this test")));
             let reaction = react(&body);
-            requests.lock().unwrap().push(body);
+            requests.lock().expect("a server of this test").push(body);
             let Some((status, text)) = reaction else { continue };
             let length = text.len();
             let _client_may_leave = write!(
@@ -45,17 +46,17 @@ fn body(reader: &mut impl std::io::BufRead) -> Value {
     let mut length = 0;
     loop {
         let mut line = String::new();
-        reader.read_line(&mut line).unwrap();
+        reader.read_line(&mut line).expect("a server of this test");
         let line = line.trim().to_lowercase();
         if line.is_empty() {
             break;
         }
         if let Some(value) = line.strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
+            length = value.trim().parse().expect("a server of this test");
         }
     }
     let mut body = vec![0; length];
-    reader.read_exact(&mut body).unwrap();
+    reader.read_exact(&mut body).expect("a server of this test");
     serde_json::from_slice(&body).unwrap_or(Value::Null)
 }
 
@@ -79,8 +80,8 @@ fn case(name: &str, expect: &Value, door: &str) -> Case {
     let line = json!({
         "name": name, "task": "t", "content": [{"type": "text", "text": name}], "expect": expect, "door": door,
     });
-    let line: CaseLine = serde_json::from_value(line).unwrap();
-    let expected = line.expect.clone().try_into().unwrap();
+    let line: CaseLine = serde_json::from_value(line).expect("a case");
+    let expected = line.expect.clone().try_into().expect("a case");
     Case { content: vec![Content::Text(name.to_owned())], expected, line }
 }
 

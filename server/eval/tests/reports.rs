@@ -16,9 +16,9 @@ fn case(name: &str, task: &str, split: &str, expect: &Value) -> Case {
         "name": name, "task": task, "kind": "k", "split": split, "expect": expect,
         "content": [{"type": "text", "text": "a <b>bold</b> & \"quoted\" wish"}],
     });
-    let line: CaseLine = serde_json::from_value(line).unwrap();
+    let line: CaseLine = serde_json::from_value(line).expect("a line");
     let content = vec![Content::Text("a <b>bold</b> & \"quoted\" wish".to_owned())];
-    Case { expected: line.expect.clone().try_into().unwrap(), content, line }
+    Case { expected: line.expect.clone().try_into().expect("an answer"), content, line }
 }
 
 fn cases() -> Vec<Case> {
@@ -32,7 +32,7 @@ fn cases() -> Vec<Case> {
 }
 
 fn outcomes(cases: &[Case]) -> Vec<Outcome<'_>> {
-    let wanted: Scene = serde_json::from_value(scene()).unwrap();
+    let wanted: Scene = serde_json::from_value(scene()).expect("a scene");
     let picture = DrawnPicture::new(b"<svg>".to_vec(), &draw(&wanted, [(0, 0); 4]));
     let said = || Answer { pieces: vec![AnswerPiece::Text("yes".to_owned())] };
     let drawn = Answer { pieces: vec![AnswerPiece::Picture(picture)] };
@@ -74,7 +74,7 @@ fn the_table_counts_answers_that_never_came_as_wrong() {
         let words: Vec<&str> = text.split_whitespace().collect();
         words.join(" ").replace("--", "").replace('-', "")
     };
-    assert_eq!(squeezed(&found), squeezed(&wanted), "{found}");
+    assert_eq!(squeezed(&found), squeezed(wanted), "{found}");
     let widths: Vec<usize> = found.lines().take(6).map(|line| line.chars().count()).collect();
     assert!(widths.windows(2).all(|two| two[0] == two[1]), "columns are straight:\n{found}");
 }
