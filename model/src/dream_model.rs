@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use candle_nn::VarBuilder;
 
 use crate::config::DreamConfig;
 use crate::decoder::{Decoder, DecoderRow, KvCache};
@@ -12,6 +11,7 @@ use crate::dream::{BlockTokens, ContextPiece, DreamQueries, image_block};
 use crate::error::ModelError;
 use crate::tokenizer::Tokenizer;
 use crate::vision::VisionEncoder;
+use crate::weights::Weights;
 
 /// A whole model.
 pub struct DreamModel {
@@ -31,21 +31,22 @@ pub struct DreamModel {
 
 impl DreamModel {
     /// Builds every network from `weights`, the checkpoint's root under canonical names, in its dtype and
-    /// on its device.
+    /// on its device, computed by the kernels that `weights` names.
     ///
     /// # Errors
     /// [`ModelError`] if a tensor is missing or misshapen, or the configuration is impossible.
-    pub fn load(
+    pub fn load<'a>(
         config: DreamConfig,
         tokenizer: Arc<Tokenizer>,
-        weights: &VarBuilder<'_>,
+        weights: impl Into<Weights<'a>>,
     ) -> Result<Self, ModelError> {
+        let weights = weights.into();
         let hidden = config.llama.hidden_size;
         Ok(Self {
-            vision: VisionEncoder::load(&config.vision, hidden, weights.clone())?,
-            decoder: Decoder::load(&config.llama, weights)?,
-            dream_queries: DreamQueries::load(config.num_dream_queries, hidden, weights)?,
-            denoiser: Denoiser::load(&config.head, hidden, weights)?,
+            vision: VisionEncoder::load(&config.vision, hidden, &weights)?,
+            decoder: Decoder::load(&config.llama, &weights)?,
+            dream_queries: DreamQueries::load(config.num_dream_queries, hidden, &weights)?,
+            denoiser: Denoiser::load(&config.head, hidden, &weights)?,
             config,
             tokenizer,
         })

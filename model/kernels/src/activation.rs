@@ -102,9 +102,7 @@ impl Kernel for InPlace<'_> {
 /// `activation` of every value, in place.
 pub fn activate(cpu: Cpu, activation: Activation, values: &mut [f32]) {
     if cpu.threads > 1 && values.len() > CHUNK {
-        values
-            .par_chunks_mut(CHUNK)
-            .for_each(|values| cpu.isa.run(InPlace(values, activation)));
+        values.par_chunks_mut(CHUNK).for_each(|values| cpu.isa.run(InPlace(values, activation)));
     } else {
         cpu.isa.run(InPlace(values, activation));
     }
@@ -197,9 +195,13 @@ mod tests {
     #[test]
     fn erf_and_gelu_agree_with_tables() {
         // Abramowitz and Stegun, table 7.1.
-        for (x, wanted) in
-            [(0.0, 0.0), (0.1, 0.112_462_92), (0.5, 0.520_499_9), (1.0, 0.842_700_8), (2.0, 0.995_322_3)]
-        {
+        for (x, wanted) in [
+            (0.0, 0.0),
+            (0.1, 0.112_462_92),
+            (0.5, 0.520_499_9),
+            (1.0, 0.842_700_8),
+            (2.0, 0.995_322_3),
+        ] {
             assert!((erf(x) - wanted).abs() < 3e-7, "erf({x}) = {}", erf(x));
             assert!((erf(-x) + wanted).abs() < 3e-7);
         }
@@ -211,7 +213,8 @@ mod tests {
 
     #[test]
     fn an_element_is_transformed_alike_wherever_it_stands_and_by_every_set() {
-        let values: Vec<f32> = (0..100_003).map(|index| (index as f32 * 0.37).sin() * 9.0).collect();
+        let values: Vec<f32> =
+            (0..100_003).map(|index| (index as f32 * 0.37).sin() * 9.0).collect();
         for activation in [Activation::Silu, Activation::Gelu, Activation::QuickGelu] {
             let wanted: Vec<u32> = values.iter().map(|x| activation.of(*x).to_bits()).collect();
             for isa in Isa::available() {

@@ -110,7 +110,8 @@ fn causal_group(
                     *limit = row.past + first + (start + query) / shared + 1;
                 }
                 let head = Head { keys, values, scale: shape.scale(), limits: &limits[..count] };
-                let source = |query: usize| &row.queries[first * width + place(query)..][..head_dim];
+                let source =
+                    |query: usize| &row.queries[first * width + place(query)..][..head_dim];
                 head.attend(isa, source, scratch);
                 for query in 0..count {
                     let result = &scratch.scores[query * head_dim..][..head_dim];
@@ -243,12 +244,7 @@ struct Head<'a> {
 
 impl Head<'_> {
     /// Leaves the result, (queries, head_dim), at the start of `scratch.scores`.
-    fn attend<'q>(
-        &self,
-        isa: Isa,
-        query: impl Fn(usize) -> &'q [f32],
-        scratch: &mut Scratch,
-    ) {
+    fn attend<'q>(&self, isa: Isa, query: impl Fn(usize) -> &'q [f32], scratch: &mut Scratch) {
         let (rows, num_keys, head_dim) =
             (self.limits.len(), self.keys.columns, self.values.columns);
         let left = at_least(&mut scratch.tiles, head_dim.div_ceil(BLOCK), EMPTY_TILE);

@@ -46,7 +46,8 @@ impl ConvGeometry {
     /// The plane that comes out.
     pub fn output(self, input: Plane) -> Plane {
         let side = |len: usize| {
-            (len + self.padding.near + self.padding.far).saturating_sub(self.kernel) / self.stride + 1
+            (len + self.padding.near + self.padding.far).saturating_sub(self.kernel) / self.stride
+                + 1
         };
         Plane { height: side(input.height), width: side(input.width) }
     }
@@ -110,8 +111,11 @@ impl Conv2d {
         assert_eq!(out.len(), batch * output.pixels() * self.output(), "as many come out");
         let left = Neighbourhoods { xs, conv: self, size, output };
         let (right, bias) = (self.weight.panels(), self.bias.as_deref());
-        MatMul { isa: cpu.isa, left: &left, right, bias, store: size.store }
-            .share_out(cpu, batch * output.pixels(), out);
+        MatMul { isa: cpu.isa, left: &left, right, bias, store: size.store }.share_out(
+            cpu,
+            batch * output.pixels(),
+            out,
+        );
     }
 }
 

@@ -108,13 +108,7 @@ impl Kernel for OnePicture<'_> {
 }
 
 #[inline(always)]
-fn affine(
-    xs: &[f32],
-    scales: &[f32],
-    shifts: &[f32],
-    out: &mut [f32],
-    then: impl Fn(f32) -> f32,
-) {
+fn affine(xs: &[f32], scales: &[f32], shifts: &[f32], out: &mut [f32], then: impl Fn(f32) -> f32) {
     for (((out, x), scale), shift) in out.iter_mut().zip(xs).zip(scales).zip(shifts) {
         *out = then(x.mul_add(*scale, *shift));
     }

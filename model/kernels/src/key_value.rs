@@ -87,7 +87,8 @@ impl KeyValuePanels {
         for head in 0..self.heads {
             let lines = &self.values[head * self.value_lines()..];
             for position in 0..len {
-                let element = |dim: usize| lines[dim / LANES * self.capacity + position].0[dim % LANES];
+                let element =
+                    |dim: usize| lines[dim / LANES * self.capacity + position].0[dim % LANES];
                 found.extend((0..self.head_dim).map(element));
             }
         }

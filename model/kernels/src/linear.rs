@@ -30,7 +30,8 @@ impl Linear {
         let (output, input) = shape;
         assert_eq!(weight.len(), output * input, "weight is (out, in)");
         assert!(bias.as_ref().is_none_or(|bias| bias.len() == output), "bias is (out)");
-        let weight = PackedMatrix::pack(output, input, |column, step| weight[column * input + step]);
+        let weight =
+            PackedMatrix::pack(output, input, |column, step| weight[column * input + step]);
         Self { weight, bias }
     }
 
@@ -143,8 +144,7 @@ impl<L: LeftRows> MatMul<'_, L> {
         let groups = rows.len().div_ceil(PACKED_ROWS);
         Scratch::lend(|scratch| {
             for group in 0..groups {
-                let (start, end) =
-                    (group * rows.len() / groups, (group + 1) * rows.len() / groups);
+                let (start, end) = (group * rows.len() / groups, (group + 1) * rows.len() / groups);
                 let tiling = Tiling::of(end - start);
                 let blocks = self.right.depth.div_ceil(BLOCK);
                 let tiles = at_least(&mut scratch.tiles, tiling.tiles * blocks, EMPTY_TILE);

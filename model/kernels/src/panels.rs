@@ -51,11 +51,7 @@ pub(crate) struct PackedMatrix {
 
 impl PackedMatrix {
     /// `value(column, step)` for every column and step.
-    pub(crate) fn pack(
-        columns: usize,
-        depth: usize,
-        value: impl Fn(usize, usize) -> f32,
-    ) -> Self {
+    pub(crate) fn pack(columns: usize, depth: usize, value: impl Fn(usize, usize) -> f32) -> Self {
         let mut lines = vec![Line::ZERO; columns.div_ceil(LANES) * depth];
         for column in 0..columns {
             let (panel, lane) = (column / LANES, column % LANES);

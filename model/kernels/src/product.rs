@@ -190,8 +190,7 @@ impl Product<'_, '_> {
                 let rows = tiling.range(tile);
                 let parts = rows.len().div_ceil(most);
                 for part in 0..parts {
-                    let (start, end) =
-                        (part * rows.len() / parts, (part + 1) * rows.len() / parts);
+                    let (start, end) = (part * rows.len() / parts, (part + 1) * rows.len() / parts);
                     let task = Task {
                         rows: &self.left[tile * blocks + block][start..end],
                         first_row: rows.start + start,
@@ -291,8 +290,7 @@ impl<const R: usize, const P: usize> Kernel for SizedTask<'_, '_, '_, R, P> {
                 if step < counts[row] {
                     for index in 0..P {
                         let vector = simd.load(&lines[index][step]);
-                        sums[row][index] =
-                            simd.mul_add(rows[row][step], vector, sums[row][index]);
+                        sums[row][index] = simd.mul_add(rows[row][step], vector, sums[row][index]);
                     }
                 }
             }

@@ -144,8 +144,10 @@ fn rows_of_different_pasts_and_lengths_equal_the_same_rows_alone() {
         .iter()
         .zip(&caches)
         .zip(pasts)
-        .map(|((sequence, cache), past)| {
-            CausalRow { queries: &sequence.queries[past * width..], past, cache }
+        .map(|((sequence, cache), past)| CausalRow {
+            queries: &sequence.queries[past * width..],
+            past,
+            cache,
         })
         .collect();
     let wanted: Vec<f32> = sequences
@@ -211,8 +213,10 @@ fn pictures_attend_as_in_f64_and_each_as_if_alone() {
             assert!(bits(&attend(cpu, batch, &query, &key, &value)) == bits(&together), "{cpu:?}");
         }
         for row in 0..batch {
-            let (key, value) =
-                (&key[row * keys * width..][..keys * width], &value[row * keys * width..][..keys * width]);
+            let (key, value) = (
+                &key[row * keys * width..][..keys * width],
+                &value[row * keys * width..][..keys * width],
+            );
             let query = &query[row * queries * width..][..queries * width];
             let alone = attend(Cpu::detect(), 1, query, key, value);
             let own = &together[row * queries * width..][..queries * width];

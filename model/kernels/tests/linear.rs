@@ -60,7 +60,10 @@ fn rows_are_close_to_f64_and_the_same_bits_alone_together_and_on_every_machine()
         for (row, xs) in case.xs.chunks_exact(shape.1).enumerate() {
             let mut alone = vec![f32::NAN; shape.0];
             layer.forward(cpu, xs, Store::Overwrite, &mut alone);
-            assert!(bits(&alone) == bits(&wanted[row * shape.0..][..shape.0]), "row {row}, {shape:?}");
+            assert!(
+                bits(&alone) == bits(&wanted[row * shape.0..][..shape.0]),
+                "row {row}, {shape:?}"
+            );
         }
     }
 }
@@ -68,7 +71,8 @@ fn rows_are_close_to_f64_and_the_same_bits_alone_together_and_on_every_machine()
 #[test]
 fn work_large_enough_for_threads_gives_the_same_bits_however_it_is_shared_out() {
     let mut random = Random(2);
-    for (rows, shape) in [(1, (4100, 1030)), (7, (1000, 700)), (31, (500, 300)), (130, (200, 260))] {
+    for (rows, shape) in [(1, (4100, 1030)), (7, (1000, 700)), (31, (500, 300)), (130, (200, 260))]
+    {
         let case = case(&mut random, rows, shape);
         let layer = Linear::new(&case.weight, case.bias.clone(), shape);
         for store in [Store::Overwrite, Store::Add] {

@@ -21,9 +21,9 @@ fn convolve(
     let out = geometry.output(size.plane);
     let (stored, plane) = (size.stored, size.plane);
     let mut wanted = Vec::new();
-    for (y, x, channel) in (0..out.height)
-        .flat_map(|y| (0..out.width).flat_map(move |x| (0..output).map(move |channel| (y, x, channel))))
-    {
+    for (y, x, channel) in (0..out.height).flat_map(|y| {
+        (0..out.width).flat_map(move |x| (0..output).map(move |channel| (y, x, channel)))
+    }) {
         let mut sum = 0.0;
         for (down, across, from) in (0..kernel)
             .flat_map(|y| (0..kernel).flat_map(move |x| (0..input).map(move |from| (y, x, from))))
@@ -214,7 +214,9 @@ fn row_norms_are_close_to_f64_and_each_row_is_as_if_alone() {
             let root = (variance + 1e-5).sqrt();
             let parts = wide.iter().zip(weight.iter().zip(&bias));
             let wanted: Vec<f64> = parts
-                .map(|(x, (weight, bias))| (x - mean) / root * f64::from(*weight) + f64::from(*bias))
+                .map(|(x, (weight, bias))| {
+                    (x - mean) / root * f64::from(*weight) + f64::from(*bias)
+                })
                 .collect();
             // A single element differs from its mean by nothing; rounding there is all there is.
             assert_close(&alone.1, &wanted, 1e-5);

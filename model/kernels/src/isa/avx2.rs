@@ -50,10 +50,7 @@ impl Simd for Avx2 {
         // SAFETY: `self` proves AVX2 and FMA.
         unsafe {
             let scalar = _mm256_set1_ps(scalar);
-            [
-                _mm256_fmadd_ps(scalar, vector[0], sum[0]),
-                _mm256_fmadd_ps(scalar, vector[1], sum[1]),
-            ]
+            [_mm256_fmadd_ps(scalar, vector[0], sum[0]), _mm256_fmadd_ps(scalar, vector[1], sum[1])]
         }
     }
 

@@ -27,7 +27,14 @@ enum Kind {
 impl Isa {
     /// The widest of [`available`](Self::available).
     pub fn detect() -> Self {
-        Self::available().last().copied().unwrap_or(Self(Kind::Portable(Portable)))
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx2 = || avx2::Avx2::detect().map(Kind::Avx2);
+            if let Some(kind) = avx512::Avx512::detect().map(Kind::Avx512).or_else(avx2) {
+                return Self(kind);
+            }
+        }
+        Self(Kind::Portable(Portable))
     }
 
     /// Every set that this machine has, the narrowest first.
