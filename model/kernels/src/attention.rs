@@ -140,15 +140,10 @@ pub fn full_attention(
     let (num_queries, num_keys) = (queries.len() / batch / width, keys.len() / batch / width);
     let one = |task: usize, out: &mut [f32]| {
         let (row, head) = (task / shape.heads, task % shape.heads);
-        let part = |xs: &[f32], len: usize| (row * len * width + head * shape.head_dim, xs.len());
-        let from = |xs: &'_ [f32], len: usize| part(xs, len).0;
+        let start = |positions: usize| row * positions * width + head * shape.head_dim;
         let strided = Strided { width, head_dim: shape.head_dim };
-        let (queries, keys, values) = (
-            &queries[from(queries, num_queries)..],
-            &keys[from(keys, num_keys)..],
-            &values[from(values, num_keys)..],
-        );
-        strided.attend(cpu.isa, (queries, keys, values), num_keys, out);
+        let (keys, values) = (&keys[start(num_keys)..], &values[start(num_keys)..]);
+        strided.attend(cpu.isa, (&queries[start(num_queries)..], keys, values), num_keys, out);
     };
     let tasks = batch * shape.heads;
     let len = num_queries * shape.head_dim;
@@ -249,8 +244,8 @@ impl Head<'_> {
             (self.limits.len(), self.keys.columns, self.values.columns);
         let left = at_least(&mut scratch.tiles, head_dim.div_ceil(BLOCK), EMPTY_TILE);
         for row in 0..rows {
-            for (step, part) in query(row).chunks(BLOCK).enumerate() {
-                for (to, from) in left[step][row].iter_mut().zip(part) {
+            for (tile, part) in left.iter_mut().zip(query(row).chunks(BLOCK)) {
+                for (to, from) in tile[row].iter_mut().zip(part) {
                     *to = from * self.scale;
                 }
             }

@@ -302,8 +302,8 @@ impl<const R: usize, const P: usize> Kernel for SizedTask<'_, '_, '_, R, P> {
             let taken = start + counts[row];
             let limit = limits.map_or(right.depth, |limits| limits[first_row + row]);
             let pass = Pass { first: block == 0, last: taken == limit.min(right.depth) };
-            for index in 0..P {
-                let lanes = simd.lanes(sums[row][index]);
+            for (index, sum) in sums[row].iter().enumerate() {
+                let lanes = simd.lanes(*sum);
                 self.out.put(first_row + row, column + index * LANES, &lanes, pass);
             }
         }

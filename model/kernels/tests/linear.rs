@@ -14,7 +14,7 @@ struct Case {
 
 fn case(random: &mut Random, rows: usize, (output, input): (usize, usize)) -> Case {
     let weight = random.values(output * input);
-    let bias = (random.next() % 2 == 0).then(|| random.values(output));
+    let bias = random.next().is_multiple_of(2).then(|| random.values(output));
     Case { weight, bias, xs: random.values(rows * input), shape: (output, input) }
 }
 

@@ -189,8 +189,8 @@ impl Denoiser {
                 false,
                 vb.pp("projector"),
             )?,
-            unet: Unet::load(&config.unet, &vb.pp("unet"))?,
-            vae: Vae::load(&config.vae, &vb.pp("vae"))?,
+            unet: Unet::load(&config.unet, vb.pp("unet"))?,
+            vae: Vae::load(&config.vae, vb.pp("vae"))?,
             schedule: NoiseSchedule::new(&config.noise_schedule),
             picture_multiple: config.vae.scale_factor(),
         })

@@ -31,8 +31,12 @@ pub(crate) fn multi_head_attention(
 fn by_our_kernels(heads: usize, query: &Tensor, key: &Tensor, value: &Tensor) -> Result<Tensor> {
     let (batch, _, width) = query.dims3()?;
     let (key_batch, keys, key_width) = key.dims3()?;
-    if key.dims() != value.dims() || (key_batch, key_width) != (batch, width) || keys == 0 {
+    let is_empty = batch == 0 || keys == 0;
+    if key.dims() != value.dims() || (key_batch, key_width) != (batch, width) || is_empty {
         bail!("{:?} attends to {:?} and {:?}", query.dims(), key.dims(), value.dims());
+    }
+    if heads == 0 || !width.is_multiple_of(heads) {
+        bail!("{heads} heads do not divide a width of {width}");
     }
     let shape = HeadShape { heads, kv_heads: heads, head_dim: width / heads };
     let mut out = vec![0.0; query.elem_count()];

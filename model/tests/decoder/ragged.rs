@@ -258,7 +258,7 @@ fn half_precision_stays_close_to_single_precision() {
     let config = unusual();
     let weights = RandomWeights::new(&config);
     let decoder = load(&config);
-    let half = Decoder::load(&config, &weights.var_builder(DType::F16)).unwrap();
+    let half = Decoder::load(&config, weights.var_builder(DType::F16)).unwrap();
     assert_eq!((half.dtype(), half.new_cache().len()), (DType::F16, 0));
     let ids = ids(40, 1);
     let wanted = prefill(&decoder, &ids, &mut decoder.new_cache());

@@ -13,7 +13,7 @@ use crate::goldens::{
 };
 
 fn golden_unet() -> Unet {
-    Unet::load(&golden_head().unet, &golden_weights().pp("stable_diffusion_head.unet")).unwrap()
+    Unet::load(&golden_head().unet, golden_weights().pp("stable_diffusion_head.unet")).unwrap()
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::goldens::{
 };
 
 fn golden_vae() -> Vae {
-    Vae::load(&golden_head().vae, &golden_weights().pp("stable_diffusion_head.vae")).unwrap()
+    Vae::load(&golden_head().vae, golden_weights().pp("stable_diffusion_head.vae")).unwrap()
 }
 
 #[test]
