@@ -2,11 +2,11 @@
 //! Knows embeddings, not tokenizers, pixels or the denoiser.
 
 use candle_core::Tensor;
-use candle_nn::VarBuilder;
 
 use crate::config::Ability;
 use crate::decoder::Decoder;
 use crate::error::ModelError;
+use crate::weights::Weights;
 
 /// The control tokens that open and close blocks; their ids come from the checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +43,13 @@ impl DreamQueries {
     ///
     /// # Errors
     /// If the tensor is missing or misshapen.
-    pub fn load(num: usize, hidden: usize, vb: &VarBuilder<'_>) -> Result<Self, ModelError> {
-        let queries = vb.get((1, num, hidden), "model.dream_embedding.dream_queries")?;
+    pub fn load<'a>(
+        num: usize,
+        hidden: usize,
+        weights: impl Into<Weights<'a>>,
+    ) -> Result<Self, ModelError> {
+        let queries =
+            weights.into().get((1, num, hidden), "model.dream_embedding.dream_queries")?;
         Ok(Self { queries: queries.squeeze(0)? })
     }
 

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use candle_nn::VarBuilder;
 
 use crate::config::{Ability, DreamConfig};
 use crate::decoder::{Decoder, DecoderRow, KvCache};
@@ -13,6 +12,7 @@ use crate::dream::{BlockTokens, ContextPiece, DreamQueries, embed_context, image
 use crate::error::ModelError;
 use crate::tokenizer::Tokenizer;
 use crate::vision::VisionEncoder;
+use crate::weights::Weights;
 
 /// A whole model.
 pub struct DreamModel {
@@ -36,25 +36,26 @@ struct Drawing {
 
 impl DreamModel {
     /// Builds every network that the model's abilities need from `weights`, the checkpoint's root under
-    /// canonical names, in its dtype and on its device.
+    /// canonical names, in its dtype and on its device, computed by the kernels that `weights` names.
     ///
     /// # Errors
     /// [`ModelError`] if a tensor is missing or misshapen, or the configuration is impossible.
-    pub fn load(
+    pub fn load<'a>(
         config: DreamConfig,
         tokenizer: Arc<Tokenizer>,
-        weights: &VarBuilder<'_>,
+        weights: impl Into<Weights<'a>>,
     ) -> Result<Self, ModelError> {
+        let weights = weights.into();
         let hidden = config.llama.hidden_size;
         let vision = match config.abilities.has(Ability::Comprehension) {
-            true => Some(VisionEncoder::load(&config.vision, hidden, weights.clone())?),
+            true => Some(VisionEncoder::load(&config.vision, hidden, &weights)?),
             false => None,
         };
-        let decoder = Decoder::load(&config.llama, weights)?;
+        let decoder = Decoder::load(&config.llama, &weights)?;
         let drawing = match config.abilities.has(Ability::Creation) {
             true => Some(Drawing {
-                dream_queries: DreamQueries::load(config.num_dream_queries, hidden, weights)?,
-                denoiser: Denoiser::load(&config.head, hidden, weights)?,
+                dream_queries: DreamQueries::load(config.num_dream_queries, hidden, &weights)?,
+                denoiser: Denoiser::load(&config.head, hidden, &weights)?,
             }),
             false => None,
         };

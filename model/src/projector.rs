@@ -2,15 +2,19 @@
 //! diffusion without. Knows neither side.
 
 use candle_core::Tensor;
-use candle_nn::{Linear, Module, VarBuilder, linear_b};
+use reverie_kernels::Activation;
 
 use crate::config::{ProjectorConfig, ProjectorKind};
 use crate::error::ModelError;
+use crate::kernels::Kernels;
+use crate::layers::{Linear, activate, linear_b};
+use crate::weights::Weights;
 
 /// `Linear(in → out)`, then for an MLP (depth − 1) × [exact GELU, `Linear(out → out)`].
 #[derive(Debug, Clone)]
 pub struct Projector {
     layers: Vec<Linear>,
+    kernels: Kernels,
 }
 
 impl Projector {
@@ -19,21 +23,20 @@ impl Projector {
     ///
     /// # Errors
     /// `Parameter` for a depth that the kind cannot have; `Tensor` for missing or misshapen weights.
-    #[expect(clippy::needless_pass_by_value, reason = "every network takes its weights by value")]
-    pub fn load(
+    pub fn load<'a>(
         config: &ProjectorConfig,
         in_dim: usize,
         out_dim: usize,
         bias: bool,
-        vb: VarBuilder<'_>,
+        weights: impl Into<Weights<'a>>,
     ) -> Result<Self, ModelError> {
-        let vb = vb.pp("projector");
+        let vb = weights.into().pp("projector");
         let layers = match (config.kind, config.depth) {
-            (ProjectorKind::Linear, 1) => vec![linear_b(in_dim, out_dim, bias, vb)?],
+            (ProjectorKind::Linear, 1) => vec![linear_b(in_dim, out_dim, bias, &vb)?],
             (ProjectorKind::Mlp, 2..) => (0..config.depth)
                 .map(|layer| {
                     let in_dim = if layer == 0 { in_dim } else { out_dim };
-                    linear_b(in_dim, out_dim, bias, vb.pp(2 * layer)) // odd places are the GELUs
+                    linear_b(in_dim, out_dim, bias, &vb.pp(2 * layer)) // odd places are the GELUs
                 })
                 .collect::<Result<_, _>>()?,
             (kind, depth) => {
@@ -44,7 +47,7 @@ impl Projector {
                 });
             }
         };
-        Ok(Self { layers })
+        Ok(Self { layers, kernels: vb.kernels() })
     }
 
     /// (…, in) → (…, out).
@@ -55,7 +58,7 @@ impl Projector {
         let mut xs = xs.clone();
         for (index, layer) in self.layers.iter().enumerate() {
             if index > 0 {
-                xs = xs.gelu_erf()?;
+                xs = activate(self.kernels, Activation::Gelu, &xs)?;
             }
             xs = layer.forward(&xs)?;
         }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reverie_model::Kernels;
 use reverie_model::config::Abilities;
 use reverie_model::diffusion::noise_schedule::NoiseSchedule;
 
@@ -65,6 +66,8 @@ pub struct ModelConfig {
     pub device: DeviceChoice,
     /// Number format.
     pub dtype: DtypeChoice,
+    /// Whose kernels compute, where there is a choice.
+    pub kernels: Kernels,
     /// Positions; `None` is as many as the model was trained for.
     pub max_model_len: Option<usize>,
 }
@@ -232,6 +235,7 @@ impl TryFrom<ServeArgs> for Config {
             names: args.served_model_name,
             device: args.model.device,
             dtype: args.model.dtype,
+            kernels: args.model.kernels,
             max_model_len: args.model.max_model_len,
         };
         Ok(Self {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device};
 use reverie_model::checkpoint::{Checkpoint, memory_estimate};
 use reverie_model::tokenizer::Tokenizer;
-use reverie_model::{CheckpointError, DreamModel, ModelError};
+use reverie_model::{CheckpointError, DreamModel, Kernels, ModelError, Weights};
 
 use crate::args::{DeviceChoice, DtypeChoice};
 use crate::assets;
@@ -60,6 +60,8 @@ pub struct PreparedModel {
     pub device: Device,
     /// In which precision.
     pub dtype: DType,
+    /// By whose kernels.
+    pub kernels: Kernels,
     /// Bytes it is expected to need.
     pub memory_estimate: u64,
     /// What it is called where nobody gives it a name.
@@ -92,7 +94,15 @@ impl PreparedModel {
         let memory_estimate = memory_estimate(checkpoint.config(), dtype);
         device::check_memory(memory_estimate, &device, dtype)?;
         let tokenizer = Arc::new(tokenizer);
-        Ok(Self { checkpoint, tokenizer, template, device, dtype, memory_estimate, name })
+        let kernels = Kernels::Reverie.on(&device, dtype);
+        Ok(Self { checkpoint, tokenizer, template, device, dtype, kernels, memory_estimate, name })
+    }
+
+    /// To be computed by `kernels` where these can.
+    #[must_use]
+    pub fn with_kernels(mut self, kernels: Kernels) -> Self {
+        self.kernels = kernels.on(&self.device, self.dtype);
+        self
     }
 
     /// Loads the weights.
@@ -102,7 +112,8 @@ impl PreparedModel {
     pub fn load(&self) -> Result<DreamModel, ModelError> {
         let weights = self.checkpoint.weights(self.dtype, &self.device);
         let config = self.checkpoint.config().clone();
-        DreamModel::load(config, Arc::clone(&self.tokenizer), &weights)
+        let weights = Weights::new(weights, self.kernels);
+        DreamModel::load(config, Arc::clone(&self.tokenizer), weights)
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use reqwest::{Client, Response};
+use reverie_model::Kernels;
 use reverie_model::noise::{CounterNoise, NoiseSource};
 use reverie_server::args::{DeviceChoice, DtypeChoice, ModelArgs};
 use reverie_server::config::Config;
@@ -40,6 +41,7 @@ impl Setup {
             model: Some(folder.to_owned()),
             device: DeviceChoice::Cpu,
             dtype: DtypeChoice::F32,
+            kernels: Kernels::Reverie,
             cache_dir: None,
             max_model_len: None,
         });
@@ -80,7 +82,8 @@ impl Setup {
             self.config.model.device,
             self.config.model.dtype,
         )
-        .expect("a usable checkpoint");
+        .expect("a usable checkpoint")
+        .with_kernels(self.config.model.kernels);
         let daemon =
             Daemon::start(&self.config, prepared, self.noise, self.clock).expect("a thread");
         let daemon = Arc::new(daemon);

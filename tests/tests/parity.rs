@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use reverie_model::Kernels;
 use reverie_model::parity::{Check, Goldens, run};
 use reverie_server::args::{DeviceChoice, DtypeChoice};
 use reverie_server::startup::PreparedModel;
@@ -24,14 +25,16 @@ const NOT_COMPARED: [(&str, &[&str]); 9] = [
     ("interleaved", &["*.latents", "*.noises", "*.final_ids"]),
 ];
 
-fn checks() -> Vec<Check> {
+fn checks(kernels: Kernels) -> Vec<Check> {
     let prepared = PreparedModel::open(
         Some(&golden_checkpoint()),
         &std::env::temp_dir(),
         DeviceChoice::Cpu,
         DtypeChoice::F32,
     );
-    let model = prepared.expect("the golden checkpoint").load().expect("its weights");
+    let prepared = prepared.expect("the golden checkpoint").with_kernels(kernels);
+    let model = prepared.load().expect("its weights");
+    assert_eq!(model.decoder.kernels(), kernels);
     let mut checks = Vec::new();
     run(&model, &Goldens::new(&golden_vectors()), &mut |check| checks.push(check))
         .expect("every stage runs");
@@ -48,9 +51,14 @@ fn matches(pattern: &str, name: &str) -> bool {
 
 #[test]
 fn every_recorded_result_is_compared_and_within_its_tolerance() {
-    let checks = checks();
-    let failed: Vec<_> = checks.iter().filter(|check| !check.passed()).collect();
-    assert!(failed.is_empty(), "{failed:#?}");
+    let checks = Kernels::ALL.map(|kernels| {
+        let checks = checks(kernels);
+        let failed: Vec<_> = checks.iter().filter(|check| !check.passed()).collect();
+        assert!(failed.is_empty(), "{kernels}: {failed:#?}");
+        checks
+    });
+    let [checks, candles] = checks;
+    assert_eq!(checks.len(), candles.len());
 
     let names: BTreeSet<&str> = checks.iter().map(|check| check.name.as_str()).collect();
     assert_eq!(names.len(), checks.len(), "nothing is compared twice under one name");
@@ -70,7 +78,7 @@ fn every_recorded_result_is_compared_and_within_its_tolerance() {
 
 #[test]
 fn every_stage_makes_as_many_comparisons_as_its_recordings_hold() {
-    let checks = checks();
+    let checks = checks(Kernels::Reverie);
     let mut found = BTreeMap::new();
     for check in &checks {
         *found.entry(check.stage).or_insert(0) += 1;

@@ -86,6 +86,7 @@ fn table() -> String {
         ("reverie-scheduler", "server/scheduler/src"),
         ("reverie-eval", "server/eval/src"),
         ("reverie-model", "model/src"),
+        ("reverie-kernels", "model/kernels/src"),
         ("reverie-server", "server/src"),
     ] {
         let _ = write!(

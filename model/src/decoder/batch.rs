@@ -1,7 +1,7 @@
-//! Ragged rows made one: where each row's positions lie, what they attend to, and at which angle. Knows
-//! lengths and positions, not weights.
+//! Ragged rows made one: where each row's positions lie, and for candle's operations what they attend to and
+//! at which angle. Knows lengths and positions, not weights.
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use super::rope::RotaryTables;
 
@@ -18,6 +18,17 @@ pub(super) struct RowSpan {
     pub(super) len: usize,
     /// How many it has computed before.
     pub(super) past: usize,
+}
+
+/// Lays out rows of (past, len) positions one behind the other.
+pub(super) fn spans(rows: impl Iterator<Item = (usize, usize)>) -> Vec<RowSpan> {
+    let mut offset = 0;
+    rows.map(|(past, len)| {
+        let span = RowSpan { offset, len, past };
+        offset += len;
+        span
+    })
+    .collect()
 }
 
 /// A run of one row's queries that attend together.
@@ -47,22 +58,20 @@ pub(super) struct RaggedBatch {
 }
 
 impl RaggedBatch {
-    /// Lays out rows of (past, len) positions one behind the other.
+    /// What attention needs to know of `spans` beside them.
     pub(super) fn new(
-        rows: impl Iterator<Item = (usize, usize)>,
+        spans: Vec<RowSpan>,
         tables: &RotaryTables,
-        device: &Device,
+        (dtype, device): (DType, &Device),
     ) -> candle_core::Result<Self> {
-        let (mut spans, mut tiles, mut positions) = (Vec::new(), Vec::new(), Vec::new());
-        for (past, len) in rows {
-            let span = RowSpan { offset: positions.len(), len, past };
-            positions.extend((past..past + len).map(|position| position as u32));
-            for first in (0..len).step_by(TILE_POSITIONS) {
-                tiles.push(QueryTile::new(spans.len(), span, first, device)?);
+        let (mut tiles, mut positions) = (Vec::new(), Vec::new());
+        for (row, span) in spans.iter().enumerate() {
+            positions.extend(span.past..span.past + span.len);
+            for first in (0..span.len).step_by(TILE_POSITIONS) {
+                tiles.push(QueryTile::new(row, *span, first, device)?);
             }
-            spans.push(span);
         }
-        let (cos, sin) = tables.gather(&positions)?;
+        let (cos, sin) = tables.gather(&positions, (dtype, device))?;
         Ok(Self { spans, tiles, cos, sin })
     }
 

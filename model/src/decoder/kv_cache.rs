@@ -3,10 +3,12 @@
 
 use std::sync::Arc;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Tensor, bail};
+use reverie_kernels::KeyValuePanels;
 
 use crate::config::LlamaConfig;
 use crate::error::ModelError;
+use crate::kernels::Kernels;
 
 /// Capacity grows in whole blocks of this many positions.
 const BLOCK_POSITIONS: usize = 64;
@@ -24,11 +26,13 @@ pub struct KvCache {
     device: Device,
 }
 
-/// One layer's buffers, each of shape (kv_heads, capacity, head_dim).
+/// One layer's buffers, for the kernels that read them.
 #[derive(Debug)]
-struct LayerBuffers {
-    key: Tensor,
-    value: Tensor,
+enum LayerBuffers {
+    /// Our layout.
+    Panels(KeyValuePanels),
+    /// Two tensors of shape (kv_heads, capacity, head_dim).
+    Tensors { key: Tensor, value: Tensor },
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -38,17 +42,19 @@ struct Geometry {
     head_dim: usize,
     max_positions: usize,
     dtype: DType,
+    kernels: Kernels,
 }
 
 impl KvCache {
-    /// An empty cache for a decoder of this configuration; allocates nothing yet.
-    pub fn new(config: &LlamaConfig, dtype: DType, device: &Device) -> Self {
+    /// An empty cache for a decoder of this configuration and kernels; allocates nothing yet.
+    pub fn new(config: &LlamaConfig, dtype: DType, device: &Device, kernels: Kernels) -> Self {
         let geometry = Geometry {
             num_layers: config.num_hidden_layers,
             kv_heads: config.kv_heads(),
             head_dim: config.head_width(),
             max_positions: config.max_position_embeddings,
             dtype,
+            kernels: kernels.on(device, dtype),
         };
         Self { layers: Arc::default(), geometry, len: 0, capacity: 0, device: device.clone() }
     }
@@ -99,7 +105,12 @@ impl KvCache {
     /// If the cache is empty or has no such layer.
     pub fn key(&self, layer: usize) -> Result<Tensor, ModelError> {
         assert!(!self.is_empty(), "an empty cache has no keys");
-        Ok(self.layers[layer].key.narrow(1, 0, self.len)?.force_contiguous()?)
+        match &self.layers[layer] {
+            LayerBuffers::Panels(panels) => self.by_head(panels.keys(self.len)),
+            LayerBuffers::Tensors { key, .. } => {
+                Ok(key.narrow(1, 0, self.len)?.force_contiguous()?)
+            }
+        }
     }
 
     /// A copy of the values of `layer`, of shape (kv_heads, len, head_dim).
@@ -111,7 +122,17 @@ impl KvCache {
     /// If the cache is empty or has no such layer.
     pub fn value(&self, layer: usize) -> Result<Tensor, ModelError> {
         assert!(!self.is_empty(), "an empty cache has no values");
-        Ok(self.layers[layer].value.narrow(1, 0, self.len)?.force_contiguous()?)
+        match &self.layers[layer] {
+            LayerBuffers::Panels(panels) => self.by_head(panels.values(self.len)),
+            LayerBuffers::Tensors { value, .. } => {
+                Ok(value.narrow(1, 0, self.len)?.force_contiguous()?)
+            }
+        }
+    }
+
+    fn by_head(&self, values: Vec<f32>) -> Result<Tensor, ModelError> {
+        let Geometry { kv_heads, head_dim, .. } = self.geometry;
+        Ok(Tensor::from_vec(values, (kv_heads, self.len, head_dim), &self.device)?)
     }
 
     /// Fails if `additional` positions do not fit into the context. Changes nothing.
@@ -171,14 +192,51 @@ impl KvCache {
         value: &Tensor,
     ) -> candle_core::Result<()> {
         debug_assert!(Arc::get_mut(&mut self.layers).is_some(), "reserve comes before write");
-        self.layers[layer].key.slice_set(key, 1, self.len)?;
-        self.layers[layer].value.slice_set(value, 1, self.len)
+        let (keys, values) = self.tensors(layer)?;
+        keys.slice_set(key, 1, self.len)?;
+        values.slice_set(value, 1, self.len)
     }
 
     /// Views of the first `end` keys and values of `layer`, written ones included.
     pub(super) fn view(&self, layer: usize, end: usize) -> candle_core::Result<(Tensor, Tensor)> {
-        let buffers = &self.layers[layer];
-        Ok((buffers.key.narrow(1, 0, end)?, buffers.value.narrow(1, 0, end)?))
+        let (keys, values) = self.tensors(layer)?;
+        Ok((keys.narrow(1, 0, end)?, values.narrow(1, 0, end)?))
+    }
+
+    fn tensors(&self, layer: usize) -> candle_core::Result<(&Tensor, &Tensor)> {
+        match &self.layers[layer] {
+            LayerBuffers::Tensors { key, value } => Ok((key, value)),
+            LayerBuffers::Panels(_) => bail!("this cache belongs to a decoder of other kernels"),
+        }
+    }
+
+    /// Whether it was made for a decoder of these kernels.
+    pub(super) fn belongs_to(&self, kernels: Kernels) -> bool {
+        self.geometry.kernels == kernels
+    }
+
+    /// The keys and values of `layer`, to be read at and before the positions written.
+    ///
+    /// # Panics
+    /// Unless it [belongs to](Self::belongs_to) our kernels.
+    pub(super) fn panels(&self, layer: usize) -> &KeyValuePanels {
+        match &self.layers[layer] {
+            LayerBuffers::Panels(panels) => panels,
+            LayerBuffers::Tensors { .. } => unreachable!("checked before the pass"),
+        }
+    }
+
+    /// As [`panels`](Self::panels), to be written behind the computed positions: they count only once
+    /// [`advance`](Self::advance) is called.
+    ///
+    /// # Panics
+    /// As [`panels`](Self::panels), and unless [`reserve`](Self::reserve) was called.
+    pub(super) fn panels_mut(&mut self, layer: usize) -> &mut KeyValuePanels {
+        let layers = Arc::get_mut(&mut self.layers);
+        match layers.map(|layers| &mut layers[layer]) {
+            Some(LayerBuffers::Panels(panels)) => panels,
+            Some(LayerBuffers::Tensors { .. }) | None => unreachable!("checked before the pass"),
+        }
     }
 
     /// Counts `num_positions` written positions as computed.
@@ -190,11 +248,16 @@ impl KvCache {
 
 impl LayerBuffers {
     fn zeros(geometry: &Geometry, capacity: usize, device: &Device) -> candle_core::Result<Self> {
-        let shape = (geometry.kv_heads, capacity, geometry.head_dim);
-        Ok(Self {
-            key: Tensor::zeros(shape, geometry.dtype, device)?,
-            value: Tensor::zeros(shape, geometry.dtype, device)?,
-        })
+        let Geometry { kv_heads, head_dim, dtype, .. } = *geometry;
+        match geometry.kernels {
+            Kernels::Reverie => Ok(Self::Panels(KeyValuePanels::new(kv_heads, head_dim, capacity))),
+            Kernels::Candle => {
+                let shape = (kv_heads, capacity, head_dim);
+                let (key, value) =
+                    (Tensor::zeros(shape, dtype, device)?, Tensor::zeros(shape, dtype, device)?);
+                Ok(Self::Tensors { key, value })
+            }
+        }
     }
 
     fn enlarged(
@@ -203,9 +266,16 @@ impl LayerBuffers {
         capacity: usize,
         device: &Device,
     ) -> candle_core::Result<Self> {
-        let larger = Self::zeros(geometry, capacity, device)?;
-        larger.key.slice_set(&self.key, 1, 0)?;
-        larger.value.slice_set(&self.value, 1, 0)?;
-        Ok(larger)
+        match self {
+            Self::Panels(panels) => Ok(Self::Panels(panels.enlarged(capacity))),
+            Self::Tensors { key, value } => {
+                let larger = Self::zeros(geometry, capacity, device)?;
+                if let Self::Tensors { key: larger_key, value: larger_value } = &larger {
+                    larger_key.slice_set(key, 1, 0)?;
+                    larger_value.slice_set(value, 1, 0)?;
+                }
+                Ok(larger)
+            }
+        }
     }
 }

@@ -1,14 +1,15 @@
-//! One LLaMA layer: norm, attention, norm, MLP, over the concatenated positions of all rows. Knows tensors
+//! One LLaMA layer by candle's operations, on any device: norm, attention, norm, MLP, over the concatenated positions of all rows. Knows tensors
 //! and caches, not tokens.
 
 use candle_core::{DType, Result, Tensor};
 use candle_nn::rotary_emb::rope_thd;
-use candle_nn::{Linear, Module, VarBuilder, linear_b, linear_no_bias, ops};
+use candle_nn::{Linear, Module, linear_b, linear_no_bias, ops};
 
 use super::DecoderRow;
 use super::batch::{QueryTile, RaggedBatch};
 use super::flash;
 use crate::config::LlamaConfig;
+use crate::weights::Weights;
 
 /// Root-mean-square normalisation in f32, cast back before the weight is applied
 /// (Zhang and Sennrich 2019, eq. 4; `LlamaRMSNorm`).
@@ -19,7 +20,7 @@ pub(super) struct RmsNorm {
 }
 
 impl RmsNorm {
-    pub(super) fn load(config: &LlamaConfig, vb: &VarBuilder<'_>) -> Result<Self> {
+    pub(super) fn load(config: &LlamaConfig, vb: &Weights<'_>) -> Result<Self> {
         let weight = vb.get(config.hidden_size, "weight")?;
         Ok(Self { weight, eps: config.rms_norm_eps })
     }
@@ -45,7 +46,7 @@ pub(super) struct DecoderLayer {
 
 impl DecoderLayer {
     /// Layer `index`, from its own corner of the checkpoint (`model.layers.{index}`).
-    pub(super) fn load(config: &LlamaConfig, index: usize, vb: &VarBuilder<'_>) -> Result<Self> {
+    pub(super) fn load(config: &LlamaConfig, index: usize, vb: &Weights<'_>) -> Result<Self> {
         let norm = |name: &str| RmsNorm::load(config, &vb.pp(name));
         Ok(Self {
             index,
@@ -84,11 +85,11 @@ struct Attention {
 }
 
 impl Attention {
-    fn load(config: &LlamaConfig, vb: &VarBuilder<'_>) -> Result<Self> {
+    fn load(config: &LlamaConfig, vb: &Weights<'_>) -> Result<Self> {
         let (num_heads, kv_heads) = (config.num_attention_heads, config.kv_heads());
         let (head_dim, hidden) = (config.head_width(), config.hidden_size);
         let linear = |wide_in, wide_out, name: &str| {
-            linear_b(wide_in, wide_out, config.attention_bias, vb.pp(name))
+            linear_b(wide_in, wide_out, config.attention_bias, vb.pp(name).tensors())
         };
         Ok(Self {
             q_proj: linear(hidden, num_heads * head_dim, "q_proj")?,
@@ -179,12 +180,12 @@ struct Mlp {
 }
 
 impl Mlp {
-    fn load(config: &LlamaConfig, vb: &VarBuilder<'_>) -> Result<Self> {
+    fn load(config: &LlamaConfig, vb: &Weights<'_>) -> Result<Self> {
         let (hidden, inner) = (config.hidden_size, config.intermediate_size);
         Ok(Self {
-            gate_proj: linear_no_bias(hidden, inner, vb.pp("gate_proj"))?,
-            up_proj: linear_no_bias(hidden, inner, vb.pp("up_proj"))?,
-            down_proj: linear_no_bias(inner, hidden, vb.pp("down_proj"))?,
+            gate_proj: linear_no_bias(hidden, inner, vb.pp("gate_proj").tensors())?,
+            up_proj: linear_no_bias(hidden, inner, vb.pp("up_proj").tensors())?,
+            down_proj: linear_no_bias(inner, hidden, vb.pp("down_proj").tensors())?,
         })
     }
 

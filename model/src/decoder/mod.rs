@@ -3,23 +3,27 @@
 //!
 //! Rows are packed one behind the other without padding. Linear layers and norms run once over all
 //! positions; attention runs row by row. So a row's result does not depend on its neighbours, and a prompt
-//! computed in chunks is the prompt computed at once, up to rounding.
+//! computed in chunks is the prompt computed at once: to the bit by our kernels, up to rounding by candle's.
 
 mod batch;
 mod flash;
 mod kv_cache;
 mod layer;
+mod packed;
 mod rope;
 
 use candle_core::{DType, Device, Tensor};
-use candle_nn::{Linear, Module, VarBuilder};
 
 pub use kv_cache::KvCache;
 
 use crate::config::LlamaConfig;
 use crate::error::ModelError;
-use batch::RaggedBatch;
+use crate::kernels::Kernels;
+use crate::layers::{Linear, with_values};
+use crate::weights::Weights;
+use batch::{RaggedBatch, RowSpan, spans};
 use layer::{DecoderLayer, RmsNorm};
+use packed::PackedLayers;
 use rope::RotaryTables;
 
 /// One sequence's share of a pass.
@@ -44,39 +48,58 @@ pub struct DecoderTrace {
 pub struct Decoder {
     config: LlamaConfig,
     embed_tokens: Tensor,
-    layers: Vec<DecoderLayer>,
-    norm: RmsNorm,
+    layers: Layers,
     lm_head: Linear,
     tables: RotaryTables,
 }
 
+/// The layers and the norm after them.
+#[derive(Debug)]
+enum Layers {
+    Reverie(PackedLayers),
+    Candle { layers: Vec<DecoderLayer>, norm: RmsNorm },
+}
+
 impl Decoder {
     /// Takes `model.embed_tokens`, `model.layers.*`, `model.norm` and, unless tied, `lm_head` from the
-    /// checkpoint's root, in the dtype and on the device of `vb`.
+    /// checkpoint's root, in the dtype and on the device of `weights`.
     ///
     /// # Errors
     /// [`ModelError::Parameter`] if the heads do not divide evenly, [`ModelError::Tensor`] if a tensor is
     /// missing or misshapen.
-    pub fn load(config: &LlamaConfig, vb: &VarBuilder<'_>) -> Result<Self, ModelError> {
+    pub fn load<'a>(
+        config: &LlamaConfig,
+        weights: impl Into<Weights<'a>>,
+    ) -> Result<Self, ModelError> {
+        let weights = weights.into();
         check_heads(config)?;
-        let model = vb.pp("model");
+        let model = weights.pp("model");
         let embed_tokens =
             model.get((config.vocab_size, config.hidden_size), "embed_tokens.weight")?;
-        let layers = (0..config.num_hidden_layers)
-            .map(|index| DecoderLayer::load(config, index, &model.pp("layers").pp(index)))
-            .collect::<candle_core::Result<_>>()?;
+        let layers = match weights.kernels() {
+            Kernels::Reverie => Layers::Reverie(PackedLayers::load(config, &model)?),
+            Kernels::Candle => {
+                let layer =
+                    |index| DecoderLayer::load(config, index, &model.pp("layers").pp(index));
+                Layers::Candle {
+                    layers: (0..config.num_hidden_layers)
+                        .map(layer)
+                        .collect::<candle_core::Result<_>>()?,
+                    norm: RmsNorm::load(config, &model.pp("norm"))?,
+                }
+            }
+        };
         let lm_head = if config.tie_word_embeddings {
             embed_tokens.clone()
         } else {
-            vb.get((config.vocab_size, config.hidden_size), "lm_head.weight")?
+            weights.get((config.vocab_size, config.hidden_size), "lm_head.weight")?
         };
         Ok(Self {
             config: config.clone(),
             embed_tokens,
             layers,
-            norm: RmsNorm::load(config, &model.pp("norm"))?,
-            lm_head: Linear::new(lm_head, None),
-            tables: RotaryTables::new(config, vb.dtype(), vb.device())?,
+            lm_head: Linear::new(&lm_head, None, weights.kernels())?,
+            tables: RotaryTables::new(config),
         })
     }
 
@@ -95,9 +118,17 @@ impl Decoder {
         self.embed_tokens.device()
     }
 
+    /// Whose kernels compute it.
+    pub fn kernels(&self) -> Kernels {
+        match self.layers {
+            Layers::Reverie(_) => Kernels::Reverie,
+            Layers::Candle { .. } => Kernels::Candle,
+        }
+    }
+
     /// An empty cache for one sequence of this decoder.
     pub fn new_cache(&self) -> KvCache {
-        KvCache::new(&self.config, self.dtype(), self.device())
+        KvCache::new(&self.config, self.dtype(), self.device(), self.kernels())
     }
 
     /// The embeddings of `ids`, (ids, hidden).
@@ -126,9 +157,9 @@ impl Decoder {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let batch = self.prepare(rows)?;
-        let hidden = self.run(&batch, rows, |_| ())?;
-        Ok(split_rows(&hidden, &batch)?)
+        let spans = self.prepare(rows)?;
+        let hidden = self.run(&spans, rows, None)?;
+        Ok(split_rows(&hidden, &spans)?)
     }
 
     /// As [`forward`](Self::forward), and keeps what every layer said: one trace a row, whose last state is
@@ -143,15 +174,15 @@ impl Decoder {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let batch = self.prepare(rows)?;
-        let mut states = Vec::with_capacity(self.layers.len() + 1);
-        let last = self.run(&batch, rows, |state| states.push(state.clone()))?;
+        let spans = self.prepare(rows)?;
+        let mut states = Vec::with_capacity(self.config.num_hidden_layers + 1);
+        let last = self.run(&spans, rows, Some(&mut states))?;
         states.pop();
         states.push(last);
         let mut traces: Vec<_> =
             rows.iter().map(|_| DecoderTrace { hidden_states: Vec::new() }).collect();
         for state in &states {
-            for (trace, rows_state) in traces.iter_mut().zip(split_rows(state, &batch)?) {
+            for (trace, rows_state) in traces.iter_mut().zip(split_rows(state, &spans)?) {
                 trace.hidden_states.push(rows_state);
             }
         }
@@ -166,7 +197,7 @@ impl Decoder {
         Ok(self.lm_head.forward(hidden)?.to_dtype(DType::F32)?)
     }
 
-    fn prepare(&self, rows: &mut [DecoderRow<'_>]) -> Result<RaggedBatch, ModelError> {
+    fn prepare(&self, rows: &mut [DecoderRow<'_>]) -> Result<Vec<RowSpan>, ModelError> {
         let mut lengths = Vec::with_capacity(rows.len());
         for row in rows.iter() {
             let (len, width) = row.embeds.dims2()?;
@@ -177,39 +208,86 @@ impl Decoder {
                     wanted: format!("(at least 1, {})", self.config.hidden_size),
                 });
             }
+            if !row.cache.belongs_to(self.kernels()) {
+                return Err(ModelError::Parameter {
+                    parameter: "cache",
+                    found: "one of a decoder of other kernels".to_owned(),
+                    wanted: self.kernels().to_string(),
+                });
+            }
             row.cache.check_room(len)?;
             lengths.push((row.cache.len(), len));
         }
         for (row, (_, len)) in rows.iter_mut().zip(&lengths) {
             row.cache.reserve(*len)?;
         }
-        Ok(RaggedBatch::new(lengths.into_iter(), &self.tables, self.device())?)
+        Ok(spans(lengths.into_iter()))
     }
 
-    /// Runs the layers over all rows; shows `observe` the embeddings and each layer's output.
+    /// Runs the layers over all rows; leaves the embeddings and each layer's output in `states`.
     fn run(
         &self,
-        batch: &RaggedBatch,
+        spans: &[RowSpan],
         rows: &mut [DecoderRow<'_>],
-        mut observe: impl FnMut(&Tensor),
+        states: Option<&mut Vec<Tensor>>,
     ) -> Result<Tensor, ModelError> {
-        let embeds: Vec<_> = rows.iter().map(|row| row.embeds).collect();
-        let mut hidden = Tensor::cat(&embeds, 0)?; // (positions of all rows, hidden)
-        observe(&hidden);
-        for layer in &self.layers {
-            hidden = layer.forward(&hidden, batch, rows)?;
-            observe(&hidden);
-        }
-        let hidden = self.norm.forward(&hidden)?;
-        for (row, span) in rows.iter_mut().zip(&batch.spans) {
+        let hidden = match &self.layers {
+            Layers::Reverie(layers) => self.run_packed(layers, spans, rows, states)?,
+            Layers::Candle { layers, norm } => {
+                let place = (self.dtype(), self.device());
+                let batch = RaggedBatch::new(spans.to_vec(), &self.tables, place)?;
+                let embeds: Vec<_> = rows.iter().map(|row| row.embeds).collect();
+                let mut seen = vec![Tensor::cat(&embeds, 0)?]; // (positions of all rows, hidden)
+                let keeps_all = states.is_some();
+                for layer in layers {
+                    let next = layer.forward(&seen[seen.len() - 1], &batch, rows)?;
+                    if !keeps_all {
+                        seen.clear();
+                    }
+                    seen.push(next);
+                }
+                let hidden = norm.forward(&seen[seen.len() - 1])?;
+                if let Some(states) = states {
+                    states.append(&mut seen);
+                }
+                hidden
+            }
+        };
+        for (row, span) in rows.iter_mut().zip(spans) {
             row.cache.advance(span.len);
         }
         Ok(hidden)
     }
+
+    fn run_packed(
+        &self,
+        layers: &PackedLayers,
+        spans: &[RowSpan],
+        rows: &mut [DecoderRow<'_>],
+        states: Option<&mut Vec<Tensor>>,
+    ) -> candle_core::Result<Tensor> {
+        let shape = (spans.iter().map(|span| span.len).sum::<usize>(), self.config.hidden_size);
+        let mut hidden = Vec::with_capacity(shape.0 * shape.1);
+        for row in rows.iter() {
+            with_values(row.embeds, |embeds| hidden.extend_from_slice(embeds))?;
+        }
+        let mut seen = Vec::new();
+        let keeps_all = states.is_some();
+        let observe = |state: &[f32]| {
+            if keeps_all {
+                seen.push(Tensor::from_slice(state, shape, &Device::Cpu));
+            }
+        };
+        let hidden = layers.run(hidden, (spans, &self.tables), rows, observe);
+        if let Some(states) = states {
+            *states = seen.into_iter().collect::<candle_core::Result<_>>()?;
+        }
+        Tensor::from_vec(hidden, shape, &Device::Cpu)
+    }
 }
 
-fn split_rows(packed: &Tensor, batch: &RaggedBatch) -> candle_core::Result<Vec<Tensor>> {
-    batch.spans.iter().map(|span| packed.narrow(0, span.offset, span.len)).collect()
+fn split_rows(packed: &Tensor, spans: &[RowSpan]) -> candle_core::Result<Vec<Tensor>> {
+    spans.iter().map(|span| packed.narrow(0, span.offset, span.len)).collect()
 }
 
 fn check_heads(config: &LlamaConfig) -> Result<(), ModelError> {

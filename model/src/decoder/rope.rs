@@ -5,22 +5,19 @@ use candle_core::{DType, Device, Tensor};
 
 use crate::config::{LlamaConfig, RopeScaling};
 
-/// Cosines and sines of shape (max_positions, head_dim / 2), for the half-split rotation
+/// Cosines and sines, (max_positions, head_dim / 2), for the half-split rotation
 /// (RoFormer, Su et al. 2021, eq. 34; `LlamaRotaryEmbedding` of transformers 4.35).
 #[derive(Debug)]
 pub(super) struct RotaryTables {
-    cos: Tensor,
-    sin: Tensor,
+    cos: Vec<f32>,
+    sin: Vec<f32>,
+    half: usize,
 }
 
 impl RotaryTables {
-    /// Computes the tables in f32, then casts. A stored `inv_freq` is never read: a bf16 checkpoint holds it
-    /// rounded, and the reference computes its own as well.
-    pub(super) fn new(
-        config: &LlamaConfig,
-        dtype: DType,
-        device: &Device,
-    ) -> candle_core::Result<Self> {
+    /// Computes the tables in f32. A stored `inv_freq` is never read: a bf16 checkpoint holds it rounded, and
+    /// the reference computes its own as well.
+    pub(super) fn new(config: &LlamaConfig) -> Self {
         let (positions, half) = (config.max_position_embeddings, config.head_width() / 2);
         let frequencies = inverse_frequencies(config.rope_theta, config.head_width());
         let mut cos = Vec::with_capacity(positions * half);
@@ -33,18 +30,29 @@ impl RotaryTables {
                 sin.push(libm::sin(angle) as f32);
             }
         }
-        let table = |values| {
-            Tensor::from_vec(values, (positions, half), &Device::Cpu)?
+        Self { cos, sin, half }
+    }
+
+    /// Cosines and sines at `position`, each (head_dim / 2).
+    pub(super) fn at(&self, position: usize) -> (&[f32], &[f32]) {
+        let row = position * self.half..(position + 1) * self.half;
+        (&self.cos[row.clone()], &self.sin[row])
+    }
+
+    /// Cosines and sines at `positions`, each (positions, head_dim / 2).
+    pub(super) fn gather(
+        &self,
+        positions: &[usize],
+        (dtype, device): (DType, &Device),
+    ) -> candle_core::Result<(Tensor, Tensor)> {
+        let table = |values: Vec<f32>| {
+            Tensor::from_vec(values, (positions.len(), self.half), &Device::Cpu)?
                 .to_device(device)?
                 .to_dtype(dtype)
         };
-        Ok(Self { cos: table(cos)?, sin: table(sin)? })
-    }
-
-    /// The rows at `positions`: cosines and sines, each of shape (positions, head_dim / 2).
-    pub(super) fn gather(&self, positions: &[u32]) -> candle_core::Result<(Tensor, Tensor)> {
-        let index = Tensor::new(positions, self.cos.device())?;
-        Ok((self.cos.index_select(&index, 0)?, self.sin.index_select(&index, 0)?))
+        let cos = positions.iter().flat_map(|position| self.at(*position).0);
+        let sin = positions.iter().flat_map(|position| self.at(*position).1);
+        Ok((table(cos.copied().collect())?, table(sin.copied().collect())?))
     }
 }
 

@@ -5,7 +5,6 @@
 use std::fmt::Display;
 
 use candle_core::{DType, Tensor};
-use candle_nn::VarBuilder;
 
 use super::SamplerKind;
 use super::guidance::Guidance;
@@ -18,6 +17,7 @@ use crate::error::ModelError;
 use crate::noise::{NoiseDraw, NoiseKey, NoiseSource};
 use crate::picture::Picture;
 use crate::projector::Projector;
+use crate::weights::Weights;
 
 /// How one picture is drawn (diffusers' names).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -170,16 +170,16 @@ pub struct Denoiser {
 }
 
 impl Denoiser {
-    /// Reads the weights; expects `vb` at the checkpoint's root. `hidden_size` is the decoder's.
+    /// Reads the weights; expects `weights` at the checkpoint's root. `hidden_size` is the decoder's.
     ///
     /// # Errors
     /// [`ModelError`] if a tensor is missing or misshapen, or a block type unknown.
-    pub fn load(
+    pub fn load<'a>(
         config: &HeadConfig,
         hidden_size: usize,
-        vb: &VarBuilder<'_>,
+        weights: impl Into<Weights<'a>>,
     ) -> Result<Self, ModelError> {
-        let vb = vb.pp("stable_diffusion_head");
+        let vb = weights.into().pp("stable_diffusion_head");
         let condition_size = config.unet.cross_attention_dim;
         Ok(Self {
             projector: Projector::load(
@@ -189,8 +189,8 @@ impl Denoiser {
                 false,
                 vb.pp("projector"),
             )?,
-            unet: Unet::load(&config.unet, &vb.pp("unet"))?,
-            vae: Vae::load(&config.vae, &vb.pp("vae"))?,
+            unet: Unet::load(&config.unet, vb.pp("unet"))?,
+            vae: Vae::load(&config.vae, vb.pp("vae"))?,
             schedule: NoiseSchedule::new(&config.noise_schedule),
             picture_multiple: config.vae.scale_factor(),
         })

@@ -6,7 +6,6 @@ use std::str::FromStr;
 
 use crate::error::ModelError;
 
-mod attention;
 pub mod ddim;
 pub mod ddpm;
 pub mod denoiser;

@@ -31,6 +31,11 @@ impl<'a> Probe<'a> {
         Self { observer: Some(observer) }
     }
 
+    /// Whether anybody looks: what is computed only to be shown need not be.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.observer.is_some()
+    }
+
     /// Shows `output` of the module called `name`.
     pub(crate) fn show(&mut self, name: fmt::Arguments<'_>, output: &Tensor) {
         if let Some(observer) = &mut self.observer {

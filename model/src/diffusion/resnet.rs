@@ -1,12 +1,14 @@
 //! The convolutional pieces that the UNet and the VAE share: residual blocks and resampling, as
 //! diffusers' `resnet.py`. All tensors are (B, C, H, W). Knows no attention and no schedule.
 
-use candle_core::{Module, Result, Tensor};
-use candle_nn::{Conv2d, Conv2dConfig, GroupNorm, Linear, VarBuilder, conv2d, group_norm, linear};
+use candle_core::{Result, Tensor};
+
+use crate::layers::{Conv2d, ConvShape, GroupNorm, Linear, group_norm, linear};
+use crate::weights::Weights;
 
 /// A 3×3 convolution that keeps the picture's size.
-pub(crate) fn conv3x3(input: usize, output: usize, vb: VarBuilder<'_>) -> Result<Conv2d> {
-    conv2d(input, output, 3, Conv2dConfig { padding: 1, ..Conv2dConfig::default() }, vb)
+pub(crate) fn conv3x3(input: usize, output: usize, weights: &Weights<'_>) -> Result<Conv2d> {
+    Conv2d::load(ConvShape::same_size(input, output), weights)
 }
 
 /// Channels and normalisation of a residual block.
@@ -36,35 +38,36 @@ pub(crate) struct Resnet {
 }
 
 impl Resnet {
-    pub(crate) fn load(shape: ResnetShape, vb: &VarBuilder<'_>) -> Result<Self> {
+    pub(crate) fn load(shape: ResnetShape, vb: &Weights<'_>) -> Result<Self> {
         let ResnetShape { input, output, time, groups, eps } = shape;
         let time_emb_proj =
-            time.map(|width| linear(width, output, vb.pp("time_emb_proj"))).transpose()?;
+            time.map(|width| linear(width, output, &vb.pp("time_emb_proj"))).transpose()?;
         let conv_shortcut = (input != output)
-            .then(|| conv2d(input, output, 1, Conv2dConfig::default(), vb.pp("conv_shortcut")))
+            .then(|| Conv2d::load(ConvShape::pointwise(input, output), &vb.pp("conv_shortcut")))
             .transpose()?;
         Ok(Self {
-            norm1: group_norm(groups, input, eps, vb.pp("norm1"))?,
-            conv1: conv3x3(input, output, vb.pp("conv1"))?,
+            norm1: group_norm(groups, input, eps, &vb.pp("norm1"))?,
+            conv1: conv3x3(input, output, &vb.pp("conv1"))?,
             time_emb_proj,
-            norm2: group_norm(groups, output, eps, vb.pp("norm2"))?,
-            conv2: conv3x3(output, output, vb.pp("conv2"))?,
+            norm2: group_norm(groups, output, eps, &vb.pp("norm2"))?,
+            conv2: conv3x3(output, output, &vb.pp("conv2"))?,
             conv_shortcut,
         })
     }
 
     /// `time` is silu(time embedding), (B, width): the same for all blocks, so applied once outside.
     pub(crate) fn forward(&self, input: &Tensor, time: Option<&Tensor>) -> Result<Tensor> {
-        let mut hidden = self.conv1.forward(&self.norm1.forward(input)?.silu()?)?;
-        if let (Some(projection), Some(time)) = (&self.time_emb_proj, time) {
-            let (batch, channels) = (hidden.dim(0)?, hidden.dim(1)?);
-            let shift = projection.forward(time)?.reshape((batch, channels, 1, 1))?;
-            hidden = hidden.broadcast_add(&shift)?;
-        }
-        let hidden = self.conv2.forward(&self.norm2.forward(&hidden)?.silu()?)?;
+        let normed = self.norm1.forward_silu(input)?;
+        let hidden = match (&self.time_emb_proj, time) {
+            (Some(projection), Some(time)) => {
+                self.conv1.forward_shifted(&normed, &projection.forward(time)?)?
+            }
+            _ => self.conv1.forward(&normed)?,
+        };
+        let normed = self.norm2.forward_silu(&hidden)?;
         match &self.conv_shortcut {
-            Some(shortcut) => shortcut.forward(input)? + hidden,
-            None => input + hidden,
+            Some(shortcut) => self.conv2.forward_added(&normed, &shortcut.forward(input)?),
+            None => self.conv2.forward_added(&normed, input),
         }
     }
 }
@@ -73,22 +76,15 @@ impl Resnet {
 #[derive(Debug, Clone)]
 pub(crate) struct Downsample {
     conv: Conv2d,
-    pads_far_sides: bool,
 }
 
 impl Downsample {
     /// With `padding` 0 the right and bottom are padded by one instead, as diffusers does.
-    pub(crate) fn load(channels: usize, padding: usize, vb: &VarBuilder<'_>) -> Result<Self> {
-        let config = Conv2dConfig { stride: 2, padding, ..Conv2dConfig::default() };
-        let conv = conv2d(channels, channels, 3, config, vb.pp("conv"))?;
-        Ok(Self { conv, pads_far_sides: padding == 0 })
+    pub(crate) fn load(channels: usize, padding: usize, vb: &Weights<'_>) -> Result<Self> {
+        Ok(Self { conv: Conv2d::load(ConvShape::halving(channels, padding), &vb.pp("conv"))? })
     }
 
     pub(crate) fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        if self.pads_far_sides {
-            let padded = input.pad_with_zeros(2, 0, 1)?.pad_with_zeros(3, 0, 1)?;
-            return self.conv.forward(&padded);
-        }
         self.conv.forward(input)
     }
 }
@@ -100,12 +96,12 @@ pub(crate) struct Upsample {
 }
 
 impl Upsample {
-    pub(crate) fn load(channels: usize, vb: &VarBuilder<'_>) -> Result<Self> {
-        Ok(Self { conv: conv3x3(channels, channels, vb.pp("conv"))? })
+    pub(crate) fn load(channels: usize, vb: &Weights<'_>) -> Result<Self> {
+        Ok(Self { conv: conv3x3(channels, channels, &vb.pp("conv"))? })
     }
 
     /// To `height` × `width`.
     pub(crate) fn forward(&self, input: &Tensor, height: usize, width: usize) -> Result<Tensor> {
-        self.conv.forward(&input.upsample_nearest2d(height, width)?)
+        self.conv.forward_grown(input, height, width)
     }
 }

@@ -2,11 +2,14 @@
 //! state that is read from it: the layers above it and the pooled output are never computed. Knows no
 //! projector.
 
-use candle_core::{D, IndexOp, Tensor};
-use candle_nn::{LayerNorm, Linear, Module, VarBuilder, layer_norm, linear, ops};
+use candle_core::{IndexOp, Tensor};
+use reverie_kernels::Activation;
 
 use crate::config::ClipVisionConfig;
 use crate::error::ModelError;
+use crate::kernels::Kernels;
+use crate::layers::{LayerNorm, Linear, activate, layer_norm, linear, multi_head_attention};
+use crate::weights::Weights;
 
 /// The tower. C is its width, P the number of patches.
 #[derive(Debug, Clone)]
@@ -18,17 +21,17 @@ pub struct ClipVisionTower {
 }
 
 impl ClipVisionTower {
-    /// Loads from `vb` at `….vision_model`. `select_layer` is an index into the layers + 1 hidden states,
+    /// Loads from `weights` at `….vision_model`. `select_layer` is an index into the layers + 1 hidden states,
     /// negative from the end.
     ///
     /// # Errors
     /// `Parameter` for a configuration that no tower can have; `Tensor` for missing or misshapen weights.
-    #[expect(clippy::needless_pass_by_value, reason = "every network takes its weights by value")]
-    pub fn load(
+    pub fn load<'a>(
         config: &ClipVisionConfig,
         select_layer: i32,
-        vb: VarBuilder<'_>,
+        weights: impl Into<Weights<'a>>,
     ) -> Result<Self, ModelError> {
+        let vb = weights.into();
         check(config)?;
         let states = config.num_hidden_layers as i64 + 1;
         let index = i64::from(select_layer);
@@ -40,7 +43,7 @@ impl ClipVisionTower {
                 format!("{} to {}", -states, states - 1),
             ));
         }
-        let activation = Activation::named(&config.hidden_act)?;
+        let activation = activation_named(&config.hidden_act)?;
         let layers = (0..config.num_hidden_layers)
             .map(|layer| EncoderLayer::load(config, activation, &vb.pp("encoder.layers").pp(layer)))
             .collect::<Result<_, _>>()?;
@@ -50,7 +53,7 @@ impl ClipVisionTower {
             pre_layernorm: layer_norm(
                 config.hidden_size,
                 config.layer_norm_eps,
-                vb.pp("pre_layrnorm"),
+                &vb.pp("pre_layrnorm"),
             )?,
             layers,
             selected: selected as usize,
@@ -121,12 +124,12 @@ struct Embeddings {
 }
 
 impl Embeddings {
-    fn load(config: &ClipVisionConfig, vb: &VarBuilder<'_>) -> Result<Self, ModelError> {
+    fn load(config: &ClipVisionConfig, vb: &Weights<'_>) -> Result<Self, ModelError> {
         let (width, patch) = (config.hidden_size, config.patch_size);
         let kernel = vb.get((width, 3, patch, patch), "patch_embedding.weight")?;
         Ok(Self {
             class_embedding: vb.get(width, "class_embedding")?,
-            patch_embedding: Linear::new(kernel.flatten_from(1)?, None),
+            patch_embedding: Linear::new(&kernel.flatten_from(1)?, None, vb.kernels())?,
             position_embedding: vb
                 .get((1 + config.num_patches(), width), "position_embedding.weight")?,
             patch_size: patch,
@@ -153,28 +156,11 @@ impl Embeddings {
 }
 
 /// What stands between the two linear layers of an MLP.
-#[derive(Debug, Clone, Copy)]
-enum Activation {
-    /// `x * sigmoid(1.702 x)`, OpenAI's.
-    QuickGelu,
-    /// The exact GELU.
-    Gelu,
-}
-
-impl Activation {
-    fn named(name: &str) -> Result<Self, ModelError> {
-        match name {
-            "quick_gelu" => Ok(Self::QuickGelu),
-            "gelu" => Ok(Self::Gelu),
-            other => Err(parameter("hidden_act", &other, "quick_gelu or gelu")),
-        }
-    }
-
-    fn forward(self, xs: &Tensor) -> candle_core::Result<Tensor> {
-        match self {
-            Self::QuickGelu => xs * ops::sigmoid(&(xs * 1.702)?)?,
-            Self::Gelu => xs.gelu_erf(),
-        }
+fn activation_named(name: &str) -> Result<Activation, ModelError> {
+    match name {
+        "quick_gelu" => Ok(Activation::QuickGelu),
+        "gelu" => Ok(Activation::Gelu),
+        other => Err(parameter("hidden_act", &other, "quick_gelu or gelu")),
     }
 }
 
@@ -187,30 +173,32 @@ struct EncoderLayer {
     fc1: Linear,
     activation: Activation,
     fc2: Linear,
+    kernels: Kernels,
 }
 
 impl EncoderLayer {
     fn load(
         config: &ClipVisionConfig,
         activation: Activation,
-        vb: &VarBuilder<'_>,
+        vb: &Weights<'_>,
     ) -> Result<Self, ModelError> {
         let (width, inner) = (config.hidden_size, config.intermediate_size);
         Ok(Self {
-            layer_norm1: layer_norm(width, config.layer_norm_eps, vb.pp("layer_norm1"))?,
+            layer_norm1: layer_norm(width, config.layer_norm_eps, &vb.pp("layer_norm1"))?,
             attention: Attention::load(config, &vb.pp("self_attn"))?,
-            layer_norm2: layer_norm(width, config.layer_norm_eps, vb.pp("layer_norm2"))?,
-            fc1: linear(width, inner, vb.pp("mlp.fc1"))?,
+            layer_norm2: layer_norm(width, config.layer_norm_eps, &vb.pp("layer_norm2"))?,
+            fc1: linear(width, inner, &vb.pp("mlp.fc1"))?,
             activation,
-            fc2: linear(inner, width, vb.pp("mlp.fc2"))?,
+            fc2: linear(inner, width, &vb.pp("mlp.fc2"))?,
+            kernels: vb.kernels(),
         })
     }
 
     fn forward(&self, xs: &Tensor) -> Result<Tensor, ModelError> {
         let xs = (xs + self.attention.forward(&self.layer_norm1.forward(xs)?)?)?;
         let inner = self.fc1.forward(&self.layer_norm2.forward(&xs)?)?;
-        let inner = self.activation.forward(&inner)?;
-        Ok((&xs + self.fc2.forward(&inner)?)?)
+        let inner = activate(self.kernels, self.activation, &inner)?;
+        Ok(self.fc2.forward_added(&inner, &xs)?)
     }
 }
 
@@ -222,35 +210,28 @@ struct Attention {
     v_proj: Linear,
     out_proj: Linear,
     heads: usize,
+    kernels: Kernels,
 }
 
 impl Attention {
-    fn load(config: &ClipVisionConfig, vb: &VarBuilder<'_>) -> Result<Self, ModelError> {
+    fn load(config: &ClipVisionConfig, vb: &Weights<'_>) -> Result<Self, ModelError> {
         let width = config.hidden_size;
-        let projection = |name: &str| linear(width, width, vb.pp(name));
+        let projection = |name: &str| linear(width, width, &vb.pp(name));
         Ok(Self {
             q_proj: projection("q_proj")?,
             k_proj: projection("k_proj")?,
             v_proj: projection("v_proj")?,
             out_proj: projection("out_proj")?,
             heads: config.num_attention_heads,
+            kernels: vb.kernels(),
         })
     }
 
     /// (B, T, C) → (B, T, C).
     fn forward(&self, xs: &Tensor) -> Result<Tensor, ModelError> {
-        let (batch, tokens, width) = xs.dims3()?;
-        let head_width = width / self.heads;
-        let split = |xs: Tensor| {
-            xs.reshape((batch, tokens, self.heads, head_width))?.transpose(1, 2)?.contiguous()
-        };
-        let scale = (head_width as f64).powf(-0.5);
-        let q = split((self.q_proj.forward(xs)? * scale)?)?;
-        let k = split(self.k_proj.forward(xs)?)?;
-        let v = split(self.v_proj.forward(xs)?)?;
-        let scores = q.matmul(&k.transpose(D::Minus2, D::Minus1)?)?;
-        let mixed = ops::softmax_last_dim(&scores)?.matmul(&v)?;
-        let mixed = mixed.transpose(1, 2)?.reshape((batch, tokens, width))?;
+        let (query, key, value) =
+            (self.q_proj.forward(xs)?, self.k_proj.forward(xs)?, self.v_proj.forward(xs)?);
+        let mixed = multi_head_attention(self.kernels, self.heads, &query, &key, &value)?;
         Ok(self.out_proj.forward(&mixed)?)
     }
 }

@@ -10,12 +10,13 @@ pub use preprocess::{as_seen, center_crop, normalize, preprocess};
 pub use resize::{resize, resize_shortest_edge};
 
 use candle_core::{DType, Device, Tensor};
-use candle_nn::{LayerNorm, Module, VarBuilder, layer_norm};
 
 use crate::config::{PreprocessConfig, VisionConfig};
 use crate::error::ModelError;
+use crate::layers::{LayerNorm, layer_norm};
 use crate::picture::Picture;
 use crate::projector::Projector;
+use crate::weights::Weights;
 
 /// Everything between a picture and the decoder.
 #[derive(Debug, Clone)]
@@ -29,17 +30,17 @@ pub struct VisionEncoder {
 }
 
 impl VisionEncoder {
-    /// Loads `model.clip_vision_embedding.*` below `vb_root`; `hidden_size` is the decoder's width.
+    /// Loads `model.clip_vision_embedding.*` from the root of `weights`; `hidden_size` is the decoder's width.
     ///
     /// # Errors
     /// `Parameter` for a configuration that no tower can have; `Tensor` for missing or misshapen weights.
-    #[expect(clippy::needless_pass_by_value, reason = "every network takes its weights by value")]
-    pub fn load(
+    pub fn load<'a>(
         config: &VisionConfig,
         hidden_size: usize,
-        vb_root: VarBuilder<'_>,
+        weights: impl Into<Weights<'a>>,
     ) -> Result<Self, ModelError> {
-        let vb = vb_root.pp("model.clip_vision_embedding");
+        let weights = weights.into();
+        let vb = weights.pp("model.clip_vision_embedding");
         let crop = (config.preprocess.crop_height, config.preprocess.crop_width);
         if crop != (config.clip.image_size, config.clip.image_size) {
             return Err(ModelError::Parameter {
@@ -59,15 +60,15 @@ impl VisionEncoder {
         )?;
         let post_layernorm = config
             .post_layernorm
-            .then(|| layer_norm(hidden_size, config.clip.layer_norm_eps, vb.pp("post_layernorm")))
+            .then(|| layer_norm(hidden_size, config.clip.layer_norm_eps, &vb.pp("post_layernorm")))
             .transpose()?;
         Ok(Self {
             tower,
             projector,
             post_layernorm,
             preprocess: config.preprocess.clone(),
-            device: vb_root.device().clone(),
-            dtype: vb_root.dtype(),
+            device: weights.device().clone(),
+            dtype: weights.dtype(),
         })
     }
 

@@ -11,7 +11,7 @@ const TOKENS: BlockTokens =
     BlockTokens { dream_start: 483, dream_end: 482, image_start: 481, image_end: 485 };
 
 fn golden_queries() -> DreamQueries {
-    DreamQueries::load(8, 64, &golden_weights()).unwrap()
+    DreamQueries::load(8, 64, golden_weights()).unwrap()
 }
 
 /// The states of dream blocks after the given prompts, all prompts in one ragged batch.
@@ -97,6 +97,6 @@ fn half_a_dream_block_conditions_nothing() {
 
 #[test]
 fn queries_of_another_number_or_width_do_not_load() {
-    assert!(DreamQueries::load(9, 64, &golden_weights()).is_err());
-    assert!(DreamQueries::load(8, 32, &golden_weights()).is_err());
+    assert!(DreamQueries::load(9, 64, golden_weights()).is_err());
+    assert!(DreamQueries::load(8, 32, golden_weights()).is_err());
 }

@@ -31,7 +31,7 @@ pub(crate) fn golden_weights() -> VarBuilder<'static> {
 pub(crate) fn golden_decoder() -> Decoder {
     let config = std::fs::read(path("checkpoint/config.json")).unwrap();
     let config: LlamaConfig = serde_json::from_slice(&config).unwrap();
-    Decoder::load(&config, &golden_weights()).unwrap()
+    Decoder::load(&config, golden_weights()).unwrap()
 }
 
 /// All tensors of `tests/goldens/vectors/{name}.safetensors`.

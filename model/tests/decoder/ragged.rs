@@ -1,9 +1,9 @@
 //! Shapes beyond the published ones, and the promise that rows, chunks and forks do not notice each other.
 
 use candle_core::{DType, Device, Tensor};
-use reverie_model::ModelError;
 use reverie_model::config::{LlamaConfig, RopeScaling};
 use reverie_model::decoder::{Decoder, DecoderRow, KvCache};
+use reverie_model::{Kernels, ModelError, Weights};
 
 use crate::golden::{assert_close, largest_difference, run_single};
 use crate::naive::{self, RandomWeights};
@@ -49,7 +49,17 @@ fn multi_query() -> LlamaConfig {
 }
 
 fn load(config: &LlamaConfig) -> Decoder {
-    Decoder::load(config, &RandomWeights::new(config).var_builder(DType::F32)).unwrap()
+    load_for(config, Kernels::Reverie)
+}
+
+fn load_for(config: &LlamaConfig, kernels: Kernels) -> Decoder {
+    let weights = RandomWeights::new(config).var_builder(DType::F32);
+    Decoder::load(config, Weights::new(weights, kernels)).unwrap()
+}
+
+fn every_shape_and_kernels() -> impl Iterator<Item = (LlamaConfig, Kernels)> {
+    let shapes = [plain(), unusual(), multi_query()].into_iter();
+    shapes.flat_map(|shape| Kernels::ALL.map(|kernels| (shape.clone(), kernels)))
 }
 
 fn ids(len: usize, salt: usize) -> Vec<u32> {
@@ -69,13 +79,16 @@ fn every_shape_matches_plain_loops() {
     for (name, config) in
         [("plain", plain()), ("unusual", unusual()), ("multi-query", multi_query())]
     {
-        let (weights, decoder) = (RandomWeights::new(&config), load(&config));
+        let weights = RandomWeights::new(&config);
         let ids = ids(LONG, 1);
-        let hidden = prefill(&decoder, &ids, &mut decoder.new_cache());
         let (wanted_hidden, wanted_logits) = naive::forward(&config, &weights, &ids);
-        assert_close(&format!("{name} hidden"), &hidden, &wanted_hidden);
-        let logits = decoder.logits(&hidden).unwrap();
-        assert_close(&format!("{name} logits"), &logits, &wanted_logits);
+        for kernels in Kernels::ALL {
+            let decoder = load_for(&config, kernels);
+            let hidden = prefill(&decoder, &ids, &mut decoder.new_cache());
+            assert_close(&format!("{name} hidden by {kernels}"), &hidden, &wanted_hidden);
+            let logits = decoder.logits(&hidden).unwrap();
+            assert_close(&format!("{name} logits by {kernels}"), &logits, &wanted_logits);
+        }
     }
 }
 
@@ -91,8 +104,8 @@ fn dynamic_scaling_changes_nothing_within_the_context() {
 
 #[test]
 fn rows_of_a_batch_equal_the_same_rows_alone() {
-    for config in [plain(), unusual(), multi_query()] {
-        let decoder = load(&config);
+    for (config, kernels) in every_shape_and_kernels() {
+        let decoder = load_for(&config, kernels);
         // One decodes, one continues a prompt, one starts a long prompt, one starts with a single token.
         let rows = [(37, 1), (64, 20), (0, LONG), (0, 1)];
         let mut alone = Vec::new();
@@ -125,8 +138,8 @@ fn rows_of_a_batch_equal_the_same_rows_alone() {
 
 #[test]
 fn a_prompt_in_chunks_equals_the_prompt_at_once() {
-    for config in [plain(), unusual(), multi_query()] {
-        let decoder = load(&config);
+    for (config, kernels) in every_shape_and_kernels() {
+        let decoder = load_for(&config, kernels);
         let ids = ids(LONG, 5);
         let mut whole_cache = decoder.new_cache();
         let whole = prefill(&decoder, &ids, &mut whole_cache);
@@ -245,7 +258,7 @@ fn half_precision_stays_close_to_single_precision() {
     let config = unusual();
     let weights = RandomWeights::new(&config);
     let decoder = load(&config);
-    let half = Decoder::load(&config, &weights.var_builder(DType::F16)).unwrap();
+    let half = Decoder::load(&config, weights.var_builder(DType::F16)).unwrap();
     assert_eq!((half.dtype(), half.new_cache().len()), (DType::F16, 0));
     let ids = ids(40, 1);
     let wanted = prefill(&decoder, &ids, &mut decoder.new_cache());

@@ -40,7 +40,7 @@ impl NoiseSource for Waves {
 }
 
 fn golden_denoiser() -> Denoiser {
-    Denoiser::load(&golden_head(), 64, &golden_weights()).unwrap()
+    Denoiser::load(&golden_head(), 64, golden_weights()).unwrap()
 }
 
 fn params(sampler: SamplerKind, num_inference_steps: usize, guidance_scale: f32) -> DenoiseParams {

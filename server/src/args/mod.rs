@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use reverie_model::Kernels;
 
 pub use asking::{BatchArgs, EvalArgs, ServerArgs};
 pub use offline::{CompleteArgs, ConvertArgs, HealthArgs, InspectArgs, VerifyArgs};
@@ -59,6 +60,10 @@ pub struct ModelArgs {
     /// Number format of weights and activations
     #[arg(long, env = "REVERIE_DTYPE", value_enum, default_value_t = DtypeChoice::Auto)]
     pub dtype: DtypeChoice,
+
+    /// Whose kernels compute in f32 on a CPU: reverie or candle; elsewhere candle's do
+    #[arg(long, env = "REVERIE_KERNELS", value_name = "NAME", default_value_t = Kernels::Reverie)]
+    pub kernels: Kernels,
 
     /// Where the built-in files are unpacked [default: the user's cache folder, else a temporary one]
     #[arg(long, env = "REVERIE_CACHE_DIR", value_name = "DIR")]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use reverie_model::Kernels;
 
 use super::{DeviceChoice, ModelArgs};
 
@@ -105,6 +106,10 @@ pub struct VerifyArgs {
     /// Where the built-in files are unpacked [default: the user's cache folder, else a temporary one]
     #[arg(long, env = "REVERIE_CACHE_DIR", value_name = "DIR")]
     pub cache_dir: Option<PathBuf>,
+
+    /// Whose kernels compute on a CPU: reverie or candle; elsewhere candle's do
+    #[arg(long, env = "REVERIE_KERNELS", value_name = "NAME", default_value_t = Kernels::Reverie)]
+    pub kernels: Kernels,
 
     /// Folder of recorded results [default: the embedded ones]
     #[arg(long, value_name = "DIR")]

@@ -34,7 +34,8 @@ pub(super) fn run(args: &CompleteArgs) -> Result<ExitCode, Failure> {
         &cache,
         args.model.device,
         args.model.dtype,
-    )?;
+    )?
+    .with_kernels(args.model.kernels);
     let daemon = Daemon::start(&config, prepared, Box::new(CounterNoise), Arc::new(Instant::now))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let finished = runtime.block_on(write(args, &daemon));

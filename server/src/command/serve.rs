@@ -28,7 +28,8 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
         &cache,
         config.model.device,
         config.model.dtype,
-    )?;
+    )?
+    .with_kernels(config.model.kernels);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(listen(&config, prepared))
 }

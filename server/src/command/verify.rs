@@ -37,7 +37,8 @@ pub(super) fn run(args: &VerifyArgs) -> Result<ExitCode, Failure> {
         }
     };
     // The recorded results are float32; any other precision would measure rounding, not correctness.
-    let prepared = PreparedModel::open(Some(&model), &cache, args.device, DtypeChoice::F32)?;
+    let prepared = PreparedModel::open(Some(&model), &cache, args.device, DtypeChoice::F32)?
+        .with_kernels(args.kernels);
     let memory = MemoryUse { estimate: prepared.memory_estimate, peak: None };
     let loaded = prepared.load().map_err(ParityError::from)?;
     let report = verify::run(&loaded, &Goldens::new(&goldens), memory, &mut |stage| {
@@ -47,7 +48,9 @@ pub(super) fn run(args: &VerifyArgs) -> Result<ExitCode, Failure> {
         format!("{:#}\n", report.to_json())
     } else {
         let device = verify::describe(&prepared.device, prepared.dtype);
-        format!("reverie {} on {device}\n\n{report}\n", env!("CARGO_PKG_VERSION"))
+        let class = prepared.kernels.numerics_class(&prepared.device, prepared.dtype);
+        let version = env!("CARGO_PKG_VERSION");
+        format!("reverie {version} on {device}, numerics {class}\n\n{report}\n")
     };
     std::io::stdout().write_all(text.as_bytes())?;
     if let Some(path) = &args.report {

@@ -2,13 +2,14 @@
 //! `unet_2d_blocks.py`. Each is one step of a pass; none knows the others.
 
 use candle_core::{Result, Tensor};
-use candle_nn::VarBuilder;
 
 use super::time_embedding::TimeEmbedding;
 use super::transformer::SpatialTransformer;
 use crate::config::UnetConfig;
 use crate::diffusion::probe::Probe;
 use crate::diffusion::resnet::{Downsample, Resnet, ResnetShape, Upsample};
+use crate::layers::cat_channels;
+use crate::weights::Weights;
 
 /// What every block of a pass is given, row by row.
 #[derive(Debug, Clone)]
@@ -55,7 +56,7 @@ impl Layer {
         config: &UnetConfig,
         plan: BlockPlan,
         (index, input): (usize, usize),
-        vb: &VarBuilder<'_>,
+        vb: &Weights<'_>,
     ) -> Result<Self> {
         let resnet =
             Resnet::load(resnet_shape(config, input, plan.output), &vb.pp("resnets").pp(index))?;
@@ -99,7 +100,7 @@ impl DownBlock {
         config: &UnetConfig,
         plan: BlockPlan,
         index: usize,
-        vb: &VarBuilder<'_>,
+        vb: &Weights<'_>,
     ) -> Result<Self> {
         let name = format!("down_blocks.{index}");
         let vb = vb.pp(&name);
@@ -150,7 +151,7 @@ pub(crate) struct MidBlock {
 
 impl MidBlock {
     /// Expects `vb` at the UNet's root.
-    pub(crate) fn load(config: &UnetConfig, plan: BlockPlan, vb: &VarBuilder<'_>) -> Result<Self> {
+    pub(crate) fn load(config: &UnetConfig, plan: BlockPlan, vb: &Weights<'_>) -> Result<Self> {
         let vb = vb.pp("mid_block");
         let without_attention = BlockPlan { heads: None, ..plan };
         Ok(Self {
@@ -187,7 +188,7 @@ impl UpBlock {
         config: &UnetConfig,
         plan: BlockPlan,
         (index, outer): (usize, usize),
-        vb: &VarBuilder<'_>,
+        vb: &Weights<'_>,
     ) -> Result<Self> {
         let name = format!("up_blocks.{index}");
         let vb = vb.pp(&name);
@@ -217,7 +218,7 @@ impl UpBlock {
     ) -> Result<Tensor> {
         for (index, layer) in self.layers.iter().enumerate() {
             if let Some(skip) = skips.pop() {
-                hidden = Tensor::cat(&[&hidden, &skip], 1)?;
+                hidden = cat_channels(&hidden, &skip)?;
             }
             hidden = layer.forward(&hidden, input, (&self.name, index), probe)?;
         }

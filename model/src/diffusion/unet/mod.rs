@@ -6,8 +6,7 @@ mod blocks;
 mod time_embedding;
 mod transformer;
 
-use candle_core::{DType, Device, Module, Tensor};
-use candle_nn::{Conv2d, GroupNorm, VarBuilder, group_norm};
+use candle_core::{DType, Device, Tensor};
 
 use self::blocks::{BlockInput, BlockPlan, DownBlock, MidBlock, UpBlock};
 use self::time_embedding::TimeEmbedding;
@@ -15,6 +14,8 @@ use super::probe::Probe;
 use super::resnet::conv3x3;
 use crate::config::UnetConfig;
 use crate::error::ModelError;
+use crate::layers::{Conv2d, GroupNorm, group_norm};
+use crate::weights::Weights;
 
 /// `UNet2DConditionModel` of Stable Diffusion 1.x and 2.x.
 #[derive(Debug, Clone)]
@@ -58,12 +59,16 @@ pub enum UnetProgress {
 }
 
 impl Unet {
-    /// Reads the weights; expects `vb` at `stable_diffusion_head.unet`.
+    /// Reads the weights; expects `weights` at `stable_diffusion_head.unet`.
     ///
     /// # Errors
     /// [`ModelError::Parameter`] for a block type that is neither plain nor cross-attention, and
     /// [`ModelError::Tensor`] for a missing or misshapen tensor.
-    pub fn load(config: &UnetConfig, vb: &VarBuilder<'_>) -> Result<Self, ModelError> {
+    pub fn load<'a>(
+        config: &UnetConfig,
+        weights: impl Into<Weights<'a>>,
+    ) -> Result<Self, ModelError> {
+        let vb = &weights.into();
         let channels = &config.block_out_channels;
         let levels = channels.len();
         let Some(innermost) = channels.last().copied() else {
@@ -107,12 +112,12 @@ impl Unet {
             device: vb.device().clone(),
             dtype: vb.dtype(),
             time_embedding: TimeEmbedding::load(config, &vb.pp("time_embedding"))?,
-            conv_in: conv3x3(config.in_channels, channels[0], vb.pp("conv_in"))?,
+            conv_in: conv3x3(config.in_channels, channels[0], &vb.pp("conv_in"))?,
             down_blocks,
             mid_block: MidBlock::load(config, middle, vb)?,
             up_blocks,
-            conv_norm_out: group_norm(groups, channels[0], eps, vb.pp("conv_norm_out"))?,
-            conv_out: conv3x3(channels[0], config.out_channels, vb.pp("conv_out"))?,
+            conv_norm_out: group_norm(groups, channels[0], eps, &vb.pp("conv_norm_out"))?,
+            conv_out: conv3x3(channels[0], config.out_channels, &vb.pp("conv_out"))?,
         })
     }
 
@@ -207,9 +212,12 @@ impl Unet {
                 if after < self.up_blocks.len() { Stage::Up(after) } else { Stage::Out }
             }
             Stage::Out => {
-                let normed = self.conv_norm_out.forward(&hidden)?;
-                probe.show(format_args!("conv_norm_out"), &normed);
-                let prediction = self.conv_out.forward(&normed.silu()?)?;
+                if probe.is_watched() {
+                    let normed = self.conv_norm_out.forward(&hidden)?;
+                    probe.show(format_args!("conv_norm_out"), &normed);
+                }
+                let prediction =
+                    self.conv_out.forward(&self.conv_norm_out.forward_silu(&hidden)?)?;
                 probe.show(format_args!("conv_out"), &prediction);
                 return Ok(UnetProgress::Done(prediction));
             }

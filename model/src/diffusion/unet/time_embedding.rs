@@ -1,10 +1,11 @@
 //! Timesteps as vectors: sinusoids in `f32`, whatever the model's dtype, then a small MLP. In half
 //! precision the sinusoids of late timesteps would be meaningless.
 
-use candle_core::{DType, Device, Module, Result, Tensor};
-use candle_nn::{Linear, VarBuilder, linear};
+use candle_core::{DType, Device, Result, Tensor};
 
 use crate::config::UnetConfig;
+use crate::layers::{Linear, linear};
+use crate::weights::Weights;
 
 /// Longest wavelength of the sinusoids, over 2π.
 const MAX_PERIOD: f64 = 10_000.0;
@@ -26,14 +27,14 @@ impl TimeEmbedding {
     }
 
     /// Expects `vb` at `time_embedding`.
-    pub(crate) fn load(config: &UnetConfig, vb: &VarBuilder<'_>) -> Result<Self> {
+    pub(crate) fn load(config: &UnetConfig, vb: &Weights<'_>) -> Result<Self> {
         let (channels, width) = (config.block_out_channels[0], Self::width(config));
         Ok(Self {
             channels,
             flip_sin_to_cos: config.flip_sin_to_cos,
             freq_shift: config.freq_shift,
-            linear_1: linear(channels, width, vb.pp("linear_1"))?,
-            linear_2: linear(width, width, vb.pp("linear_2"))?,
+            linear_1: linear(channels, width, &vb.pp("linear_1"))?,
+            linear_2: linear(width, width, &vb.pp("linear_2"))?,
         })
     }
 

@@ -1,13 +1,15 @@
 //! Where the picture looks at itself and at its condition: diffusers' `Transformer2DModel` with its
 //! `BasicTransformerBlock`s. Knows no time.
 
-use candle_core::{Module, Result, Tensor};
-use candle_nn::{
-    GroupNorm, LayerNorm, Linear, VarBuilder, group_norm, layer_norm, linear, linear_no_bias,
-};
+use candle_core::{Result, Tensor};
 
 use crate::config::UnetConfig;
-use crate::diffusion::attention::multi_head_attention;
+use crate::kernels::Kernels;
+use crate::layers::{
+    GroupNorm, LayerNorm, Linear, add, gated_gelu, group_norm, layer_norm, linear, linear_no_bias,
+    multi_head_attention, picture_like, pixels,
+};
+use crate::weights::Weights;
 
 /// GroupNorm's epsilon here, unlike in resnets; not configurable in diffusers.
 const GROUP_NORM_EPS: f64 = 1e-6;
@@ -30,7 +32,7 @@ impl SpatialTransformer {
         config: &UnetConfig,
         channels: usize,
         heads: usize,
-        vb: &VarBuilder<'_>,
+        vb: &Weights<'_>,
     ) -> Result<Self> {
         // A 1×1 convolution (Stable Diffusion 1.x) is the same map as a linear layer over channels.
         let projection = |name: &str| {
@@ -40,7 +42,7 @@ impl SpatialTransformer {
             } else {
                 vb.get((channels, channels, 1, 1), "weight")?.reshape((channels, channels))?
             };
-            Ok::<_, candle_core::Error>(Linear::new(weight, Some(vb.get(channels, "bias")?)))
+            Linear::new(&weight, Some(&vb.get(channels, "bias")?), vb.kernels())
         };
         let blocks = (0..config.transformer_layers_per_block)
             .map(|index| {
@@ -49,7 +51,7 @@ impl SpatialTransformer {
             })
             .collect::<Result<_>>()?;
         Ok(Self {
-            norm: group_norm(config.norm_num_groups, channels, GROUP_NORM_EPS, vb.pp("norm"))?,
+            norm: group_norm(config.norm_num_groups, channels, GROUP_NORM_EPS, &vb.pp("norm"))?,
             proj_in: projection("proj_in")?,
             blocks,
             proj_out: projection("proj_out")?,
@@ -57,14 +59,11 @@ impl SpatialTransformer {
     }
 
     pub(crate) fn forward(&self, input: &Tensor, condition: &Tensor) -> Result<Tensor> {
-        let (batch, channels, height, width) = input.dims4()?;
-        let tokens = self.norm.forward(input)?.flatten_from(2)?.transpose(1, 2)?.contiguous()?;
-        let mut tokens = self.proj_in.forward(&tokens)?;
+        let mut tokens = self.proj_in.forward(&pixels(&self.norm.forward(input)?)?)?;
         for block in &self.blocks {
             tokens = block.forward(&tokens, condition)?;
         }
-        let picture = self.proj_out.forward(&tokens)?.transpose(1, 2)?.contiguous()?;
-        picture.reshape((batch, channels, height, width))? + input
+        add(&picture_like(&self.proj_out.forward(&tokens)?, input)?, input)
     }
 }
 
@@ -79,39 +78,34 @@ struct TransformerBlock {
     norm3: LayerNorm,
     feed_forward_in: Linear,
     feed_forward_out: Linear,
+    kernels: Kernels,
 }
 
 impl TransformerBlock {
-    fn load(width: usize, condition: usize, heads: usize, vb: &VarBuilder<'_>) -> Result<Self> {
+    fn load(width: usize, condition: usize, heads: usize, vb: &Weights<'_>) -> Result<Self> {
         let inner = width * FEED_FORWARD_FACTOR;
-        let norm = |name: &str| layer_norm(width, LAYER_NORM_EPS, vb.pp(name));
+        let norm = |name: &str| layer_norm(width, LAYER_NORM_EPS, &vb.pp(name));
         Ok(Self {
             norm1: norm("norm1")?,
             attn1: Attention::load(width, width, heads, &vb.pp("attn1"))?,
             norm2: norm("norm2")?,
             attn2: Attention::load(width, condition, heads, &vb.pp("attn2"))?,
             norm3: norm("norm3")?,
-            feed_forward_in: linear(width, 2 * inner, vb.pp("ff.net.0.proj"))?,
-            feed_forward_out: linear(inner, width, vb.pp("ff.net.2"))?,
+            feed_forward_in: linear(width, 2 * inner, &vb.pp("ff.net.0.proj"))?,
+            feed_forward_out: linear(inner, width, &vb.pp("ff.net.2"))?,
+            kernels: vb.kernels(),
         })
     }
 
     fn forward(&self, tokens: &Tensor, condition: &Tensor) -> Result<Tensor> {
         let normed = self.norm1.forward(tokens)?;
-        let tokens = (self.attn1.forward(&normed, &normed)? + tokens)?;
+        let tokens = self.attn1.forward_added(&normed, &normed, tokens)?;
         let normed = self.norm2.forward(&tokens)?;
-        let tokens = (self.attn2.forward(&normed, condition)? + tokens)?;
+        let tokens = self.attn2.forward_added(&normed, condition, &tokens)?;
         let normed = self.norm3.forward(&tokens)?;
-        self.feed_forward(&normed)? + tokens
-    }
-
-    /// GEGLU with the exact GELU (Shazeer 2020, arXiv 2002.05202), not its tanh approximation.
-    fn feed_forward(&self, tokens: &Tensor) -> Result<Tensor> {
-        let both = self.feed_forward_in.forward(tokens)?;
-        let last = both.rank() - 1;
-        let inner = both.dim(last)? / 2;
-        let gate = both.narrow(last, inner, inner)?.contiguous()?.gelu_erf()?;
-        self.feed_forward_out.forward(&(both.narrow(last, 0, inner)?.contiguous()? * gate)?)
+        // GEGLU with the exact GELU (Shazeer 2020, arXiv 2002.05202), not its tanh approximation.
+        let gated = gated_gelu(self.kernels, &self.feed_forward_in.forward(&normed)?)?;
+        self.feed_forward_out.forward_added(&gated, &tokens)
     }
 }
 
@@ -119,6 +113,7 @@ impl TransformerBlock {
 #[derive(Debug, Clone)]
 struct Attention {
     heads: usize,
+    kernels: Kernels,
     to_q: Linear,
     to_k: Linear,
     to_v: Linear,
@@ -126,20 +121,27 @@ struct Attention {
 }
 
 impl Attention {
-    fn load(width: usize, context: usize, heads: usize, vb: &VarBuilder<'_>) -> Result<Self> {
+    fn load(width: usize, context: usize, heads: usize, vb: &Weights<'_>) -> Result<Self> {
         Ok(Self {
             heads,
-            to_q: linear_no_bias(width, width, vb.pp("to_q"))?,
-            to_k: linear_no_bias(context, width, vb.pp("to_k"))?,
-            to_v: linear_no_bias(context, width, vb.pp("to_v"))?,
-            to_out: linear(width, width, vb.pp("to_out.0"))?,
+            kernels: vb.kernels(),
+            to_q: linear_no_bias(width, width, &vb.pp("to_q"))?,
+            to_k: linear_no_bias(context, width, &vb.pp("to_k"))?,
+            to_v: linear_no_bias(context, width, &vb.pp("to_v"))?,
+            to_out: linear(width, width, &vb.pp("to_out.0"))?,
         })
     }
 
-    /// `tokens` (B, N, width) look at `context` (B, M, context width).
-    fn forward(&self, tokens: &Tensor, context: &Tensor) -> Result<Tensor> {
+    /// `tokens` (B, N, width) look at `context` (B, M, context width); what they see is added to `residual`.
+    fn forward_added(
+        &self,
+        tokens: &Tensor,
+        context: &Tensor,
+        residual: &Tensor,
+    ) -> Result<Tensor> {
         let (query, key, value) =
             (self.to_q.forward(tokens)?, self.to_k.forward(context)?, self.to_v.forward(context)?);
-        self.to_out.forward(&multi_head_attention(self.heads, &query, &key, &value)?)
+        let seen = multi_head_attention(self.kernels, self.heads, &query, &key, &value)?;
+        self.to_out.forward_added(&seen, residual)
     }
 }

@@ -1,13 +1,14 @@
 //! Latents → pixels, block by block from the innermost level outwards.
 
-use candle_core::{Module, Result, Tensor};
-use candle_nn::{Conv2d, GroupNorm, VarBuilder, group_norm};
+use candle_core::{Result, Tensor};
 
 use super::GROUP_NORM_EPS;
 use super::mid_block::{MidBlock, resnet_shape};
 use crate::config::VaeConfig;
 use crate::diffusion::probe::Probe;
 use crate::diffusion::resnet::{Resnet, Upsample, conv3x3};
+use crate::layers::{Conv2d, GroupNorm, group_norm};
+use crate::weights::Weights;
 
 /// `Decoder` of diffusers' `vae.py`.
 #[derive(Debug, Clone)]
@@ -52,7 +53,7 @@ pub enum DecodeProgress {
 
 impl Decoder {
     /// Expects `vb` at `decoder`, and at least one level.
-    pub(super) fn load(config: &VaeConfig, vb: &VarBuilder<'_>) -> Result<Self> {
+    pub(super) fn load(config: &VaeConfig, vb: &Weights<'_>) -> Result<Self> {
         let channels = &config.block_out_channels;
         let (outermost, innermost) = (channels[0], channels[channels.len() - 1]);
         let up_blocks = channels
@@ -67,11 +68,11 @@ impl Decoder {
             .collect::<Result<_>>()?;
         let groups = config.norm_num_groups;
         Ok(Self {
-            conv_in: conv3x3(config.latent_channels, innermost, vb.pp("conv_in"))?,
+            conv_in: conv3x3(config.latent_channels, innermost, &vb.pp("conv_in"))?,
             mid_block: MidBlock::load(config, innermost, &vb.pp("mid_block"))?,
             up_blocks,
-            conv_norm_out: group_norm(groups, outermost, GROUP_NORM_EPS, vb.pp("conv_norm_out"))?,
-            conv_out: conv3x3(outermost, config.out_channels, vb.pp("conv_out"))?,
+            conv_norm_out: group_norm(groups, outermost, GROUP_NORM_EPS, &vb.pp("conv_norm_out"))?,
+            conv_out: conv3x3(outermost, config.out_channels, &vb.pp("conv_out"))?,
         })
     }
 
@@ -100,7 +101,7 @@ impl Decoder {
                 (hidden, if after < self.up_blocks.len() { Stage::Up(after) } else { Stage::Out })
             }
             Stage::Out => {
-                let normed = self.conv_norm_out.forward(&hidden)?.silu()?;
+                let normed = self.conv_norm_out.forward_silu(&hidden)?;
                 return Ok(DecodeProgress::Done(self.conv_out.forward(&normed)?));
             }
         };
@@ -113,7 +114,7 @@ impl UpBlock {
         config: &VaeConfig,
         (input, output): (usize, usize),
         upsamples: bool,
-        vb: &VarBuilder<'_>,
+        vb: &Weights<'_>,
     ) -> Result<Self> {
         let resnets = (0..=config.layers_per_block)
             .map(|index| {

@@ -1,12 +1,13 @@
 //! Pixels → the moments of latents.
 
-use candle_core::{Module, Result, Tensor};
-use candle_nn::{Conv2d, GroupNorm, VarBuilder, group_norm};
+use candle_core::{Result, Tensor};
 
 use super::GROUP_NORM_EPS;
 use super::mid_block::{MidBlock, resnet_shape};
 use crate::config::VaeConfig;
 use crate::diffusion::resnet::{Downsample, Resnet, conv3x3};
+use crate::layers::{Conv2d, GroupNorm, group_norm};
+use crate::weights::Weights;
 
 /// `Encoder` of diffusers' `vae.py`, with `double_z`.
 #[derive(Debug, Clone)]
@@ -27,7 +28,7 @@ struct DownBlock {
 
 impl Encoder {
     /// Expects `vb` at `encoder`, and at least one level.
-    pub(super) fn load(config: &VaeConfig, vb: &VarBuilder<'_>) -> Result<Self> {
+    pub(super) fn load(config: &VaeConfig, vb: &Weights<'_>) -> Result<Self> {
         let channels = &config.block_out_channels;
         let (outermost, innermost) = (channels[0], channels[channels.len() - 1]);
         let down_blocks = channels
@@ -41,11 +42,11 @@ impl Encoder {
             .collect::<Result<_>>()?;
         let groups = config.norm_num_groups;
         Ok(Self {
-            conv_in: conv3x3(config.in_channels, outermost, vb.pp("conv_in"))?,
+            conv_in: conv3x3(config.in_channels, outermost, &vb.pp("conv_in"))?,
             down_blocks,
             mid_block: MidBlock::load(config, innermost, &vb.pp("mid_block"))?,
-            conv_norm_out: group_norm(groups, innermost, GROUP_NORM_EPS, vb.pp("conv_norm_out"))?,
-            conv_out: conv3x3(innermost, 2 * config.latent_channels, vb.pp("conv_out"))?,
+            conv_norm_out: group_norm(groups, innermost, GROUP_NORM_EPS, &vb.pp("conv_norm_out"))?,
+            conv_out: conv3x3(innermost, 2 * config.latent_channels, &vb.pp("conv_out"))?,
         })
     }
 
@@ -56,7 +57,7 @@ impl Encoder {
             hidden = block.forward(hidden)?;
         }
         let hidden = self.mid_block.forward(&hidden)?;
-        self.conv_out.forward(&self.conv_norm_out.forward(&hidden)?.silu()?)
+        self.conv_out.forward(&self.conv_norm_out.forward_silu(&hidden)?)
     }
 }
 
@@ -65,7 +66,7 @@ impl DownBlock {
         config: &VaeConfig,
         (input, output): (usize, usize),
         downsamples: bool,
-        vb: &VarBuilder<'_>,
+        vb: &Weights<'_>,
     ) -> Result<Self> {
         let resnets = (0..config.layers_per_block)
             .map(|index| {

@@ -1,12 +1,15 @@
 //! The innermost part of encoder and decoder: resnet, single-head attention over all pixels, resnet.
 
-use candle_core::{Module, Result, Tensor};
-use candle_nn::{GroupNorm, Linear, VarBuilder, group_norm, linear};
+use candle_core::{Result, Tensor};
 
 use super::GROUP_NORM_EPS;
 use crate::config::VaeConfig;
-use crate::diffusion::attention::multi_head_attention;
 use crate::diffusion::resnet::{Resnet, ResnetShape};
+use crate::kernels::Kernels;
+use crate::layers::{
+    GroupNorm, Linear, add, group_norm, linear, multi_head_attention, picture_like, pixels,
+};
+use crate::weights::Weights;
 
 /// The shape of a resnet of the VAE, which has no time.
 pub(super) fn resnet_shape(config: &VaeConfig, input: usize, output: usize) -> ResnetShape {
@@ -24,7 +27,7 @@ pub(super) struct MidBlock {
 
 impl MidBlock {
     /// Expects `vb` at `mid_block`.
-    pub(super) fn load(config: &VaeConfig, channels: usize, vb: &VarBuilder<'_>) -> Result<Self> {
+    pub(super) fn load(config: &VaeConfig, channels: usize, vb: &Weights<'_>) -> Result<Self> {
         let shape = resnet_shape(config, channels, channels);
         let attention = config
             .mid_block_add_attention
@@ -55,28 +58,27 @@ struct PixelAttention {
     to_k: Linear,
     to_v: Linear,
     to_out: Linear,
+    kernels: Kernels,
 }
 
 impl PixelAttention {
-    fn load(groups: usize, channels: usize, vb: &VarBuilder<'_>) -> Result<Self> {
-        let projection = |name: &str| linear(channels, channels, vb.pp(name));
+    fn load(groups: usize, channels: usize, vb: &Weights<'_>) -> Result<Self> {
+        let projection = |name: &str| linear(channels, channels, &vb.pp(name));
         Ok(Self {
-            group_norm: group_norm(groups, channels, GROUP_NORM_EPS, vb.pp("group_norm"))?,
+            group_norm: group_norm(groups, channels, GROUP_NORM_EPS, &vb.pp("group_norm"))?,
             to_q: projection("to_q")?,
             to_k: projection("to_k")?,
             to_v: projection("to_v")?,
             to_out: projection("to_out.0")?,
+            kernels: vb.kernels(),
         })
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {
-        let (batch, channels, height, width) = input.dims4()?;
-        let pixels = self.group_norm.forward(input)?.flatten_from(2)?.transpose(1, 2)?;
-        let pixels = pixels.contiguous()?;
+        let pixels = pixels(&self.group_norm.forward(input)?)?;
         let (query, key, value) =
             (self.to_q.forward(&pixels)?, self.to_k.forward(&pixels)?, self.to_v.forward(&pixels)?);
-        let attended = multi_head_attention(1, &query, &key, &value)?;
-        let picture = self.to_out.forward(&attended)?.transpose(1, 2)?.contiguous()?;
-        picture.reshape((batch, channels, height, width))? + input
+        let attended = multi_head_attention(self.kernels, 1, &query, &key, &value)?;
+        add(&picture_like(&self.to_out.forward(&attended)?, input)?, input)
     }
 }

@@ -5,8 +5,7 @@ mod decoder;
 mod encoder;
 mod mid_block;
 
-use candle_core::{DType, Device, Module, Tensor};
-use candle_nn::{Conv2d, Conv2dConfig, VarBuilder, conv2d};
+use candle_core::{DType, Device, Tensor};
 
 use self::decoder::Decoder;
 pub use self::decoder::{DecodePass, DecodeProgress};
@@ -14,7 +13,9 @@ use self::encoder::Encoder;
 use super::probe::Probe;
 use crate::config::VaeConfig;
 use crate::error::ModelError;
+use crate::layers::{Conv2d, ConvShape};
 use crate::picture::Picture;
+use crate::weights::Weights;
 
 /// GroupNorm's epsilon in the whole VAE; not configurable in diffusers.
 const GROUP_NORM_EPS: f64 = 1e-6;
@@ -55,12 +56,16 @@ impl LatentDistribution {
 }
 
 impl Vae {
-    /// Reads the weights; expects `vb` at `stable_diffusion_head.vae`.
+    /// Reads the weights; expects `weights` at `stable_diffusion_head.vae`.
     ///
     /// # Errors
     /// [`ModelError::Parameter`] if there are no levels, and [`ModelError::Tensor`] for a missing or
     /// misshapen tensor.
-    pub fn load(config: &VaeConfig, vb: &VarBuilder<'_>) -> Result<Self, ModelError> {
+    pub fn load<'a>(
+        config: &VaeConfig,
+        weights: impl Into<Weights<'a>>,
+    ) -> Result<Self, ModelError> {
+        let vb = weights.into();
         if config.block_out_channels.is_empty() {
             return Err(ModelError::Parameter {
                 parameter: "vae.block_out_channels",
@@ -70,7 +75,7 @@ impl Vae {
         }
         let pointwise = |wanted: bool, channels: usize, name: &str| {
             wanted
-                .then(|| conv2d(channels, channels, 1, Conv2dConfig::default(), vb.pp(name)))
+                .then(|| Conv2d::load(ConvShape::pointwise(channels, channels), &vb.pp(name)))
                 .transpose()
         };
         let latent = config.latent_channels;

@@ -1,7 +1,11 @@
 //! Scaled dot-product attention over many heads, in pieces small enough for the score matrix. Knows
 //! no weights and no masks: pictures see all of themselves.
 
-use candle_core::{D, Result, Tensor};
+use candle_core::{D, Device, Result, Tensor, bail};
+use reverie_kernels::{Cpu, HeadShape, full_attention};
+
+use super::with_values;
+use crate::kernels::Kernels;
 
 /// At most this many attention scores exist at once, 256 MiB of `f32`.
 const MAX_SCORES: usize = 1 << 26;
@@ -12,12 +16,38 @@ const MAX_SCORES: usize = 1 << 26;
 /// # Errors
 /// If shapes, dtypes or devices differ, or the device is out of memory.
 pub(crate) fn multi_head_attention(
+    kernels: Kernels,
     heads: usize,
     query: &Tensor,
     key: &Tensor,
     value: &Tensor,
 ) -> Result<Tensor> {
-    multi_head_attention_within(MAX_SCORES, heads, query, key, value)
+    match kernels {
+        Kernels::Reverie => by_our_kernels(heads, query, key, value),
+        Kernels::Candle => multi_head_attention_within(MAX_SCORES, heads, query, key, value),
+    }
+}
+
+fn by_our_kernels(heads: usize, query: &Tensor, key: &Tensor, value: &Tensor) -> Result<Tensor> {
+    let (batch, _, width) = query.dims3()?;
+    let (key_batch, keys, key_width) = key.dims3()?;
+    let is_empty = batch == 0 || keys == 0;
+    if key.dims() != value.dims() || (key_batch, key_width) != (batch, width) || is_empty {
+        bail!("{:?} attends to {:?} and {:?}", query.dims(), key.dims(), value.dims());
+    }
+    if heads == 0 || !width.is_multiple_of(heads) {
+        bail!("{heads} heads do not divide a width of {width}");
+    }
+    let shape = HeadShape { heads, kv_heads: heads, head_dim: width / heads };
+    let mut out = vec![0.0; query.elem_count()];
+    with_values(query, |query| {
+        with_values(key, |key| {
+            with_values(value, |value| {
+                full_attention(Cpu::detect(), shape, batch, (query, key, value), &mut out);
+            })
+        })
+    })???;
+    Tensor::from_vec(out, query.shape(), &Device::Cpu)
 }
 
 fn multi_head_attention_within(
@@ -51,8 +81,6 @@ fn split_heads(tensor: &Tensor, heads: usize) -> Result<Tensor> {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{Device, Tensor};
-
     use super::*;
 
     fn ramp(shape: (usize, usize, usize), step: f32) -> Tensor {
@@ -65,7 +93,10 @@ mod tests {
     fn attention_in_pieces_equals_attention_at_once() {
         let (query, key, value) =
             (ramp((2, 7, 12), 0.7), ramp((2, 5, 12), 1.3), ramp((2, 5, 12), 0.3));
-        let whole = multi_head_attention(3, &query, &key, &value).unwrap();
+        let whole = multi_head_attention(Kernels::Candle, 3, &query, &key, &value).unwrap();
+        let ours = multi_head_attention(Kernels::Reverie, 3, &query, &key, &value).unwrap();
+        let difference = (&whole - ours).unwrap().abs().unwrap().flatten_all().unwrap();
+        assert!(difference.max(0).unwrap().to_scalar::<f32>().unwrap() < 1e-6);
         for max_scores in [1, 2 * 3 * 5 * 2, 2 * 3 * 5 * 6] {
             let pieces = multi_head_attention_within(max_scores, 3, &query, &key, &value).unwrap();
             let difference = (&whole - pieces).unwrap().abs().unwrap().flatten_all().unwrap();
@@ -77,7 +108,8 @@ mod tests {
     fn equal_keys_are_attended_to_equally() {
         let key = Tensor::ones((1, 4, 2), candle_core::DType::F32, &Device::Cpu).unwrap();
         let value = ramp((1, 4, 2), 0.9);
-        let attended = multi_head_attention(1, &ramp((1, 1, 2), 0.4), &key, &value).unwrap();
+        let attended =
+            multi_head_attention(Kernels::Candle, 1, &ramp((1, 1, 2), 0.4), &key, &value).unwrap();
         let mean = value.mean_keepdim(1).unwrap();
         let difference = (attended - mean).unwrap().abs().unwrap().sum_all().unwrap();
         assert!(difference.to_scalar::<f32>().unwrap() < 1e-6);

@@ -1,0 +1,82 @@
+//! Whose code computes: ours, whose result for a row does not depend on the batch, or candle's, which
+//! every device has. Knows devices and precisions, not layers.
+
+use std::fmt;
+use std::str::FromStr;
+
+use candle_core::{DType, Device};
+
+/// Whose kernels compute linear layers, convolutions, attention and norms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kernels {
+    /// `reverie-kernels`: `f32` on the CPU. A row's result is the same bits in any batch.
+    Reverie,
+    /// candle's: every device and precision. A row's result may round differently in another batch.
+    Candle,
+}
+
+impl Kernels {
+    /// Both, the default first.
+    pub const ALL: [Self; 2] = [Self::Reverie, Self::Candle];
+
+    /// What is used where this is asked for: ours compute `f32` on the CPU only.
+    #[must_use]
+    pub fn on(self, device: &Device, dtype: DType) -> Self {
+        match self {
+            Self::Reverie if device.is_cpu() && dtype == DType::F32 => Self::Reverie,
+            Self::Reverie | Self::Candle => Self::Candle,
+        }
+    }
+
+    /// The name that the command line uses.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reverie => "reverie",
+            Self::Candle => "candle",
+        }
+    }
+
+    /// Names the numerics of a model so computed: where names are equal, bits are. candle's depend on the
+    /// batch besides.
+    pub fn numerics_class(self, device: &Device, dtype: DType) -> String {
+        let place = if device.is_cpu() { "cpu" } else { "cuda" };
+        match self.on(device, dtype) {
+            Self::Reverie => reverie_kernels::NUMERICS_CLASS.to_owned(),
+            Self::Candle => format!("{place}-{}-candle", dtype.as_str()),
+        }
+    }
+}
+
+impl fmt::Display for Kernels {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.name())
+    }
+}
+
+impl FromStr for Kernels {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|kernels| kernels.name() == name);
+        found.ok_or_else(|| "wanted reverie or candle".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_back_and_half_precision_is_candles() {
+        for kernels in Kernels::ALL {
+            assert_eq!(kernels.to_string().parse(), Ok(kernels));
+        }
+        assert!("mkl".parse::<Kernels>().is_err());
+        assert_eq!(Kernels::Reverie.on(&Device::Cpu, DType::F32), Kernels::Reverie);
+        assert_eq!(Kernels::Reverie.on(&Device::Cpu, DType::F16), Kernels::Candle);
+        assert_eq!(Kernels::Candle.on(&Device::Cpu, DType::F32), Kernels::Candle);
+        let class = |kernels: Kernels| kernels.numerics_class(&Device::Cpu, DType::F32);
+        assert_eq!(class(Kernels::Reverie), "cpu-f32-fma");
+        assert_eq!(class(Kernels::Candle), "cpu-f32-candle");
+    }
+}
