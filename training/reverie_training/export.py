@@ -16,7 +16,7 @@ from .dreamer import Dreamer
 
 LARGEST = 24 * 2**20  # bytes of weights that may be shipped
 _TEMPLATE = {
-    "name": "embedded",
+    "name": "mini",
     "system": "",
     "system_separator": " ",
     "user": {"prefix": "USER: ", "suffix": " "},
