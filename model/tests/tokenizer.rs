@@ -33,8 +33,8 @@ fn golden() -> Tokenizer {
     Tokenizer::load(&path("tests/goldens/checkpoint"), 488).unwrap()
 }
 
-fn standin() -> Tokenizer {
-    Tokenizer::load(&path("assets/standin"), 768).unwrap()
+fn mini() -> Tokenizer {
+    Tokenizer::load(&path("assets/mini"), 1024).unwrap()
 }
 
 fn ids(value: &Value) -> Vec<u32> {
@@ -109,7 +109,7 @@ fn the_special_ids_are_those_of_the_checkpoint() {
         assert_eq!(stated[*name], id, "{name}");
     }
     assert_eq!((tokenizer.special().unk, tokenizer.vocab_size()), (0, 488));
-    assert_eq!(standin().special().all(), [0, 1, 2, 760, 761, 762, 763, 764, 765, 766, 767]);
+    assert_eq!(mini().special().all(), [0, 1, 2, 1016, 1017, 1018, 1019, 1020, 1021, 1022, 1023]);
 }
 
 #[test]
@@ -137,13 +137,13 @@ fn random_texts_and_ids_agree_with_sentencepiece() {
 }
 
 #[test]
-fn the_stand_in_agrees_with_sentencepiece() {
-    check_against_sentencepiece(&standin(), "model/tests/tokenizer_cases/standin.json");
+fn the_embedded_one_agrees_with_sentencepiece() {
+    check_against_sentencepiece(&mini(), "model/tests/tokenizer_cases/mini.json");
 }
 
 #[test]
 fn control_strings_typed_by_users_stay_text() {
-    for tokenizer in [golden(), standin()] {
+    for tokenizer in [golden(), mini()] {
         let mut texts: Vec<String> = CONTROL.iter().map(|name| (*name).to_owned()).collect();
         for name in CONTROL {
             for border in 1..name.len() {
@@ -166,7 +166,7 @@ fn control_strings_typed_by_users_stay_text() {
 
 #[test]
 fn no_token_covers_more_bytes_than_the_longest_piece() {
-    for tokenizer in [golden(), standin()] {
+    for tokenizer in [golden(), mini()] {
         for text in [
             "",
             "a",

@@ -11,7 +11,7 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 use sha2::{Digest, Sha256};
 
 #[derive(RustEmbed)]
-#[folder = "../assets/standin"]
+#[folder = "../assets/mini"]
 struct DefaultCheckpoint;
 
 #[derive(RustEmbed)]
@@ -19,7 +19,7 @@ struct DefaultCheckpoint;
 struct Goldens;
 
 /// The name under which the built-in checkpoint is served.
-pub const DEFAULT_MODEL_NAME: &str = "reverie-standin";
+pub const DEFAULT_MODEL_NAME: &str = "reverie-mini";
 
 /// Unpacks the built-in checkpoint below `cache` (once) and returns its folder.
 ///

@@ -31,7 +31,7 @@ def landscape(width: int = 640, height: int = 480, seed: int = 1) -> Image.Image
 
 
 def yellow_square_on_navy(side: int = 512) -> Image.Image:
-    """A drawing of the kind that the stand-in checkpoint was trained on."""
+    """A drawing of the kind that the embedded checkpoint was trained on."""
     picture = Image.new("RGB", (side, side), NAVY)
     quarter, half = side * 0.25, side * 0.175
     ImageDraw.Draw(picture).rectangle([quarter - half, quarter - half, quarter + half, quarter + half], fill=YELLOW)

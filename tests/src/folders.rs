@@ -19,8 +19,8 @@ pub fn golden_vectors() -> PathBuf {
 }
 
 /// The checkpoint that `serve` starts with: trained on coloured shapes.
-pub fn stand_in() -> PathBuf {
-    in_repository("assets/standin")
+pub fn mini() -> PathBuf {
+    in_repository("assets/mini")
 }
 
 /// A folder that is removed when it is dropped.

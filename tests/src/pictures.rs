@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use image::{ImageFormat, Rgb, RgbImage};
 use serde_json::{Value, json};
 
-/// A file of 64 x 64 pixels as the stand-in knows them: a large square of `color` at the top left, on
+/// A file of 64 x 64 pixels as the embedded model knows them: a large square of `color` at the top left, on
 /// white.
 ///
 /// # Panics
@@ -22,9 +22,9 @@ pub fn scene(color: [u8; 3], format: ImageFormat) -> Vec<u8> {
     file.into_inner()
 }
 
-/// The stand-in's red.
+/// The embedded model's red.
 pub const RED: [u8; 3] = [215, 35, 40];
-/// The stand-in's blue.
+/// The embedded model's blue.
 pub const BLUE: [u8; 3] = [45, 85, 230];
 
 /// How many pixels are closer to `color` than a quarter of the way to anywhere.

@@ -29,10 +29,9 @@ fn repository(relative: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(relative)
 }
 
-/// A small model with the stand-in checkpoint's schedule: DDIM, velocities, leading timesteps.
+/// A small model with the embedded checkpoint's schedule: DDIM, velocities, leading timesteps.
 fn velocity_head() -> HeadConfig {
-    let text =
-        std::fs::read_to_string(repository("assets/standin/scheduler/scheduler_config.json"));
+    let text = std::fs::read_to_string(repository("assets/mini/scheduler/scheduler_config.json"));
     let noise_schedule: NoiseScheduleConfig = serde_json::from_str(&text.unwrap()).unwrap();
     assert_eq!(noise_schedule.prediction_type, reverie_model::config::PredictionType::VPrediction);
     HeadConfig {

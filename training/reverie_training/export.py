@@ -17,7 +17,7 @@ from .dreamer import Dreamer
 ABILITIES = ("comprehension", "creation")
 LARGEST = 24 * 2**20  # bytes of weights that may be shipped
 _TEMPLATE = {
-    "name": "embedded",
+    "name": "mini",
     "system": "",
     "system_separator": " ",
     "user": {"prefix": "USER: ", "suffix": " "},

@@ -8,7 +8,7 @@ use reverie_model::config::{
 };
 use serde_json::{Value, json};
 
-use crate::fixtures::{Scratch, golden, stand_in_folder};
+use crate::fixtures::{Scratch, golden, mini_folder};
 use crate::inventory::published_7b;
 
 const UNET: &str = "components/stable-diffusion-tiny/unet/config.json";
@@ -31,15 +31,15 @@ fn the_golden_configuration_is_read_from_the_folders_it_names() {
 }
 
 #[test]
-fn the_flat_form_of_the_stand_in_is_read() {
-    let config = DreamConfig::read(&stand_in_folder()).unwrap();
+fn the_flat_form_of_the_mini_is_read() {
+    let config = DreamConfig::read(&mini_folder()).unwrap();
     assert_eq!(config.num_dream_queries, 8);
     assert_eq!((config.vision.clip.image_size, config.vision.clip.patch_size), (64, 16));
     assert_eq!(config.vision.preprocess.shortest_edge, 64);
     assert_eq!((config.llama.rope_theta, config.llama.head_dim), (10_000.0, Some(32)));
     assert_eq!(config.head.noise_schedule.prediction_type, PredictionType::VPrediction);
     assert_eq!(config.head.noise_schedule.timestep_spacing, Some(TimestepSpacing::Leading));
-    assert_eq!((config.picture_multiple(), config.default_picture_side()), (4, 32));
+    assert_eq!((config.picture_multiple(), config.default_picture_side()), (4, 64));
 }
 
 #[test]

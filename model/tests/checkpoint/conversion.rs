@@ -6,7 +6,7 @@ use std::path::Path;
 use reverie_model::CheckpointError;
 use reverie_model::checkpoint::{Checkpoint, Converter, Manifest, convert};
 
-use crate::fixtures::{Scratch, golden_folder, raw_tensors, stand_in_folder};
+use crate::fixtures::{Scratch, golden_folder, mini_folder, raw_tensors};
 
 const TOKENIZER: &str = "{\"version\":\"1.0\"}";
 
@@ -18,7 +18,7 @@ fn converted(source: &Path, scratch: &Scratch) -> (Checkpoint, Manifest) {
 
 #[test]
 fn a_converted_checkpoint_equals_its_source_bit_for_bit() {
-    for folder in [golden_folder(), stand_in_folder()] {
+    for folder in [golden_folder(), mini_folder()] {
         let scratch = Scratch::new();
         let source = Checkpoint::open(&folder).unwrap();
         let (result, manifest) = converted(&folder, &scratch);
@@ -81,7 +81,7 @@ fn built_in_components_are_written_out() {
         "vae/config.json",
         "vae/diffusion_pytorch_model.safetensors",
     ] {
-        source.write(name, &std::fs::read(stand_in_folder().join(name)).unwrap());
+        source.write(name, &std::fs::read(mini_folder().join(name)).unwrap());
     }
     let scratch = Scratch::new();
     let (result, _) = converted(source.path(), &scratch);

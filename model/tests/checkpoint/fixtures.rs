@@ -10,16 +10,16 @@ use reverie_model::{CheckpointError, DreamConfig};
 use crate::zip_writer::write_archive;
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/goldens/checkpoint");
-const STAND_IN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/standin");
+const MINI: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/mini");
 
 /// The reference's own saving of a tiny model, in the published layout.
 pub(crate) fn golden_folder() -> PathBuf {
     PathBuf::from(GOLDEN)
 }
 
-/// The stand-in checkpoint: flat configuration, diffusers-like folders.
-pub(crate) fn stand_in_folder() -> PathBuf {
-    PathBuf::from(STAND_IN)
+/// The embedded checkpoint: flat configuration, diffusers-like folders.
+pub(crate) fn mini_folder() -> PathBuf {
+    PathBuf::from(MINI)
 }
 
 pub(crate) fn golden() -> Checkpoint {

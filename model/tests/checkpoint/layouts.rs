@@ -5,7 +5,7 @@ use reverie_model::checkpoint::{Checkpoint, Component, Inspection};
 use serde_json::json;
 
 use crate::fixtures::{
-    RawTensor, Scratch, decoder_part, golden, golden_folder, part, raw_tensors, stand_in_folder,
+    RawTensor, Scratch, decoder_part, golden, golden_folder, mini_folder, part, raw_tensors,
 };
 use crate::pickle_writer::{Placement, state_dict};
 use crate::zip_writer::{write_torch_archive, write_wide_zip};
@@ -315,8 +315,8 @@ fn a_tensor_given_twice_is_refused() {
 }
 
 #[test]
-fn the_stand_in_checkpoint_opens_and_its_values_are_finite() {
-    let checkpoint = Checkpoint::open(&stand_in_folder()).unwrap();
+fn the_mini_checkpoint_opens_and_its_values_are_finite() {
+    let checkpoint = Checkpoint::open(&mini_folder()).unwrap();
     assert_eq!(checkpoint.config().num_dream_queries, 8);
     let weights = checkpoint.weights(DType::F32, &Device::Cpu);
     for record in checkpoint.tensors() {

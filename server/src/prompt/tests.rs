@@ -16,7 +16,7 @@ const CASES: &str = include_str!(concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/../tests/goldens/vectors/tokenizer_cases.json"
 ));
-const STANDIN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/standin");
+const MINI: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/mini");
 const BOS: u32 = 1;
 const EOS: u32 = 2;
 
@@ -110,8 +110,8 @@ fn spell(ids: &[u32]) -> String {
         .collect()
 }
 
-fn standin() -> PromptTemplate {
-    PromptTemplate::of_checkpoint(STANDIN.as_ref()).unwrap()
+fn mini() -> PromptTemplate {
+    PromptTemplate::of_checkpoint(MINI.as_ref()).unwrap()
 }
 
 /// The reference's template without its long system text.
@@ -142,14 +142,14 @@ fn a_second_turn_has_the_references_ids() {
 }
 
 #[test]
-fn the_space_before_a_users_picture_stays_in_the_references_template_and_goes_in_the_stand_ins() {
+fn the_space_before_a_users_picture_stays_in_the_references_template_and_goes_in_the_minis() {
     let turns = [user(vec![picture(7), text(" What do you see? ")])];
     assert_eq!(
         readable(&turns, &vicuna()),
         ["<s>USER: ", "[picture 7]", " What do you see?  ASSISTANT:"]
     );
     assert_eq!(
-        readable(&turns, &standin()),
+        readable(&turns, &mini()),
         ["<s>USER:", "[picture 7]", "What do you see? ASSISTANT:"]
     );
 }
@@ -171,7 +171,7 @@ fn the_assistants_own_picture_is_a_dream_block_and_a_picture_block_between_trimm
         "The end.</s>USER: Again. ASSISTANT:",
     ];
     assert_eq!(readable(&turns, &vicuna()), wanted);
-    assert_eq!(readable(&turns, &standin()), wanted);
+    assert_eq!(readable(&turns, &mini()), wanted);
 }
 
 #[test]
@@ -246,12 +246,12 @@ fn a_checkpoint_without_a_template_gets_the_references() {
 fn a_template_with_an_unknown_or_impossible_field_is_refused() {
     let folder = std::env::temp_dir().join(format!("reverie-template-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
-    let good = serde_json::to_value(standin()).unwrap();
+    let good = serde_json::to_value(mini()).unwrap();
     let read_back = |value: &Value| {
         std::fs::write(folder.join(crate::template::TEMPLATE_FILE), value.to_string()).unwrap();
         PromptTemplate::of_checkpoint(&folder)
     };
-    assert_eq!(read_back(&good).unwrap(), standin());
+    assert_eq!(read_back(&good).unwrap(), mini());
 
     let mut unknown = good.clone();
     unknown["sytem"] = "typo".into();

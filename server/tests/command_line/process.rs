@@ -22,8 +22,8 @@ pub(crate) fn golden_vectors() -> PathBuf {
     Path::new(ROOT).join("tests/goldens/vectors")
 }
 
-pub(crate) fn stand_in() -> PathBuf {
-    Path::new(ROOT).join("assets/standin")
+pub(crate) fn mini() -> PathBuf {
+    Path::new(ROOT).join("assets/mini")
 }
 
 /// The binary with these arguments and nothing of this process's environment.

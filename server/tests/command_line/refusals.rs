@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::process::{Ran, Scratch, argument, run, stand_in};
+use crate::process::{Ran, Scratch, argument, mini, run};
 
 /// `reverie serve` on a model that it refuses.
 #[track_caller]
@@ -87,7 +87,7 @@ fn a_pickle_that_calls_the_system_is_refused_by_its_opcode() {
 
 #[test]
 fn wrong_flags_end_with_2_and_name_the_flag() {
-    let model = stand_in();
+    let model = mini();
     for (flags, word) in [
         (vec!["--no-such-flag"], "--no-such-flag"),
         (vec!["--max-waiting", "0"], "--max-waiting"),
@@ -108,7 +108,7 @@ fn wrong_flags_end_with_2_and_name_the_flag() {
 
 #[test]
 fn a_precision_that_the_device_lacks_is_refused_with_the_one_that_it_has() {
-    let model = stand_in();
+    let model = mini();
     let ran = refused(argument(&model), &["--dtype", "bf16"]);
     assert_eq!(ran.code, Some(71));
     assert_says(&ran, &["bf16", "--dtype f32"]);
@@ -117,7 +117,7 @@ fn a_precision_that_the_device_lacks_is_refused_with_the_one_that_it_has() {
 #[test]
 fn a_template_with_an_unknown_field_ends_with_78_and_the_fields_name() {
     let scratch = Scratch::golden();
-    let template = std::fs::read(stand_in().join("reverie_template.json")).unwrap();
+    let template = std::fs::read(mini().join("reverie_template.json")).unwrap();
     std::fs::write(scratch.join("reverie_template.json"), template).unwrap();
     scratch.edit("reverie_template.json", |template| template["sytem"] = json!("typo"));
     let ran = refused(argument(scratch.path()), &[]);
@@ -129,7 +129,7 @@ fn a_template_with_an_unknown_field_ends_with_78_and_the_fields_name() {
 fn a_taken_port_ends_with_71_and_the_address() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let model = stand_in();
+    let model = mini();
     let arguments = ["serve", "--device", "cpu", "--model", argument(&model), "--port", &port];
     let ran = run(&arguments);
     assert_eq!(ran.code, Some(71));

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Lines};
 
 use serde_json::{Value, json};
 
-use crate::process::{Served, run, stand_in};
+use crate::process::{Served, mini, run};
 
 /// A stream of events, read line by line.
 struct Stream(Lines<BufReader<ureq::BodyReader<'static>>>);
@@ -49,7 +49,7 @@ impl Stream {
 
 fn request(fields: &Value) -> Value {
     let mut request = json!({
-        "model": "standin", "stream": true, "seed": 1,
+        "model": "mini", "stream": true, "seed": 1,
         "messages": [{"role": "user", "content": "Tell a picture story."}],
     });
     request
@@ -61,7 +61,7 @@ fn request(fields: &Value) -> Value {
 
 #[test]
 fn health_tells_a_live_server_from_none() {
-    let served = Served::start(&stand_in());
+    let served = Served::start(&mini());
     let (_, port) = served.address.rsplit_once(':').expect("a port");
     assert_eq!(run(&["health", "--port", port]).code, Some(0));
     let url = format!("http://{}/livez", served.address);
@@ -89,7 +89,7 @@ fn probes_have_a_port_that_a_full_house_leaves_open() {
 
 #[test]
 fn sigterm_lets_a_running_document_end_and_then_ends_with_0() {
-    let served = Served::start(&stand_in());
+    let served = Served::start(&mini());
     let long = request(&json!({"max_tokens": 300, "ignore_eos": true, "image_choice": "none"}));
     let mut stream = Stream::open(&served.address, &long);
     stream.first_text();
@@ -104,7 +104,7 @@ fn sigterm_lets_a_running_document_end_and_then_ends_with_0() {
 
 #[test]
 fn a_second_sigterm_ends_at_once() {
-    let served = Served::start(&stand_in());
+    let served = Served::start(&mini());
     let endless = request(&json!({
         "max_tokens": 1, "image_choice": 16, "num_inference_steps": 200,
     }));

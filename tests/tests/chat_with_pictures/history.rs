@@ -2,12 +2,12 @@
 
 use reverie_model::tokenizer::Tokenizer;
 use reverie_tests::answer::{Part, WholeAnswer};
-use reverie_tests::folders::stand_in;
+use reverie_tests::folders::mini;
 use reverie_tests::pictures::{BLUE, RED, count_near, pixels, url_part};
 use reverie_tests::server::{TestServer, asking, conversation};
 use serde_json::{Value, json};
 
-use crate::{stand_in_server, text};
+use crate::{mini_server, text};
 
 const DRAW: &str = "Draw a large red circle on a white background.";
 
@@ -42,7 +42,7 @@ fn as_parts(answer: &WholeAnswer) -> Value {
 
 #[tokio::test]
 async fn a_drawn_picture_is_edited_in_the_next_turn_however_the_answer_is_sent_back() {
-    let server = stand_in_server().await;
+    let server = mini_server().await;
     let first = first_turn(&server, DRAW, json!({"seed": 1})).await;
     let drawn = pixels(first.document.pictures()[0]);
     assert!(count_near(&drawn, RED) > 50 && count_near(&drawn, BLUE) == 0, "a red circle");
@@ -63,13 +63,13 @@ async fn a_drawn_picture_is_edited_in_the_next_turn_however_the_answer_is_sent_b
 
 #[tokio::test]
 async fn an_answer_sent_back_takes_the_positions_that_it_took_when_it_was_written() {
-    let server = stand_in_server().await;
+    let server = mini_server().await;
     let story = "Tell a picture story about a red circle.";
     let fields = json!({"seed": 1, "num_inference_steps": 2});
     let first = first_turn(&server, story, fields).await;
     assert!(first.document.parts.len() >= 4, "text between pictures: {:?}", first.document.texts());
 
-    let tokenizer = Tokenizer::load(&stand_in(), 768).expect("its tokenizer");
+    let tokenizer = Tokenizer::load(&mini(), 1024).expect("its tokenizer");
     let next = tokenizer.encode_text("USER: How many objects are there? ASSISTANT:").len();
     let question = "How many objects are there?";
     for assistant in [first.message(), as_parts(&first)] {

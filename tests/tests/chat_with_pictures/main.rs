@@ -1,4 +1,4 @@
-//! Conversations with pictures on the stand-in checkpoint, as a client has them over HTTP.
+//! Conversations with pictures on the embedded checkpoint, as a client has them over HTTP.
 
 mod fed_back;
 mod history;
@@ -7,13 +7,13 @@ mod pictures_out;
 mod sharing;
 
 use image::ImageFormat;
-use reverie_tests::folders::stand_in;
+use reverie_tests::folders::mini;
 use reverie_tests::pictures::{part, scene};
 use reverie_tests::server::{Setup, TestServer};
 use serde_json::{Value, json};
 
-async fn stand_in_server() -> TestServer {
-    Setup::new(&stand_in()).start().await
+async fn mini_server() -> TestServer {
+    Setup::new(&mini()).start().await
 }
 
 fn text(text: &str) -> Value {

@@ -5,11 +5,11 @@ use reverie_tests::pictures::{BLUE, RED, data_url, scene, url_part};
 use reverie_tests::server::asking;
 use serde_json::{Value, json};
 
-use crate::{square, stand_in_server, text};
+use crate::{mini_server, square, text};
 
 #[tokio::test]
 async fn questions_about_a_picture_are_answered_from_what_it_shows() {
-    let server = stand_in_server().await;
+    let server = mini_server().await;
     for (color, name) in [(RED, "red"), (BLUE, "blue")] {
         let content = json!([square(color), text("What color is the square?")]);
         let answer = server.whole(&asking(content, json!({}))).await.document;
@@ -24,7 +24,7 @@ async fn questions_about_a_picture_are_answered_from_what_it_shows() {
 
 #[tokio::test]
 async fn the_order_of_two_pictures_matters() {
-    let server = stand_in_server().await;
+    let server = mini_server().await;
     for (pictures, wanted) in [([RED, BLUE], "red"), ([BLUE, RED], "blue")] {
         let [one, other] = pictures.map(square);
         let content = json!([one, other, text("In the first image: What color is the square?")]);
@@ -35,7 +35,7 @@ async fn the_order_of_two_pictures_matters() {
 
 #[tokio::test]
 async fn the_same_picture_gives_the_same_answer_in_every_common_file_format() {
-    let server = stand_in_server().await;
+    let server = mini_server().await;
     for (format, media_type) in [
         (ImageFormat::Png, "image/png"),
         (ImageFormat::WebP, "image/webp"),
@@ -51,7 +51,7 @@ async fn the_same_picture_gives_the_same_answer_in_every_common_file_format() {
 
 #[tokio::test]
 async fn pictures_may_stand_anywhere_in_any_number_and_each_takes_its_positions() {
-    let server = stand_in_server().await;
+    let server = mini_server().await;
     let picture = || square(RED);
     let contents: [(Value, usize); 6] = [
         (json!([picture()]), 1),

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use reverie_model::noise::{CounterNoise, NoiseKey, NoiseSource};
 use reverie_tests::answer::error;
-use reverie_tests::folders::stand_in;
+use reverie_tests::folders::mini;
 use reverie_tests::server::{Setup, asking};
 use serde_json::{Value, json};
 
-use crate::{square, stand_in_server, text};
+use crate::{mini_server, square, text};
 
 /// A document that takes far longer than its test.
 fn endless() -> Value {
@@ -48,7 +48,7 @@ impl NoiseSource for CountedNoise {
 
 #[tokio::test]
 async fn a_document_is_the_same_bytes_alone_and_among_four_others() {
-    let server = stand_in_server().await;
+    let server = mini_server().await;
     let request = asking(
         json!([square([215, 35, 40]), text("Make it blue.")]),
         json!({"seed": 4, "temperature": 0.8, "sampler": "euler_ancestral",
@@ -75,7 +75,7 @@ async fn a_document_is_the_same_bytes_alone_and_among_four_others() {
 async fn a_client_that_leaves_makes_room_for_the_next_request() {
     let noise = CountedNoise::default();
     let counts = Arc::clone(&noise.0);
-    let server = Setup::new(&stand_in()).noise(noise).start().await;
+    let server = Setup::new(&mini()).noise(noise).start().await;
     let mut leaver = server.stream(&endless()).await;
     leaver.piece().await;
     // Half-way into a picture, which no event tells.
@@ -98,7 +98,7 @@ async fn a_client_that_leaves_makes_room_for_the_next_request() {
 
 #[tokio::test]
 async fn a_full_queue_says_when_to_come_again_and_has_room_once_a_client_leaves() {
-    let setup = Setup::new(&stand_in()).configured(|config| config.engine.max_waiting = 1);
+    let setup = Setup::new(&mini()).configured(|config| config.engine.max_waiting = 1);
     let server = setup.start().await;
     let running = server.stream(&endless()).await;
     let waiting = server.stream(&endless()).await;
@@ -125,7 +125,7 @@ async fn a_full_queue_says_when_to_come_again_and_has_room_once_a_client_leaves(
 
 #[tokio::test]
 async fn a_prompt_that_cannot_fit_is_refused_with_both_numbers() {
-    let server = stand_in_server().await;
+    let server = mini_server().await;
     let long = |words: usize| asking(json!("circle ".repeat(words)), json!({}));
     // The first is counted exactly; the second is refused before it is encoded.
     for words in [1_100, 100_000] {
@@ -144,7 +144,7 @@ async fn a_deadline_ends_whole_answers_with_504_and_streams_with_an_error() {
     let start = Instant::now();
     let late = Arc::new(Mutex::new(Duration::ZERO));
     let clock = Arc::clone(&late);
-    let setup = Setup::new(&stand_in())
+    let setup = Setup::new(&mini())
         .clock(Arc::new(move || start + *clock.lock().expect("no panic holds it")))
         .configured(|config| config.http.request_timeout = Some(Duration::from_secs(60)));
     let server = setup.start().await;

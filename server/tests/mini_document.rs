@@ -1,4 +1,4 @@
-//! The stand-in checkpoint behind the engine: it loads, warms up, and a seed stands for one document.
+//! The embedded checkpoint behind the engine: it loads, warms up, and a seed stands for one document.
 //! Refuses to know HTTP and templates.
 
 use std::path::Path;
@@ -31,8 +31,8 @@ fn request(prompt: Vec<u32>, seed: u64) -> EngineRequest {
         pictures: PictureParams {
             choice: ImageChoice::Exactly(1),
             max_images: 1,
-            width: 32,
-            height: 32,
+            width: 64,
+            height: 64,
             num_inference_steps: 2,
             guidance_scale: 2.0,
             guidance_rescale: 0.0,
@@ -67,10 +67,10 @@ async fn write(handle: &EngineHandle, request: EngineRequest) -> (String, Vec<u8
 
 #[tokio::test]
 async fn a_seed_stands_for_one_document_whatever_was_written_before() {
-    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/standin"));
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/mini"));
     let (cache, device) = (std::env::temp_dir(), DeviceChoice::Cpu);
     let prepared = PreparedModel::open(Some(folder), &cache, device, DtypeChoice::F32)
-        .expect("the stand-in is usable");
+        .expect("the embedded model is usable");
     let load = move || {
         Ok(Box::new(CandleRunner::new(prepared.load()?, Box::new(CounterNoise))?) as Box<_>)
     };
@@ -88,7 +88,7 @@ async fn a_seed_stands_for_one_document_whatever_was_written_before() {
     let first = write(&handle, request(prompt.clone(), 5)).await;
     let other = write(&handle, request(prompt.clone(), 6)).await;
     let again = write(&handle, request(prompt, 5)).await;
-    assert_eq!(first.1.len(), 32 * 32 * 3);
+    assert_eq!(first.1.len(), 64 * 64 * 3);
     assert_eq!(first, again);
     assert_ne!(first.0, other.0, "another seed chooses other tokens");
     assert_ne!(first.1, other.1, "and draws another picture");
