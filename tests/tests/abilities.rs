@@ -5,7 +5,7 @@ use std::path::Path;
 
 use reverie_proto::FinishDetails;
 use reverie_tests::answer::{Document, Part, error};
-use reverie_tests::folders::{Scratch, stand_in};
+use reverie_tests::folders::{Scratch, mini};
 use reverie_tests::pictures::{RED, data_url, part, pixels, scene};
 use reverie_tests::server::{Setup, TestServer, asking, conversation};
 use reverie_tests::tiny_checkpoint::TinyCheckpoint;
@@ -185,7 +185,7 @@ async fn a_template_may_have_captions_written_down_as_conversations() {
     let scratch = Scratch::new();
     write(scratch.path(), "creation");
     let name = "reverie_template.json";
-    let text = std::fs::read(stand_in().join(name)).expect("a template");
+    let text = std::fs::read(mini().join(name)).expect("a template");
     let mut template: Value = serde_json::from_slice(&text).expect("JSON");
     template["text_to_image"] = json!("chat");
     template["defaults"]["num_inference_steps"] = json!(2);

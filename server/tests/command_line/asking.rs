@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::process::{Scratch, Served, argument, reverie, run, stand_in, succeed};
+use crate::process::{Scratch, Served, argument, reverie, run, mini, succeed};
 
 fn read(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).expect("a file")).expect("JSON")
@@ -42,7 +42,7 @@ fn eval_counts_every_case_and_is_reproducible() {
     let suite = suite(&scratch);
     let (json, sheet, pictures) =
         (scratch.join("run.json"), scratch.join("sheet.html"), scratch.join("pictures"));
-    let model = stand_in();
+    let model = mini();
     let judge = |more: &[&str]| {
         let common = [
             "eval",
@@ -128,7 +128,7 @@ fn request(id: &str, body: &Value) -> String {
 
 fn question(seed: u64, tokens: u64) -> Value {
     json!({
-        "model": "standin", "seed": seed, "temperature": 1.0, "max_tokens": tokens,
+        "model": "mini", "seed": seed, "temperature": 1.0, "max_tokens": tokens,
         "ignore_eos": true, "image_choice": "none",
         "messages": [{"role": "user", "content": "Tell a picture story."}],
     })
@@ -153,14 +153,14 @@ fn answers(path: &Path) -> std::collections::BTreeMap<String, (u64, String)> {
 fn a_batch_goes_on_where_it_was_cut_off() {
     let scratch = Scratch::new();
     let (input, output) = (scratch.join("in.jsonl"), scratch.join("out.jsonl"));
-    let refused = json!({"model": "standin", "messages": []});
+    let refused = json!({"model": "mini", "messages": []});
     let lines = [
         request("first", &question(1, 8)),
         request("refused", &refused),
         request("last", &question(2, 8)),
     ];
     fs::write(&input, lines.concat()).expect("a batch");
-    let model = stand_in();
+    let model = mini();
     let arguments = [
         "batch",
         argument(&input),
@@ -200,7 +200,7 @@ fn a_batch_that_is_interrupted_leaves_whole_lines() {
     let quick = (0..3).map(|number| request(&format!("quick {number}"), &question(number, 4)));
     let slow = (0..3).map(|number| request(&format!("slow {number}"), &question(number, 300)));
     fs::write(&input, quick.chain(slow).collect::<String>()).expect("a batch");
-    let served = Served::start(&stand_in());
+    let served = Served::start(&mini());
     let url = format!("http://{}", served.address);
     let arguments =
         ["batch", argument(&input), argument(&output), "--concurrency", "1", "--url", &url];

@@ -78,7 +78,7 @@ fn health_tells_a_live_server_from_none() {
 
 #[test]
 fn probes_have_a_port_that_a_full_house_leaves_open() {
-    let served = Served::start_with(&stand_in(), &["--probe-port", "0", "--max-connections", "1"]);
+    let served = Served::start_with(&mini(), &["--probe-port", "0", "--max-connections", "1"]);
     let probes_at = served.listening["probes_at"].as_str().expect("an address");
     let (_, port) = probes_at.rsplit_once(':').expect("a port");
     let _the_only_place = std::net::TcpStream::connect(&served.address).expect("a connection");
