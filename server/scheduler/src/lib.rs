@@ -27,6 +27,7 @@
 
 mod budget;
 mod config;
+pub mod dispatcher;
 mod plan;
 mod rules;
 mod scheduler;
