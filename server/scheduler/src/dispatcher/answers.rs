@@ -31,13 +31,13 @@ impl Dispatcher {
         message: WorkerMessage,
         actions: &mut Vec<Action>,
     ) {
-        let now = self.now;
+        let listened = self.clock.listened;
         let Some(worker) = self.workers.get_mut(&from).filter(|worker| worker.epoch == epoch)
         else {
             return;
         };
         match worker.state {
-            WorkerState::Serving { .. } => worker.hear(now),
+            WorkerState::Serving { .. } => worker.hear(listened),
             WorkerState::Down { .. } | WorkerState::Starting { .. } | WorkerState::GivenUp => {
                 return;
             }

@@ -4,7 +4,7 @@
 use super::action::{Action, Ending, ExitReason, Failure, Rejection};
 use super::event::Submission;
 use super::idempotency::Claim;
-use super::identity::{Micros, RequestId};
+use super::identity::RequestId;
 use super::placement::{Purpose, is_able};
 use super::planted::{Planted, planted};
 use super::request::{Request, RequestState};
@@ -39,7 +39,7 @@ impl Dispatcher {
         if claim != Claim::New {
             return Ok(claim);
         }
-        if let Some(until) = self.quarantine.blocked_until(submission.fingerprint, self.now) {
+        if let Some(until) = self.quarantine.blocked_until(submission.fingerprint, self.clock.now) {
             return Err(Rejection::Quarantined { until });
         }
         if let Some(rejection) = self.admission.misfit(submission) {
@@ -71,7 +71,7 @@ impl Dispatcher {
         }
         self.admission.admit(&submission);
         if let Some(deadline) = submission.deadline {
-            self.timers.insert((deadline, request));
+            self.deadlines.insert((deadline, request));
         }
         self.num_accepted += 1;
         self.requests.insert(request, Request::new(submission, self.num_accepted));
@@ -99,7 +99,8 @@ impl Dispatcher {
         request.journal.read(num_entries);
         let is_low = request.journal.unread_bytes() <= self.config.outbox.max_bytes / 2;
         match request.state {
-            RequestState::Stalled { .. } if is_low && !planted(Planted::StallForEver) => {
+            RequestState::Stalled { cut_at } if is_low && !planted(Planted::StallForEver) => {
+                self.cuts.remove(&(cut_at, id));
                 request.state = RequestState::Waiting;
                 self.to_write.insert(id);
             }
@@ -119,47 +120,30 @@ impl Dispatcher {
         self.withdraw(id, actions);
         self.to_write.remove(&id);
         self.to_draw.remove(&id);
-        let since = self.now;
+        let cut_at = self.clock.listened.after(self.config.outbox.max_stall);
         if let Some(request) = self.requests.get_mut(&id) {
             request.drawing = None;
-            request.state = RequestState::Stalled { since };
+            request.state = RequestState::Stalled { cut_at };
         }
-        self.timers.insert((since.after(self.config.outbox.max_stall), id));
+        self.cuts.insert((cut_at, id));
     }
 
     /// Ends whatever has run out of time.
     pub(super) fn end_overdue(&mut self, actions: &mut Vec<Action>) {
-        while let Some(&(at, id)) = self.timers.first()
-            && at <= self.now
+        while let Some(&(at, id)) = self.deadlines.first()
+            && at <= self.clock.now
         {
-            self.timers.pop_first();
-            let Some(request) = self.requests.get(&id) else { continue };
-            let is_excused = planted(Planted::DeadlineWhileWaitingOnly) && request.has_started;
-            let is_dead = request.submission.deadline.is_some_and(|deadline| deadline <= self.now);
-            if is_dead && !is_excused {
+            self.deadlines.pop_first();
+            let has_started = self.requests.get(&id).is_some_and(|request| request.has_started);
+            if !(planted(Planted::DeadlineWhileWaitingOnly) && has_started) {
                 self.end(id, Ending::Failed(Failure::Deadline), actions);
-                continue;
-            }
-            if let RequestState::Stalled { since } = request.state {
-                let cut = since.after(self.config.outbox.max_stall);
-                if cut <= self.now {
-                    self.end(id, Ending::Failed(Failure::SlowReader), actions);
-                } else {
-                    self.timers.insert((cut, id));
-                }
             }
         }
-    }
-
-    /// The front itself stood still for `span`: neither workers nor readers are to blame for it.
-    pub(super) fn forgive(&mut self, span: Micros) {
-        for worker in self.workers.values_mut() {
-            worker.forgive(span);
-        }
-        for request in self.requests.values_mut() {
-            if let RequestState::Stalled { since } = &mut request.state {
-                *since = since.after(span);
-            }
+        while let Some(&(at, id)) = self.cuts.first()
+            && at <= self.clock.listened
+        {
+            self.cuts.pop_first();
+            self.end(id, Ending::Failed(Failure::SlowReader), actions);
         }
     }
 
@@ -197,7 +181,12 @@ impl Dispatcher {
         for client in &request.clients {
             self.attached.remove(client);
         }
-        self.timers.retain(|(_, of)| *of != id);
+        if let Some(deadline) = request.submission.deadline {
+            self.deadlines.remove(&(deadline, id));
+        }
+        if let RequestState::Stalled { cut_at } = request.state {
+            self.cuts.remove(&(cut_at, id));
+        }
         self.release_claims(id);
         let submission = &request.submission;
         if !request.has_started {
@@ -211,10 +200,12 @@ impl Dispatcher {
             Ending::Cancelled | Ending::Failed(_) => false,
         };
         if is_complete {
-            self.admission.served(self.now, submission);
+            self.admission.served(self.clock.now, submission);
         }
         match submission.idempotency_key {
-            Some(key) if is_complete => self.idempotency.keep(self.now, submission.tenant, key),
+            Some(key) if is_complete => {
+                self.idempotency.keep(self.clock.now, submission.tenant, key)
+            }
             Some(key) => self.idempotency.release(submission.tenant, key),
             None => {}
         }

@@ -56,9 +56,9 @@ pub struct LivenessConfig {
     pub stable_after: Micros,
     /// Starts that may fail in a row; then the place is given up.
     pub max_failed_starts: u32,
-    /// A tick that comes later than this was late because the front itself stood still: silence
-    /// meanwhile proves nothing against the workers.
-    pub max_lateness: Micros,
+    /// How often the front looks at least. A longer gap is its own standing still, and counts for no more
+    /// than this: it proves nothing against workers and readers.
+    pub listen_every: Micros,
 }
 
 /// Where work goes.

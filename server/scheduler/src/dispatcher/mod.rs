@@ -22,6 +22,7 @@ mod action;
 mod admission;
 mod answers;
 mod clients;
+mod clock;
 mod config;
 mod event;
 mod idempotency;
@@ -50,6 +51,7 @@ pub use identity::{
 pub use planted::{Planted, plant};
 
 use admission::Admission;
+use clock::Clock;
 use idempotency::Idempotency;
 use planted::planted;
 use quarantine::Quarantine;
@@ -101,7 +103,7 @@ pub struct Counters {
 pub struct Dispatcher {
     config: DispatcherConfig,
     mode: Mode,
-    now: Micros,
+    clock: Clock,
     due: Option<Micros>,
     num_accepted: u64,
     num_jobs: u64,
@@ -114,8 +116,9 @@ pub struct Dispatcher {
     to_draw: BTreeSet<RequestId>,
     /// Clients that read another request's answer, and whose.
     attached: BTreeMap<RequestId, RequestId>,
-    /// Deadlines, and when a stalled client is cut.
-    timers: BTreeSet<(Micros, RequestId)>,
+    deadlines: BTreeSet<(Micros, RequestId)>,
+    /// When clients that have stalled are cut, on the listening clock.
+    cuts: BTreeSet<(Micros, RequestId)>,
     admission: Admission,
     prefixes: PrefixMap,
     quarantine: Quarantine,
@@ -132,7 +135,7 @@ impl Dispatcher {
         let workers = config.workers.iter().map(|(id, role)| (*id, Worker::new(*id, *role)));
         Self {
             mode: Mode::Starting,
-            now: Micros(0),
+            clock: Clock::default(),
             due: Some(Micros(0)),
             num_accepted: 0,
             num_jobs: 0,
@@ -142,7 +145,8 @@ impl Dispatcher {
             to_write: BTreeSet::new(),
             to_draw: BTreeSet::new(),
             attached: BTreeMap::new(),
-            timers: BTreeSet::new(),
+            deadlines: BTreeSet::new(),
+            cuts: BTreeSet::new(),
             admission: Admission::new(config.admission),
             prefixes: PrefixMap::new(config.routing.max_prefixes),
             quarantine: Quarantine::new(config.quarantine),
@@ -157,7 +161,7 @@ impl Dispatcher {
         if self.mode == Mode::Exited {
             return actions;
         }
-        self.pass_time(now);
+        self.clock.pass(now, self.config.liveness.listen_every);
         match event {
             Event::Submit(submission) => self.submit(submission, &mut actions),
             Event::Cancel(client) => self.cancel(client, &mut actions),
@@ -190,7 +194,8 @@ impl Dispatcher {
     pub fn is_ready(&self) -> bool {
         self.mode == Mode::Serving
             && self.workers.values().any(|worker| {
-                worker.role.writes() && worker.is_routable(self.now, &self.config.liveness)
+                worker.role.writes()
+                    && worker.is_routable(self.clock.listened, &self.config.liveness)
             })
     }
 
@@ -212,22 +217,13 @@ impl Dispatcher {
             keys: self.idempotency.len(),
             blocked: self.quarantine.len(),
             attached: self.attached.len(),
-            timers: self.timers.len(),
+            timers: self.deadlines.len() + self.cuts.len(),
         }
-    }
-
-    fn pass_time(&mut self, now: Micros) {
-        let now = now.max(self.now);
-        let late = self.due.map_or(Micros(0), |due| now.since(due));
-        if late > self.config.liveness.max_lateness {
-            self.forgive(late);
-        }
-        self.now = now;
     }
 
     /// Does what is due.
     fn keep_time(&mut self, actions: &mut Vec<Action>) {
-        for request in self.idempotency.expire(self.now) {
+        for request in self.idempotency.expire(self.clock.now) {
             actions.push(Action::Forget { request });
         }
         self.end_overdue(actions);
@@ -236,9 +232,12 @@ impl Dispatcher {
 
     fn earliest(&self) -> Option<Micros> {
         let liveness = &self.config.liveness;
-        let workers = self.workers.values().filter_map(|worker| worker.deadline(liveness));
-        let timer = self.timers.first().map(|(at, _)| *at);
-        workers.chain(timer).chain(self.idempotency.next_expiry()).min()
+        let workers =
+            self.workers.values().filter_map(|worker| worker.deadline(self.clock, liveness));
+        let cut = self.cuts.first().map(|(at, _)| at.since(self.clock.listened));
+        let cut = cut.map(|span| self.clock.now.after(span.min(liveness.listen_every)));
+        let deadline = self.deadlines.first().map(|(at, _)| *at);
+        workers.chain(cut).chain(deadline).chain(self.idempotency.next_expiry()).min()
     }
 
     fn exit_if_drained(&mut self, actions: &mut Vec<Action>) {

@@ -105,7 +105,7 @@ impl Dispatcher {
     fn is_free(&self, worker: &Worker, purpose: Purpose) -> bool {
         is_able(worker, purpose)
             && worker.claim.is_none()
-            && worker.is_routable(self.now, &self.config.liveness)
+            && worker.is_routable(self.clock.listened, &self.config.liveness)
     }
 
     /// A worker for a suspect alone: claimed first, given once it is empty. At most half of those able
@@ -131,7 +131,8 @@ impl Dispatcher {
         let liveness = &self.config.liveness;
         let worker = self.workers.get_mut(&chosen)?;
         worker.claim = Some(id);
-        (worker.jobs.is_empty() && worker.is_routable(self.now, liveness)).then_some(chosen)
+        (worker.jobs.is_empty() && worker.is_routable(self.clock.listened, liveness))
+            .then_some(chosen)
     }
 
     fn send_document(&mut self, id: RequestId, to: WorkerId, actions: &mut Vec<Action>) {

@@ -19,8 +19,8 @@ pub(super) enum RequestState {
     },
     /// Its client does not read; no worker has it.
     Stalled {
-        /// From when on.
-        since: Micros,
+        /// When it is cut, on the listening clock.
+        cut_at: Micros,
     },
 }
 

@@ -1,8 +1,12 @@
 //! One place for a worker: its present process, whether that lives, and what it has been given. Knows
 //! nothing of requests but their jobs' names.
+//!
+//! Silence, loading and stability are measured on the front's **listening** clock, which stands still while
+//! the front does: what a worker said meanwhile has not been heard yet, and proves nothing against it.
 
 use std::collections::BTreeSet;
 
+use super::clock::Clock;
 use super::config::LivenessConfig;
 use super::event::Abilities;
 use super::identity::{Epoch, JobId, Micros, NumericsClass, RequestId, Role, WorkerId};
@@ -18,16 +22,16 @@ pub(super) enum WorkerState {
     },
     /// It loads.
     Starting {
-        /// From when on.
+        /// From when on, on the listening clock.
         since: Micros,
     },
     /// It works.
     Serving {
         /// What it can hold.
         abilities: Abilities,
-        /// From when on.
+        /// From when on, on the listening clock.
         since: Micros,
-        /// When it last said something.
+        /// When it last said something, on the listening clock.
         heard: Micros,
     },
     /// It failed to start too often: there will never be one again.
@@ -84,10 +88,10 @@ impl Worker {
     }
 
     /// Whether it may get new work: it serves, and has been heard lately.
-    pub(super) fn is_routable(&self, now: Micros, config: &LivenessConfig) -> bool {
+    pub(super) fn is_routable(&self, listened: Micros, config: &LivenessConfig) -> bool {
         match self.state {
             WorkerState::Serving { heard, .. } => {
-                now.since(heard) < config.suspect_after || planted(Planted::RouteToSuspected)
+                listened.since(heard) < config.suspect_after || planted(Planted::RouteToSuspected)
             }
             WorkerState::Down { .. } | WorkerState::Starting { .. } | WorkerState::GivenUp => false,
         }
@@ -104,32 +108,34 @@ impl Worker {
         }
     }
 
-    pub(super) fn start(&mut self, now: Micros) {
+    pub(super) fn start(&mut self, listened: Micros) {
         if !planted(Planted::EpochReused) || self.epoch == Epoch(0) {
             self.epoch.0 += 1;
         }
-        self.state = WorkerState::Starting { since: now };
+        self.state = WorkerState::Starting { since: listened };
     }
 
     /// Whether that made it serve: only a process that loads can become ready.
-    pub(super) fn up(&mut self, now: Micros, abilities: Abilities) -> bool {
+    pub(super) fn up(&mut self, listened: Micros, abilities: Abilities) -> bool {
         let WorkerState::Starting { .. } = self.state else { return false };
         self.failed_starts = 0;
         self.class = Some(abilities.class);
-        self.state = WorkerState::Serving { abilities, since: now, heard: now };
+        self.state = WorkerState::Serving { abilities, since: listened, heard: listened };
         true
     }
 
-    pub(super) fn hear(&mut self, now: Micros) {
+    pub(super) fn hear(&mut self, listened: Micros) {
         if let WorkerState::Serving { heard, .. } = &mut self.state {
-            *heard = now;
+            *heard = listened;
         }
     }
 
     /// Its process is gone: another is started after a wait that doubles, or none.
-    pub(super) fn down(&mut self, now: Micros, config: &LivenessConfig) {
+    pub(super) fn down(&mut self, clock: Clock, config: &LivenessConfig) {
         match self.state {
-            WorkerState::Serving { since, .. } if now.since(since) >= config.stable_after => {
+            WorkerState::Serving { since, .. }
+                if clock.listened.since(since) >= config.stable_after =>
+            {
                 self.deaths = 0;
             }
             WorkerState::Starting { .. } if !planted(Planted::StartsForEver) => {
@@ -147,12 +153,12 @@ impl Worker {
         let doubled = config.first_backoff.0.saturating_mul(1 << self.deaths.min(32));
         let backoff = Micros(doubled).min(config.max_backoff);
         self.deaths += 1;
-        self.state = WorkerState::Down { restart_at: now.after(backoff) };
+        self.state = WorkerState::Down { restart_at: clock.now.after(backoff) };
     }
 
-    /// What it needs at `now`.
-    pub(super) fn need(&self, now: Micros, config: &LivenessConfig) -> Need {
-        let overdue = self.deadline(config).is_some_and(|deadline| deadline <= now);
+    /// What it needs now.
+    pub(super) fn need(&self, clock: Clock, config: &LivenessConfig) -> Need {
+        let overdue = self.deadline(clock, config).is_some_and(|deadline| deadline <= clock.now);
         match self.state {
             WorkerState::Down { .. } if overdue => Need::Start,
             WorkerState::Serving { .. } if planted(Planted::HangUnseen) => Need::Nothing,
@@ -165,21 +171,18 @@ impl Worker {
     }
 
     /// When it will need something unless it is heard.
-    pub(super) fn deadline(&self, config: &LivenessConfig) -> Option<Micros> {
+    pub(super) fn deadline(&self, clock: Clock, config: &LivenessConfig) -> Option<Micros> {
+        let in_time_of_listening =
+            |due: Micros| clock.now.after(due.since(clock.listened).min(config.listen_every));
         match self.state {
             WorkerState::Down { restart_at } => Some(restart_at),
-            WorkerState::Starting { since } => Some(since.after(config.start_timeout)),
-            WorkerState::Serving { heard, .. } => Some(heard.after(config.hung_after)),
+            WorkerState::Starting { since } => {
+                Some(in_time_of_listening(since.after(config.start_timeout)))
+            }
+            WorkerState::Serving { heard, .. } => {
+                Some(in_time_of_listening(heard.after(config.hung_after)))
+            }
             WorkerState::GivenUp => None,
-        }
-    }
-
-    /// The front itself stood still for `span`: that silence was not the worker's.
-    pub(super) fn forgive(&mut self, span: Micros) {
-        match &mut self.state {
-            WorkerState::Starting { since } => *since = since.after(span),
-            WorkerState::Serving { heard, .. } => *heard = heard.after(span),
-            WorkerState::Down { .. } | WorkerState::GivenUp => {}
         }
     }
 }
@@ -196,9 +199,13 @@ mod tests {
         max_backoff: Micros(15),
         stable_after: Micros(1_000),
         max_failed_starts: 3,
-        max_lateness: Micros(50),
+        listen_every: Micros(5),
     };
     const ABILITIES: Abilities = Abilities { max_jobs: 2, class: NumericsClass(1) };
+
+    fn at(time: u64) -> Clock {
+        Clock { now: Micros(time), listened: Micros(time) }
+    }
 
     fn restart_at(worker: &Worker) -> Option<u64> {
         match worker.state {
@@ -212,13 +219,13 @@ mod tests {
     #[test]
     fn silence_is_first_suspected_then_replaced() {
         let mut worker = Worker::new(WorkerId(1), Role::Both);
-        assert_eq!(worker.need(Micros(0), &CONFIG), Need::Start);
+        assert_eq!(worker.need(at(0), &CONFIG), Need::Start);
         worker.start(Micros(0));
         assert!(worker.up(Micros(3), ABILITIES));
         assert!(worker.is_routable(Micros(12), &CONFIG));
         assert!(!worker.is_routable(Micros(13), &CONFIG));
-        assert_eq!(worker.need(Micros(32), &CONFIG), Need::Nothing);
-        assert_eq!(worker.need(Micros(33), &CONFIG), Need::Replace);
+        assert_eq!(worker.need(at(32), &CONFIG), Need::Nothing);
+        assert_eq!(worker.need(at(33), &CONFIG), Need::Replace);
         worker.hear(Micros(33));
         assert!(worker.is_routable(Micros(33), &CONFIG));
     }
@@ -229,12 +236,12 @@ mod tests {
         for expected in [5, 10, 15, 15] {
             worker.start(Micros(0));
             worker.up(Micros(0), ABILITIES);
-            worker.down(Micros(0), &CONFIG);
+            worker.down(at(0), &CONFIG);
             assert_eq!(restart_at(&worker), Some(expected));
         }
         worker.start(Micros(0));
         worker.up(Micros(0), ABILITIES);
-        worker.down(Micros(1_000), &CONFIG);
+        worker.down(at(1_000), &CONFIG);
         assert_eq!(restart_at(&worker), Some(1_005));
     }
 
@@ -243,19 +250,19 @@ mod tests {
         let mut worker = Worker::new(WorkerId(1), Role::Both);
         for _ in 0..2 {
             worker.start(Micros(0));
-            worker.down(Micros(0), &CONFIG);
+            worker.down(at(0), &CONFIG);
         }
         worker.start(Micros(0));
         worker.up(Micros(0), ABILITIES);
-        worker.down(Micros(0), &CONFIG);
+        worker.down(at(0), &CONFIG);
         for _ in 0..2 {
             worker.start(Micros(0));
-            worker.down(Micros(0), &CONFIG);
+            worker.down(at(0), &CONFIG);
             assert!(!worker.is_given_up());
         }
         worker.start(Micros(0));
-        worker.down(Micros(0), &CONFIG);
+        worker.down(at(0), &CONFIG);
         assert!(worker.is_given_up());
-        assert_eq!(worker.deadline(&CONFIG), None);
+        assert_eq!(worker.deadline(at(0), &CONFIG), None);
     }
 }

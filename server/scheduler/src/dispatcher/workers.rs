@@ -24,7 +24,7 @@ impl Dispatcher {
         let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.epoch == epoch) else {
             return;
         };
-        if !worker.up(self.now, abilities) {
+        if !worker.up(self.clock.listened, abilities) {
             return;
         }
         if self.mode == Mode::Starting && worker.role.writes() {
@@ -62,12 +62,12 @@ impl Dispatcher {
             if self.mode == Mode::Exited {
                 return;
             }
-            let now = self.now;
+            let clock = self.clock;
             let Some(worker) = self.workers.get_mut(&id) else { continue };
-            match worker.need(now, &self.config.liveness) {
+            match worker.need(clock, &self.config.liveness) {
                 Need::Nothing => {}
                 Need::Start => {
-                    worker.start(now);
+                    worker.start(clock.listened);
                     actions.push(Action::Start { worker: id, epoch: worker.epoch });
                 }
                 Need::Replace => self.replace(id, actions),
@@ -89,7 +89,7 @@ impl Dispatcher {
         let jobs = std::mem::take(&mut worker.jobs);
         worker.load = 0;
         worker.claim = None;
-        worker.down(self.now, &self.config.liveness);
+        worker.down(self.clock, &self.config.liveness);
         let is_given_up = worker.is_given_up();
         self.prefixes.forget(id);
         let death = match (blames, jobs.len()) {
@@ -132,7 +132,7 @@ impl Dispatcher {
             Verdict::Replay => {}
             Verdict::Suspect => self.withdraw(id, actions),
             Verdict::Guilty => {
-                self.quarantine.block(self.now, request.submission.fingerprint);
+                self.quarantine.block(self.clock.now, request.submission.fingerprint);
                 self.end(id, Ending::Failed(Failure::Quarantined), actions);
             }
             Verdict::Lost { deaths } => {
@@ -226,6 +226,7 @@ impl Dispatcher {
                 (WorkerState::Down { .. } | WorkerState::GivenUp, _) => {}
             }
         }
+        self.jobs.clear();
         self.mode = Mode::Exited;
         actions.push(Action::Exit(reason));
     }
