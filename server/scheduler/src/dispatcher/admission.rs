@@ -173,9 +173,10 @@ impl Admission {
         self.reserved_bytes -= submission.num_bytes;
         if let Some(tenant) = self.tenants.get_mut(&submission.tenant) {
             tenant.num_open -= 1;
-            if tenant.num_open == 0 {
-                self.tenants.remove(&submission.tenant);
-            }
         }
+        // A tenant that is ahead of others that wait must not be met as a new one.
+        let (clock, nobody_waits) = (self.clock, self.num_waiting == 0);
+        self.tenants
+            .retain(|_, tenant| tenant.num_open > 0 || (tenant.tag > clock && !nobody_waits));
     }
 }

@@ -101,11 +101,18 @@ impl Dispatcher {
             .map(|worker| worker.id)
     }
 
-    /// Whether it can be given work of that kind, if it has room and the right numbers.
+    /// Whether it can be given work of that kind, if it has room and the right numbers. Nobody joins a
+    /// suspect, not even one that is about to leave.
     fn is_free(&self, worker: &Worker, purpose: Purpose) -> bool {
         is_able(worker, purpose)
             && worker.claim.is_none()
             && worker.is_routable(self.clock.listened, &self.config.liveness)
+            && !worker.jobs.iter().any(|job| self.is_suspects(*job))
+    }
+
+    fn is_suspects(&self, job: JobId) -> bool {
+        let request = self.jobs.get(&job).and_then(|job| self.requests.get(&job.request));
+        request.is_some_and(|request| request.record.is_suspect())
     }
 
     /// A worker for a suspect alone: claimed first, given once it is empty. At most half of those able

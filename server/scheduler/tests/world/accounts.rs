@@ -126,7 +126,9 @@ impl Ledger {
             }
             Action::Send { worker, epoch, order } => self.send(now, *worker, *epoch, order),
             Action::Start { worker, epoch } => self.start(now, *worker, *epoch),
-            Action::Kill { worker, epoch } => self.kill(now, *worker, *epoch),
+            Action::Kill { worker, epoch } => {
+                self.kill(now, *worker, *epoch).map_err(|broken| format!("{broken} on {event:?}"))
+            }
             Action::Exit(reason) => self.exit(*reason),
         }
     }

@@ -206,7 +206,8 @@ impl World {
             Happening::Reads(client) => self.read(client),
             Happening::Heard(event) => self.hear(&event),
             Happening::Said { worker, epoch, message, is_garbage, is_late } => {
-                if !self.machines[worker].is_living(epoch) && !is_late {
+                let is_lost = !self.machines[worker].is_living(epoch);
+                if is_lost && !is_late && !self.script.sockets_survive {
                     return self.lose(worker, epoch, message);
                 }
                 self.ledger.is_garbage = is_garbage;
@@ -223,10 +224,10 @@ impl World {
         }
     }
 
-    /// What a dead process had said arrives late, or never.
+    /// What a dead process had said arrives after the news of its death, or never.
     fn lose(&mut self, worker: usize, epoch: Epoch, message: WorkerMessage) -> Result<(), Broken> {
         if self.dice.chance(self.script.late_answers) {
-            let at = self.later(0, 30_000);
+            let at = self.later(3_100, 30_000);
             let is_late = true;
             let said = Happening::Said { worker, epoch, message, is_garbage: false, is_late };
             self.plan(at, said);

@@ -98,16 +98,17 @@ impl Ledger {
             return Ok(());
         }
         let page = &self.requests[&id];
-        let is_choice = |worker: &&WorkerPage| {
+        let is_choice = |(at, worker): &(usize, &WorkerPage)| {
             let is_able = if is_drawing { worker.role.draws() } else { worker.role.writes() };
-            is_able
-                && worker.is_up
-                && worker.jobs.len() < worker.max_jobs
-                && now.since(worker.heard.max(self.front_is_back))
-                    < self.config.liveness.suspect_after
-                && self.check_class(worker, page, is_drawing).is_ok()
+            *at == index
+                || (is_able
+                    && worker.is_up
+                    && worker.jobs.len() < worker.max_jobs
+                    && now.since(worker.heard) < self.config.liveness.suspect_after
+                    && self.check_class(worker, page, is_drawing).is_ok())
         };
-        let least = self.workers.iter().filter(is_choice).map(WorkerPage::load).min();
+        let choices = self.workers.iter().enumerate().filter(is_choice);
+        let least = choices.map(|(_, worker)| worker.load()).min();
         let slack = if is_drawing { 0 } else { self.config.routing.max_imbalance };
         let (load, bound) = (self.workers[index].load(), least.unwrap_or(0) + slack);
         promise!(load <= bound, "{id} is placed under load {load} where {bound} is the most");

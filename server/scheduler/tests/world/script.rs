@@ -66,6 +66,8 @@ pub(crate) struct Script {
     pub(crate) faults: Vec<Fault>,
     /// Probability that what a dead worker said arrives late rather than never, in percent.
     pub(crate) late_answers: u64,
+    /// Whether what a process said before it died arrives as if it lived.
+    pub(crate) sockets_survive: bool,
 }
 
 impl Script {
@@ -106,6 +108,7 @@ impl Script {
             wishes,
             faults: Vec::new(),
             late_answers: [0, 50, 100][dice.index(3)],
+            sockets_survive: dice.chance(40),
         };
         draw_keys(dice, &mut script.wishes);
         draw_faults(dice, &mut script, at + 60_000);
