@@ -132,6 +132,7 @@ impl Sum {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the time that it takes is part of its report")]
 fn many(options: &Options) -> bool {
     let started = std::time::Instant::now();
     let (next, is_over) = (AtomicU64::new(0), AtomicBool::new(false));

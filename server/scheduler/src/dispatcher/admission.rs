@@ -180,3 +180,73 @@ impl Admission {
             .retain(|_, tenant| tenant.num_open > 0 || (tenant.tag > clock && !nobody_waits));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatcher::{Digest, RequestId};
+
+    const CONFIG: AdmissionConfig = AdmissionConfig {
+        max_positions: 10,
+        max_waiting: 100,
+        max_waiting_per_tenant: 2,
+        max_open: 100,
+        max_reserved_bytes: 100,
+        retry_after: (Micros(1_000_000), Micros(60_000_000)),
+    };
+
+    fn submission(tenant: u64, cost: u64) -> Submission {
+        Submission {
+            request: RequestId(0),
+            tenant: TenantId(tenant),
+            priority: 0,
+            cost,
+            least_positions: 1,
+            num_bytes: 40,
+            max_entries: 1,
+            draws: false,
+            prefix: Vec::new(),
+            deadline: None,
+            fingerprint: Digest([0; 32]),
+            idempotency_key: None,
+        }
+    }
+
+    #[test]
+    fn a_wait_is_what_waits_divided_by_what_is_served() {
+        let mut admission = Admission::new(CONFIG);
+        assert_eq!(admission.retry_after(), Micros(1_000_000));
+        admission.served(Micros(2_000_000), &submission(1, 20));
+        admission.admit(&submission(1, 50));
+        assert_eq!(admission.retry_after(), Micros(5_000_000));
+        admission.admit(&submission(2, 10_000));
+        assert_eq!(admission.retry_after(), Micros(60_000_000));
+    }
+
+    #[test]
+    fn a_tenant_that_started_much_comes_after_one_that_started_little() {
+        let mut admission = Admission::new(CONFIG);
+        for tenant in [1, 1, 2] {
+            admission.admit(&submission(tenant, 10));
+        }
+        admission.start(&submission(1, 10));
+        assert_eq!((admission.tag(TenantId(1)), admission.tag(TenantId(2))), (10, 0));
+        admission.release(&submission(1, 10));
+        admission.admit(&submission(1, 10));
+        assert_eq!(admission.tag(TenantId(1)), 10, "it is not forgotten while another waits");
+    }
+
+    #[test]
+    fn bytes_and_a_tenants_places_are_bounded() {
+        let mut admission = Admission::new(CONFIG);
+        admission.admit(&submission(1, 1));
+        admission.admit(&submission(1, 1));
+        let tenant = admission.overload(&submission(1, 1), 0);
+        assert!(matches!(tenant, Some(Rejection::TenantQueueFull { waiting: 2, .. })));
+        let memory = admission.overload(&submission(2, 1), 0);
+        assert!(matches!(memory, Some(Rejection::MemoryFull { reserved: 80, .. })));
+        admission.leave_queue(&submission(1, 1));
+        admission.release(&submission(1, 1));
+        assert_eq!(admission.overload(&submission(2, 1), 0), None);
+    }
+}

@@ -15,7 +15,7 @@ impl Dice {
     }
 
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        (u128::from(self.roll()) * u128::from(bound) >> 64) as u64
+        ((u128::from(self.roll()) * u128::from(bound)) >> 64) as u64
     }
 
     pub(crate) fn between(&mut self, least: u64, most: u64) -> u64 {

@@ -44,6 +44,22 @@ struct Task {
 }
 
 impl Task {
+    fn writing(wish: &Rc<Wish>, entries: Vec<Entry>) -> Self {
+        let memory = Memory::after(wish, &entries);
+        Self { entries, is_drawing: false, ..Self::drawing(wish, memory) }
+    }
+
+    fn drawing(wish: &Rc<Wish>, memory: Memory) -> Self {
+        Self {
+            wish: Rc::clone(wish),
+            is_drawing: true,
+            entries: Vec::new(),
+            memory,
+            sequence: None,
+            phase: Phase::Queued,
+        }
+    }
+
     fn num_images(&self) -> usize {
         self.entries.iter().filter(|entry| matches!(entry, Entry::Picture(_))).count()
     }
@@ -138,11 +154,12 @@ impl Engine {
     ) -> Vec<WorkerMessage> {
         match (order, wish, memory) {
             (Order::Write { job, journal, .. }, Some(wish), _) => {
-                let memory = Memory::after(wish, &journal);
-                self.take_on(job, wish, journal, memory, false)
+                self.tasks.insert(job, Task::writing(wish, journal));
+                self.go_on(job).into_iter().collect()
             }
             (Order::Draw { job, .. }, Some(wish), Some(memory)) => {
-                self.take_on(job, wish, Vec::new(), memory, true)
+                self.tasks.insert(job, Task::drawing(wish, memory));
+                self.go_on(job).into_iter().collect()
             }
             (Order::Picture { job, position, picture }, _, _) => {
                 let Some(task) = self.tasks.get_mut(&job) else { return Vec::new() };
@@ -160,20 +177,6 @@ impl Engine {
             }
             (Order::Write { .. } | Order::Draw { .. } | Order::Shutdown, _, _) => Vec::new(),
         }
-    }
-
-    fn take_on(
-        &mut self,
-        job: JobId,
-        wish: &Rc<Wish>,
-        entries: Vec<Entry>,
-        memory: Memory,
-        is_drawing: bool,
-    ) -> Vec<WorkerMessage> {
-        let wish = Rc::clone(wish);
-        let phase = Phase::Queued;
-        self.tasks.insert(job, Task { wish, is_drawing, entries, memory, sequence: None, phase });
-        self.go_on(job).into_iter().collect()
     }
 
     /// Gives the task to the scheduler, unless its document is over already.

@@ -265,40 +265,11 @@ impl World {
         let open: Vec<u64> = self.ledger.open().map(|(id, _)| *id).collect();
         let victim = open.get((fault.victim % open.len().max(1) as u64) as usize).copied();
         self.count(fault.what, worker, victim, &open);
-        let is_living = self.machines[worker].life == Life::Living;
         let until = |least: u64, span: u64| Micros(least + fault.amount % span);
         match fault.what {
-            FaultKind::Kill if self.machines[worker].life != Life::None => {
-                // Whoever made it hang is not found out this time.
-                if let Some(id) = self.machines[worker].hung_by.take() {
-                    self.poisonings.entry(id).and_modify(|count| *count -= 1);
-                }
-                self.strike_down(worker, Some(DownCause::Killed));
-            }
-            FaultKind::Crash if is_living => self.strike_down(worker, Some(DownCause::Crashed)),
-            FaultKind::Hang if is_living => self.strike_down(worker, None),
-            FaultKind::Silence if is_living => {
-                let until = self.now.after(until(10_000, 15_000));
-                let machine = &mut self.machines[worker];
-                machine.is_long_silent |= machine.frozen_until > self.now;
-                machine.frozen_until = machine.frozen_until.max(until);
-            }
-            FaultKind::FailedStart => {
-                let machine = &mut self.machines[worker];
-                machine.num_failing = machine.num_failing.saturating_add(1 + fault.amount % 2);
-            }
-            FaultKind::NeverStarts => self.machines[worker].num_failing = u64::MAX,
-            FaultKind::Garbage if is_living => self.say_garbage(worker),
-            FaultKind::Echo => {
-                self.machines[worker].echoes_until = self.now.after(until(1_000, 40_000));
-            }
             FaultKind::FrontStops => {
                 self.front_stops_until = self.now.after(until(6_000, 80_000));
                 self.ledger.front_is_back = self.front_stops_until;
-            }
-            FaultKind::Evict if is_living => {
-                let keys = (0..3).chain(100..130).map(PrefixKey).collect();
-                self.say(worker, WorkerMessage::Evicted(keys), false);
             }
             FaultKind::Cancel => {
                 let client = victim.unwrap_or(fault.victim % 16);
@@ -306,20 +277,9 @@ impl World {
             }
             FaultKind::SlowReader => {
                 if let Some(client) = victim.and_then(|id| self.clients.get_mut(&id)) {
-                    let is_for_ever = fault.amount % 4 == 0;
-                    let span =
-                        if is_for_ever { 10_000_000 } else { 10_000 + fault.amount % 90_000 };
-                    client.frozen_until = self.now.after(Micros(span));
-                }
-            }
-            FaultKind::NotFinite => {
-                let jobs = self.machines[worker].engine.phases();
-                let job = jobs.get((fault.amount % jobs.len().max(1) as u64) as usize);
-                if let Some((job, ..)) = job {
-                    let failed = self.machines[worker].engine.fail(*job);
-                    if let Some(message) = failed {
-                        self.say(worker, message, false);
-                    }
+                    let is_for_ever = fault.amount.is_multiple_of(4);
+                    let span = if is_for_ever { Micros(10_000_000) } else { until(10_000, 90_000) };
+                    client.frozen_until = self.now.after(span);
                 }
             }
             FaultKind::Drain => return self.hear(&Event::Drain),
@@ -331,13 +291,58 @@ impl World {
             | FaultKind::Crash
             | FaultKind::Hang
             | FaultKind::Silence
+            | FaultKind::FailedStart
+            | FaultKind::NeverStarts
             | FaultKind::Garbage
-            | FaultKind::Evict => {}
+            | FaultKind::Echo
+            | FaultKind::Evict
+            | FaultKind::NotFinite => self.go_wrong_at(worker, fault),
             FaultKind::Deadline | FaultKind::Poison | FaultKind::PoisonHang => {
                 unreachable!("these are part of a wish")
             }
         }
         Ok(())
+    }
+
+    /// Something goes wrong on a worker.
+    fn go_wrong_at(&mut self, worker: usize, fault: Fault) {
+        let machine = &mut self.machines[worker];
+        let is_living = machine.life == Life::Living;
+        let until = |least: u64, span: u64| self.now.after(Micros(least + fault.amount % span));
+        match fault.what {
+            FaultKind::FailedStart => {
+                machine.num_failing = machine.num_failing.saturating_add(1 + fault.amount % 2);
+            }
+            FaultKind::NeverStarts => machine.num_failing = u64::MAX,
+            FaultKind::Echo => machine.echoes_until = until(1_000, 40_000),
+            FaultKind::Silence if is_living => {
+                machine.is_long_silent |= machine.frozen_until > self.now;
+                machine.frozen_until = machine.frozen_until.max(until(10_000, 15_000));
+            }
+            FaultKind::Kill if machine.life != Life::None => {
+                // Whoever made it hang is not found out this time.
+                if let Some(id) = machine.hung_by.take() {
+                    self.poisonings.entry(id).and_modify(|count| *count -= 1);
+                }
+                self.strike_down(worker, Some(DownCause::Killed));
+            }
+            FaultKind::Crash if is_living => self.strike_down(worker, Some(DownCause::Crashed)),
+            FaultKind::Hang if is_living => self.strike_down(worker, None),
+            FaultKind::Garbage if is_living => self.say_garbage(worker),
+            FaultKind::Evict if is_living => {
+                let keys = (0..3).chain(100..130).map(PrefixKey).collect();
+                self.say(worker, WorkerMessage::Evicted(keys), false);
+            }
+            FaultKind::NotFinite => {
+                let jobs = machine.engine.phases();
+                let job = jobs.get((fault.amount % jobs.len().max(1) as u64) as usize);
+                if let Some(failed) = job.and_then(|(job, ..)| machine.engine.fail(*job)) {
+                    self.say(worker, failed, false);
+                }
+            }
+            // There is no process that this could happen to, or it is not a worker's.
+            _ => {}
+        }
     }
 
     fn say_garbage(&mut self, worker: usize) {

@@ -16,11 +16,11 @@ pub(crate) mod script;
 
 use std::collections::BTreeMap;
 
+use reverie_scheduler::ImageChoice;
 use reverie_scheduler::dispatcher::{
     Digest, Dispatcher, Epoch, Event, Micros, Order, PrefixKey, RequestId, Submission, TenantId,
     WorkerId, WorkerMessage,
 };
-use reverie_scheduler::{ImageChoice, SequenceId};
 
 use coverage::{Coverage, FaultKind, Phase};
 use dice::{Dice, mix};
@@ -361,5 +361,5 @@ fn digest(content: u64) -> Digest {
 }
 
 fn hash(value: &impl std::fmt::Debug) -> u64 {
-    format!("{value:?}").bytes().fold(SequenceId(0).0, |hash, byte| mix(hash, u64::from(byte)))
+    format!("{value:?}").bytes().fold(0, |hash, byte| mix(hash, u64::from(byte)))
 }

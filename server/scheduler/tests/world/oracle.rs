@@ -64,7 +64,7 @@ impl Memory {
             1..=3 if legal.dream_start && num_images < limits.max_images => {
                 (Sampled::DreamStart, None)
             }
-            4 if id % 3 == 0 => (Sampled::StopString, Some(Entry::LastToken(id))),
+            4 if id.is_multiple_of(3) => (Sampled::StopString, Some(Entry::LastToken(id))),
             _ => (Sampled::Text, Some(Entry::Token(id))),
         }
     }
