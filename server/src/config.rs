@@ -68,6 +68,8 @@ pub struct ModelConfig {
 /// How much is done at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EngineLimits {
+    /// Requests served at once.
+    pub max_num_seqs: usize,
     /// Positions computed in one engine step.
     pub max_num_batched_tokens: usize,
     /// Requests that may wait.
@@ -228,6 +230,7 @@ impl TryFrom<ServeArgs> for Config {
             http,
             requests,
             engine: EngineLimits {
+                max_num_seqs: args.max_num_seqs,
                 max_num_batched_tokens: args.max_num_batched_tokens,
                 max_waiting: args.max_waiting,
             },
@@ -244,6 +247,7 @@ impl TryFrom<ServeArgs> for Config {
 
 fn check_counts(args: &ServeArgs) -> Result<(), ConfigError> {
     let at_least_one = [
+        ("max-num-seqs", args.max_num_seqs),
         ("max-num-batched-tokens", args.max_num_batched_tokens),
         ("max-waiting", args.max_waiting),
         ("max-connections", args.max_connections),
@@ -263,6 +267,13 @@ fn check_counts(args: &ServeArgs) -> Result<(), ConfigError> {
             let (found, wanted) = (value.to_string(), "at most 1000000");
             return Err(ConfigError::OutOfRange { flag, found, wanted });
         }
+    }
+    if args.max_num_batched_tokens < args.max_num_seqs {
+        return Err(ConfigError::OutOfRange {
+            flag: "max-num-batched-tokens",
+            found: args.max_num_batched_tokens.to_string(),
+            wanted: "at least --max-num-seqs",
+        });
     }
     if args.max_held_body_bytes < args.max_body_bytes.next_multiple_of(BODY_UNIT) {
         return Err(ConfigError::OutOfRange {
@@ -368,9 +379,13 @@ mod tests {
 
     #[test]
     fn numbers_that_cannot_be_meant_are_refused_by_their_flag() {
-        for flag in
-            ["--max-num-batched-tokens", "--max-waiting", "--max-image-pixels", "--body-timeout"]
-        {
+        for flag in [
+            "--max-num-seqs",
+            "--max-num-batched-tokens",
+            "--max-waiting",
+            "--max-image-pixels",
+            "--body-timeout",
+        ] {
             let error = config(&[flag, "0"]).unwrap_err();
             assert!(error.to_string().starts_with(flag), "{error}");
             assert_eq!(error.exit_code(), 2);
@@ -380,6 +395,7 @@ mod tests {
             assert!(config(&[flag, "18446744073709551615"]).is_err());
         }
         assert!(config(&["--max-held-body-bytes", "1000000"]).is_err());
+        assert!(config(&["--max-num-seqs", "8", "--max-num-batched-tokens", "7"]).is_err());
     }
 
     #[test]

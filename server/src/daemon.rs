@@ -61,6 +61,7 @@ impl Daemon {
             Ok(Box::new(runner.with_max_model_len(max_model_len)))
         };
         let engine_config = EngineConfig {
+            max_num_seqs: config.engine.max_num_seqs,
             max_num_batched_tokens: config.engine.max_num_batched_tokens,
             max_num_encodes: MAX_NUM_ENCODES,
             max_num_waiting: config.engine.max_waiting,

@@ -74,8 +74,12 @@ async fn a_seed_stands_for_one_document_whatever_was_written_before() {
     let load = move || {
         Ok(Box::new(CandleRunner::new(prepared.load()?, Box::new(CounterNoise))?) as Box<_>)
     };
-    let config =
-        EngineConfig { max_num_batched_tokens: 512, max_num_encodes: 1, max_num_waiting: 4 };
+    let config = EngineConfig {
+        max_num_seqs: 1,
+        max_num_batched_tokens: 512,
+        max_num_encodes: 1,
+        max_num_waiting: 4,
+    };
     let (handle, thread) = Engine::start(load, config, Arc::new(Instant::now)).expect("a thread");
     assert_eq!(handle.loaded().await, EngineStatus::Ready);
     assert_eq!(handle.budget().map(|budget| budget.max_model_len), Some(1024));

@@ -1,6 +1,8 @@
 //! The arithmetic of positions: what fits into a context. Knows lengths only.
 
-use crate::sequence::{SequenceSpec, Span};
+use crate::content::Span;
+use crate::rules::ImageChoice;
+use crate::sequence::SequenceSpec;
 
 /// How long a context may be and how many positions its blocks take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,17 +17,17 @@ pub struct Budget {
 
 impl Budget {
     /// Positions of one span.
-    pub fn positions_of(&self, span: Span) -> usize {
+    pub fn positions_of(&self, span: &Span) -> usize {
         match span {
-            Span::Tokens(count) => count,
-            Span::Picture => self.image_positions,
+            Span::Tokens(ids) => ids.len(),
+            Span::Picture(_) => self.image_positions,
             Span::Dream => self.dream_positions,
         }
     }
 
     /// Positions of a list of spans.
     pub fn positions(&self, spans: &[Span]) -> usize {
-        spans.iter().map(|span| self.positions_of(*span)).sum()
+        spans.iter().map(|span| self.positions_of(span)).sum()
     }
 
     /// Positions that drawing one picture takes: its dream block and its picture block.
@@ -44,14 +46,27 @@ impl Budget {
         used < self.max_model_len
     }
 
+    /// The most positions that the document can come to, its negative prompt left out.
+    pub fn most_positions(&self, spec: &SequenceSpec) -> usize {
+        let limits = &spec.limits;
+        let images = if limits.choice == ImageChoice::None { 0 } else { limits.max_images };
+        self.positions(&spec.prompt)
+            .saturating_add(limits.max_tokens.unwrap_or(self.max_model_len))
+            .saturating_add(images.saturating_mul(self.drawing_positions()))
+            .min(self.max_model_len)
+    }
+
+    /// Positions of the negative prompt's context: its spans and one dream block.
+    pub fn negative_positions(&self, spec: &SequenceSpec) -> usize {
+        spec.negative.as_ref().map_or(0, |spans| self.positions(spans) + self.dream_positions)
+    }
+
     /// The least positions with which the document can be served at all: its prompt, the pictures it
     /// insists on, and one token. Its negative prompt is a context of its own, with one dream block.
     pub fn least_positions(&self, spec: &SequenceSpec) -> usize {
         let drawn = spec.limits.insisted_images() * self.drawing_positions();
         let document = self.positions(&spec.prompt) + drawn + 1;
-        let negative =
-            spec.negative.as_ref().map_or(0, |spans| self.positions(spans) + self.dream_positions);
-        document.max(negative)
+        document.max(self.negative_positions(spec))
     }
 
     /// Whether [`Self::least_positions`] fit.
@@ -63,6 +78,7 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::content::{ContentHash, TokenId};
 
     const BUDGET: Budget = Budget { max_model_len: 100, dream_positions: 10, image_positions: 20 };
 
@@ -84,7 +100,9 @@ mod tests {
 
     #[test]
     fn spans_add_up() {
-        assert_eq!(BUDGET.positions(&[Span::Tokens(3), Span::Picture, Span::Dream]), 33);
+        let picture = Span::Picture(ContentHash([0; 32]));
+        let spans = [Span::Tokens(vec![TokenId(7); 3]), picture, Span::Dream];
+        assert_eq!(BUDGET.positions(&spans), 33);
     }
 
     #[test]

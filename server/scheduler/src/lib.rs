@@ -5,8 +5,8 @@
 //! blocks) and `computed` (how many of those positions the decoder has seen). One engine step is
 //! `schedule → execute → update`:
 //!
-//! - [`Scheduler::schedule`] only makes `computed` catch up: it plans pictures to embed, a chunk of
-//!   decoder positions, one denoising step, or one decoding of finished latents.
+//! - [`Scheduler::schedule`] only makes `computed` catch up: it plans pictures to embed, decoder positions,
+//!   a part of a denoiser pass, and a part of a decoding of finished latents.
 //! - [`Scheduler::update`] only makes `context` grow, for one of three reasons: a sampled token (+1),
 //!   a dream block (+queries + 2), a picture block (+patches + 2).
 //!
@@ -22,25 +22,46 @@
 //!                    └── an end of the document ──▶ Finished(FinishReason)
 //! ```
 //!
-//! Documents are served one after another, first come, first served; plans and outcomes are lists
-//! over sequences, so that serving several at once changes this crate and nothing around it.
+//! Many sequences run at once. What they share has one owner each: places ([`SchedulerConfig`]), KV blocks
+//! (`kv/`), the time of a step (`room.rs`, `work_turns.rs`), and the denoiser (`picture_work.rs`).
 
 mod budget;
 mod config;
+mod content;
+mod context;
+mod cost;
 pub mod dispatcher;
+mod kv;
+mod outcome;
+mod picture_work;
 mod plan;
+mod planner;
+mod refusal;
+mod room;
 mod rules;
 mod scheduler;
 mod sequence;
+mod stats;
+mod update;
 mod usage;
+mod waiting_queue;
+mod work_turns;
 
 pub use budget::Budget;
-pub use config::SchedulerConfig;
-pub use plan::{
-    Branch, DecodeRow, DenoiseRow, DreamRole, EncodeRow, Piece, RenderRow, Sampled, SampledRow,
-    SequenceEvent, StepOutcome, StepPlan, StepReport,
+pub use config::{KvConfig, SchedulerConfig};
+pub use content::{ContentHash, Span, TenantId, TokenId};
+pub use cost::{CostModel, Nanos, SegmentCost};
+pub use kv::BlockId;
+pub use outcome::{
+    FailedRow, RenderedRow, RowFailure, Sampled, SampledRow, SequenceEvent, StepOutcome, StepReport,
 };
+pub use plan::{
+    Branch, DecodeRow, DenoiseGroup, DenoiseRow, DreamRole, EncodeRow, PassId, Piece, RenderRow,
+    Segments, StepPlan,
+};
+pub use refusal::Refusal;
 pub use rules::{DocumentLimits, DocumentRules, FinishReason, ImageChoice, LegalTokens, NextMove};
-pub use scheduler::{QueueFull, Scheduler};
-pub use sequence::{SequenceId, SequenceSpec, SequenceStatus, Span};
+pub use scheduler::Scheduler;
+pub use sequence::{DrawingSpec, LatentSize, SequenceId, SequenceSpec, SequenceStatus};
+pub use stats::SchedulerStats;
 pub use usage::Usage;

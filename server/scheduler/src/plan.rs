@@ -1,20 +1,22 @@
-//! What one engine step is to compute, what came of it, and what that means for each document.
-//! Rows and numbers; no tensors, no token ids.
+//! What one engine step is to compute: rows and numbers, no tensors, no token ids.
 
-use crate::rules::{FinishReason, LegalTokens};
-use crate::sequence::SequenceId;
-use crate::usage::Usage;
+use crate::cost::Nanos;
+use crate::kv::BlockId;
+use crate::rules::LegalTokens;
+use crate::sequence::{LatentSize, SequenceId};
 
 /// Which of a sequence's two contexts a row belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Branch {
     /// The document.
     Main,
-    /// Its negative prompt, computed once, before the first picture is denoised.
+    /// Its negative prompt, computed before the first picture is denoised. Once its dream block is complete
+    /// only the condition is kept.
     Negative,
 }
 
-/// A picture to embed. Its features are needed from this step's decode rows on.
+/// A picture to embed. Its features are needed from this step's decode rows on, until its block is
+/// computed; after a preemption it is embedded again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EncodeRow {
     /// Whose.
@@ -84,6 +86,10 @@ pub struct DecodeRow {
     pub start: usize,
     /// The positions, in order.
     pub pieces: Vec<Piece>,
+    /// The KV blocks of the context from its first position on, those of this row included. Only this row
+    /// writes into the blocks from `start` on. A block may be replaced by one of equal content from one
+    /// row to the next.
+    pub blocks: Vec<BlockId>,
     /// Set on the row that completes a context whose next token is to be chosen: what may be chosen.
     pub sample: Option<LegalTokens>,
 }
@@ -94,6 +100,28 @@ impl DecodeRow {
         self.pieces.iter().map(Piece::num_positions).sum()
     }
 }
+
+/// A stretch of a network that is computed in one piece: segments `start .. end` of `num`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segments {
+    /// First segment.
+    pub start: usize,
+    /// Behind the last one.
+    pub end: usize,
+    /// Segments in all.
+    pub num: usize,
+}
+
+impl Segments {
+    /// Whether nothing is left after these.
+    pub fn is_last(&self) -> bool {
+        self.end == self.num
+    }
+}
+
+/// Names a pass of the denoiser; never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PassId(pub u64);
 
 /// One denoising step of one picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,26 +134,51 @@ pub struct DenoiseRow {
     pub step: usize,
 }
 
-/// Finished latents to be decoded to pixels.
+/// A part of one denoiser pass for pictures of one latent size, each at its own step.
+///
+/// Who is in a pass is settled when it starts. A member whose sequence ends meanwhile is missing from
+/// `members` from then on; its rows go on unseen, so that no tensor changes its shape inside a pass, and
+/// what they come to is dropped. A pass without members is given up: the next group has another name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DenoiseGroup {
+    /// Which pass; the first segment starts it.
+    pub pass: PassId,
+    /// Size of all its latents.
+    pub size: LatentSize,
+    /// Its pictures. They have made their step when the last segment is computed.
+    pub members: Vec<DenoiseRow>,
+    /// Which part.
+    pub segments: Segments,
+}
+
+/// Finished latents to be decoded to pixels, or a part of that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RenderRow {
     /// Whose.
     pub sequence: SequenceId,
     /// Which picture of the answer, from 0.
     pub picture: usize,
+    /// Which part. The picture is there when the last segment is computed.
+    pub segments: Segments,
 }
 
 /// What one engine step computes, in this order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StepPlan {
+    /// Sequences whose KV blocks were taken away before this step. What is kept for them beside tokens,
+    /// pictures, conditions and latents is worthless now: their contexts start again at position 0, or
+    /// behind a cached prefix.
+    pub preempted: Vec<SequenceId>,
     /// Pictures to embed.
     pub encode: Vec<EncodeRow>,
-    /// Decoder positions.
+    /// Decoder positions: first of the texts that go on, then of the contexts that catch up.
     pub decode: Vec<DecodeRow>,
-    /// Denoising steps.
-    pub denoise: Vec<DenoiseRow>,
-    /// Latents to decode.
-    pub render: Vec<RenderRow>,
+    /// A part of a denoiser pass.
+    pub denoise: Option<DenoiseGroup>,
+    /// A part of a decoding of latents.
+    pub render: Option<RenderRow>,
+    /// How long the cost model thinks that this takes.
+    pub predicted: Nanos,
 }
 
 impl StepPlan {
@@ -133,8 +186,13 @@ impl StepPlan {
     pub fn is_empty(&self) -> bool {
         self.encode.is_empty()
             && self.decode.is_empty()
-            && self.denoise.is_empty()
-            && self.render.is_empty()
+            && self.denoise.is_none()
+            && self.render.is_none()
+    }
+
+    /// Every denoising step in this plan.
+    pub fn denoise_rows(&self) -> &[DenoiseRow] {
+        self.denoise.as_ref().map_or(&[], |group| &group.members)
     }
 
     /// Every sequence with a row in this plan, each once, in ascending order.
@@ -144,82 +202,11 @@ impl StepPlan {
             .iter()
             .map(|row| row.sequence)
             .chain(self.decode.iter().map(|row| row.sequence))
-            .chain(self.denoise.iter().map(|row| row.sequence))
+            .chain(self.denoise_rows().iter().map(|row| row.sequence))
             .chain(self.render.iter().map(|row| row.sequence))
             .collect();
         ids.sort_unstable();
         ids.dedup();
         ids
     }
-}
-
-/// What was chosen after a row that samples.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sampled {
-    /// A text token.
-    Text,
-    /// A text token with which a stop string is complete.
-    StopString,
-    /// `</s>`.
-    EndOfText,
-    /// `<dream_start>`.
-    DreamStart,
-    /// Every beam of a beam search grew by one token.
-    BeamsAdvanced,
-    /// The beam search is over.
-    BeamsFinished {
-        /// Tokens of the best hypothesis, `</s>` included.
-        num_tokens: usize,
-        /// Why it is over.
-        reason: FinishReason,
-    },
-}
-
-/// One sequence's choice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SampledRow {
-    /// Whose.
-    pub sequence: SequenceId,
-    /// What.
-    pub sampled: Sampled,
-}
-
-/// What came of a step: one choice for each row that samples. All other rows just succeeded.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct StepOutcome {
-    /// The choices.
-    pub sampled: Vec<SampledRow>,
-}
-
-/// What a step means for a document.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SequenceEvent {
-    /// A picture is going to be drawn.
-    ImageStarted {
-        /// Which picture of the answer, from 0.
-        picture: usize,
-    },
-    /// A denoising step is done.
-    Denoised {
-        /// Which picture of the answer, from 0.
-        picture: usize,
-        /// Denoising steps done, from 1.
-        num_done: usize,
-        /// Denoising steps in all.
-        num_steps: usize,
-    },
-    /// The document is complete; the scheduler has forgotten it.
-    Finished {
-        /// Why.
-        reason: FinishReason,
-        /// What it took.
-        usage: Usage,
-    },
-}
-
-/// Everything that a step means, in document order for each sequence.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct StepReport {
-    /// Whose, and what.
-    pub events: Vec<(SequenceId, SequenceEvent)>,
 }

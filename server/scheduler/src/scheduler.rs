@@ -1,245 +1,282 @@
-//! The turn of the engine: add · schedule · update · abort. One sequence after another, first come,
-//! first served. Nothing here can fail; what must not happen is asserted.
+//! The turn of the engine: add · schedule · update · abort, and who has a place and blocks. Nothing here
+//! can fail but taking on a document; what must not happen is asserted.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::SchedulerConfig;
-use crate::plan::{
-    DenoiseRow, RenderRow, Sampled, SampledRow, SequenceEvent, StepOutcome, StepPlan, StepReport,
-};
-use crate::rules::NextMove;
-use crate::sequence::{Sequence, SequenceId, SequenceSpec, SequenceStatus, StepRoom};
-
-/// The waiting queue has reached its bound.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QueueFull {
-    /// Sequences waiting.
-    pub waiting: usize,
-}
-
-impl std::fmt::Display for QueueFull {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{} sequences are waiting already", self.waiting)
-    }
-}
-
-impl std::error::Error for QueueFull {}
+use crate::content::TenantId;
+use crate::context::Context;
+use crate::kv::{BlockId, Kv};
+use crate::picture_work::PictureWork;
+use crate::plan::{Branch, StepPlan};
+use crate::planner::Planner;
+use crate::refusal::Refusal;
+use crate::sequence::{Sequence, SequenceId, SequenceSpec, SequenceStatus};
+use crate::stats::SchedulerStats;
+use crate::waiting_queue::{Turn, Waiting, WaitingQueue};
+use crate::work_turns::WorkTurns;
 
 /// Decides what each engine step computes.
+///
+/// A sequence has a *place* from its first step to its end, unless it is preempted while its context is
+/// computed. Sequences with a place are ordered by age: by priority, then by when they first got one.
+/// The oldest is never preempted, so that it comes to its end; then the next one is the oldest.
 #[derive(Debug)]
 pub struct Scheduler {
-    config: SchedulerConfig,
-    running: Option<Sequence>,
-    waiting: VecDeque<Sequence>,
+    pub(crate) config: SchedulerConfig,
+    pub(crate) sequences: BTreeMap<SequenceId, Sequence>,
+    /// Those with a place, oldest first.
+    running: Vec<SequenceId>,
+    waiting: WaitingQueue,
+    pub(crate) kv: Kv,
+    pub(crate) pictures: PictureWork,
+    turns: WorkTurns,
+    next_turn: u64,
+    num_preemptions: u64,
+    pub(crate) num_denoised_rows: u64,
+    pub(crate) num_denoiser_passes: u64,
 }
 
 impl Scheduler {
     /// A scheduler with nothing to do.
     ///
     /// # Panics
-    /// If a limit of `config` is zero under which nothing could ever run.
+    /// If a limit of `config` is one under which something could never run.
     pub fn new(config: SchedulerConfig) -> Self {
         config.check();
-        Self { config, running: None, waiting: VecDeque::new() }
+        Self {
+            kv: Kv::new(&config.kv),
+            config,
+            sequences: BTreeMap::new(),
+            running: Vec::new(),
+            waiting: WaitingQueue::default(),
+            pictures: PictureWork::new(),
+            turns: WorkTurns::new(),
+            next_turn: 0,
+            num_preemptions: 0,
+            num_denoised_rows: 0,
+            num_denoiser_passes: 0,
+        }
     }
 
-    /// Takes on a document. It runs at once if nothing else does, else it waits.
+    /// Takes on a document. It gets its place in one of the next steps.
     ///
     /// # Errors
-    /// [`QueueFull`] if `max_num_waiting` documents are waiting already.
+    /// [`Refusal`] if it can never fit, or if `max_num_seqs + max_num_waiting` documents are here already.
     ///
     /// # Panics
-    /// If its prompt is empty or the context cannot hold it: [`crate::Budget::admits`] is asked before.
-    pub fn add(&mut self, spec: SequenceSpec) -> Result<(), QueueFull> {
-        assert!(self.config.budget.admits(&spec), "only documents that can fit are added");
-        self.promote();
-        if self.running.is_some() && self.waiting.len() >= self.config.max_num_waiting {
-            return Err(QueueFull { waiting: self.waiting.len() });
+    /// If its prompt is empty, its pictures take no step, or its name was used before.
+    pub fn add(&mut self, spec: SequenceSpec) -> Result<(), Refusal> {
+        Refusal::check_fit(&spec, &self.config)?;
+        if self.sequences.len() >= self.config.max_num_seqs + self.config.max_num_waiting {
+            return Err(Refusal::QueueFull { waiting: self.waiting.len() });
         }
-        self.waiting.push_back(Sequence::new(spec, self.config.budget));
-        self.promote();
+        let id = spec.id;
+        let sequence = Sequence::new(spec, self.config.budget, &self.config.kv);
+        let known = self.sequences.insert(id, sequence);
+        assert!(known.is_none(), "a name is used once");
+        self.enqueue(id);
         Ok(())
     }
 
-    /// What to compute next; empty only if there is nothing to do at all.
+    /// What to compute next; empty only if there is nothing to do at all. Every plan is carried out, and
+    /// [`Self::update`] follows, before the next one is asked for.
     pub fn schedule(&mut self) -> StepPlan {
-        self.promote();
         let mut plan = StepPlan::default();
-        let Some(sequence) = &self.running else { return plan };
-        match sequence.status {
-            SequenceStatus::Running => {
-                let mut room = StepRoom {
-                    positions: self.config.max_num_batched_tokens,
-                    encodes: self.config.max_num_encodes,
-                };
-                sequence.plan_chunk(&mut room, &mut plan);
-            }
-            SequenceStatus::Denoising { num_done } => plan.denoise.push(DenoiseRow {
-                sequence: sequence.id,
-                picture: sequence.rules.num_images(),
-                step: num_done,
-            }),
-            SequenceStatus::Rendering => plan
-                .render
-                .push(RenderRow { sequence: sequence.id, picture: sequence.rules.num_images() }),
-            SequenceStatus::Waiting | SequenceStatus::Finished(_) => {
-                unreachable!("the running sequence is neither waiting nor finished")
-            }
+        let stalled = self.make_room(&mut plan.preempted);
+        // Blocks that were just taken from one are not for a younger one, nor for the same one.
+        if plan.preempted.is_empty() && stalled.is_empty() {
+            self.admit();
         }
-        assert!(!plan.is_empty(), "a running sequence always has something to compute");
+        Planner {
+            config: &self.config,
+            sequences: &self.sequences,
+            running: &self.running,
+            stalled: &stalled,
+            pictures: &mut self.pictures,
+            turns: &mut self.turns,
+        }
+        .fill(&mut plan);
+        assert!(
+            !plan.is_empty() || self.sequences.is_empty(),
+            "an open sequence has something to compute, or waits for one that has"
+        );
         plan
     }
 
-    /// Takes in what came of `plan`. Rows of sequences aborted meanwhile are passed over.
-    ///
-    /// # Panics
-    /// If `outcome` lacks the choice of a row that samples.
-    pub fn update(&mut self, plan: &StepPlan, outcome: &StepOutcome) -> StepReport {
-        let mut report = StepReport::default();
-        for id in plan.sequences() {
-            let Some(sequence) = self.running.as_mut().filter(|sequence| sequence.id == id) else {
-                continue;
-            };
-            update_sequence(sequence, plan, outcome, &mut report);
-            if matches!(sequence.status, SequenceStatus::Finished(_)) {
-                self.running = None;
-            }
-        }
-        report
-    }
-
-    /// Forgets a sequence, wherever it stands. Whether it was known.
+    /// Forgets a sequence, wherever it stands, and frees all that it holds. Whether it was known.
     pub fn abort(&mut self, id: SequenceId) -> bool {
-        if self.running.as_ref().is_some_and(|sequence| sequence.id == id) {
-            self.running = None;
-            return true;
-        }
-        let before = self.waiting.len();
-        self.waiting.retain(|sequence| sequence.id != id);
-        self.waiting.len() < before
+        self.remove(id).is_some()
     }
 
     /// Where a sequence stands; `None` if it is not known (any more).
     pub fn status(&self, id: SequenceId) -> Option<SequenceStatus> {
-        self.sequences().find(|sequence| sequence.id == id).map(|sequence| sequence.status)
+        self.sequences.get(&id).map(|sequence| sequence.status)
     }
 
     /// Positions of a sequence's context, and how many of them are computed.
     pub fn positions(&self, id: SequenceId) -> Option<(usize, usize)> {
-        self.sequences()
-            .find(|sequence| sequence.id == id)
-            .map(|sequence| (sequence.main.len(), sequence.main.computed()))
+        let main = self.sequences.get(&id)?.main();
+        Some((main.len(), main.computed()))
     }
 
-    /// Sequences behind the running one.
+    /// The KV blocks of a sequence's context, in order; empty if it is not known or has no such context.
+    pub fn blocks(&self, id: SequenceId, branch: Branch) -> &[BlockId] {
+        let sequence = self.sequences.get(&id);
+        sequence.and_then(|sequence| sequence.context(branch)).map_or(&[], Context::table)
+    }
+
+    /// How many contexts own a KV block.
+    pub fn block_references(&self, block: BlockId) -> usize {
+        self.kv.pool.references(block)
+    }
+
+    /// Sequences without a place.
     pub fn num_waiting(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Sequences being computed.
+    /// Sequences with a place.
     pub fn num_running(&self) -> usize {
-        usize::from(self.running.is_some())
+        self.running.len()
     }
 
-    fn sequences(&self) -> impl Iterator<Item = &Sequence> {
-        self.running.iter().chain(&self.waiting)
+    /// Its numbers.
+    pub fn stats(&self) -> SchedulerStats {
+        let denoising = |id: &&SequenceId| {
+            matches!(self.sequences[*id].status, SequenceStatus::Denoising { .. })
+        };
+        let pool = &self.kv.pool;
+        SchedulerStats {
+            num_running: self.running.len(),
+            num_waiting: self.waiting.len(),
+            num_denoising: self.running.iter().filter(denoising).count(),
+            num_denoiser_members: self.pictures.num_members(),
+            kv_blocks: pool.len(),
+            kv_blocks_used: pool.len() - pool.num_available(),
+            kv_blocks_cached: pool.num_idle(),
+            prefix_cache_queries: self.kv.num_queried,
+            prefix_cache_hits: self.kv.num_hit,
+            num_preemptions: self.num_preemptions,
+            num_denoised_rows: self.num_denoised_rows,
+            num_denoiser_passes: self.num_denoiser_passes,
+        }
     }
 
-    fn promote(&mut self) {
-        if self.running.is_some() {
+    /// Everything that a sequence holds is free again.
+    pub(crate) fn remove(&mut self, id: SequenceId) -> Option<Sequence> {
+        let mut sequence = self.sequences.remove(&id)?;
+        sequence.release(&mut self.kv);
+        self.pictures.forget(id);
+        if !self.waiting.remove(id) {
+            self.running.retain(|running| *running != id);
+        }
+        self.waiting.forget_absent(&self.running_by_tenant());
+        Some(sequence)
+    }
+
+    /// A sequence whose context is to be computed and that has no blocks waits for them like anybody else.
+    pub(crate) fn wait_if_preempted(&mut self, id: SequenceId) {
+        let sequence = self.sequences.get_mut(&id).expect("only open sequences go on");
+        if sequence.status != SequenceStatus::Running || sequence.holds_blocks() {
             return;
         }
-        self.running = self.waiting.pop_front();
-        if let Some(sequence) = &mut self.running {
-            sequence.status = SequenceStatus::Running;
+        sequence.status = SequenceStatus::Waiting;
+        self.running.retain(|running| *running != id);
+        self.enqueue(id);
+    }
+
+    /// Gives every context that has grown the blocks it needs, oldest first, and takes them from the
+    /// youngest where there are none. Returns who must wait for blocks.
+    fn make_room(&mut self, preempted: &mut Vec<SequenceId>) -> BTreeSet<SequenceId> {
+        let mut stalled = BTreeSet::new();
+        for id in self.running.clone() {
+            let sequence = &self.sequences[&id];
+            if sequence.status != SequenceStatus::Running {
+                continue;
+            }
+            let missing = sequence.num_missing_blocks(&self.kv);
+            while missing > self.kv.pool.num_available() {
+                let Some(youngest) = self.youngest_behind(id) else { break };
+                self.preempt(youngest);
+                preempted.push(youngest);
+            }
+            if missing > self.kv.pool.num_available() {
+                stalled.insert(id);
+            } else if let Some(sequence) = self.sequences.get_mut(&id) {
+                sequence.allocate_missing(&mut self.kv);
+            }
+        }
+        stalled
+    }
+
+    /// The youngest sequence younger than `id` that has blocks to give.
+    fn youngest_behind(&self, id: SequenceId) -> Option<SequenceId> {
+        let younger = self.running.iter().rev().take_while(|running| **running != id);
+        younger.copied().find(|running| {
+            let sequence = &self.sequences[running];
+            sequence.is_preemptible() && sequence.holds_blocks()
+        })
+    }
+
+    /// Takes a sequence's blocks. A picture that it is drawing goes on: latents are not in the KV cache.
+    fn preempt(&mut self, id: SequenceId) {
+        self.num_preemptions += 1;
+        let sequence = self.sequences.get_mut(&id).expect("running sequences are known");
+        sequence.release(&mut self.kv);
+        self.wait_if_preempted(id);
+    }
+
+    /// Gives places to those who wait, in their order, as long as there are places and blocks.
+    fn admit(&mut self) {
+        while self.running.len() < self.config.max_num_seqs {
+            let Some(next) = self.waiting.next(&self.running_by_tenant()) else { break };
+            let cached = self.sequences[&next.id].cached_prefix(&self.kv);
+            if !self.has_blocks_for(next.id, &cached) {
+                break;
+            }
+            self.waiting.remove(next.id);
+            self.begin(next, cached);
         }
     }
-}
 
-fn update_sequence(
-    sequence: &mut Sequence,
-    plan: &StepPlan,
-    outcome: &StepOutcome,
-    report: &mut StepReport,
-) {
-    let id = sequence.id;
-    for row in plan.encode.iter().filter(|row| row.sequence == id) {
-        sequence.context(row.branch).encoded(row.picture);
+    /// Whether the whole context of a waiting sequence has room, and one more block of each running one.
+    fn has_blocks_for(&self, id: SequenceId, cached: &[BlockId]) -> bool {
+        let pool = &self.kv.pool;
+        let missing = self.sequences[&id].num_missing_blocks(&self.kv) - cached.len();
+        let idle = cached.iter().filter(|block| pool.references(**block) == 0).count();
+        let holders = self.running.iter().filter(|running| self.sequences[running].holds_blocks());
+        missing + idle + holders.count() <= pool.num_available()
     }
-    let mut samples = false;
-    let mut decoded = false;
-    for row in plan.decode.iter().filter(|row| row.sequence == id) {
-        sequence.context(row.branch).advance(row);
-        samples |= row.sample.is_some();
-        decoded = true;
-    }
-    if samples {
-        let sampled = outcome.sampled.iter().find(|row| row.sequence == id);
-        let SampledRow { sampled, .. } = sampled.expect("a row that samples has a choice");
-        let next = take_sample(sequence, *sampled);
-        sequence.follow(next);
-    } else if decoded && sequence.caught_up() {
-        settle(sequence, report);
-    }
-    for row in plan.denoise.iter().filter(|row| row.sequence == id) {
-        let num_done = row.step + 1;
-        let num_steps = sequence.num_denoising_steps;
-        sequence.status = if num_done == num_steps {
-            SequenceStatus::Rendering
-        } else {
-            SequenceStatus::Denoising { num_done }
+
+    fn begin(&mut self, next: Waiting, cached: Vec<BlockId>) {
+        let turn = next.turn.unwrap_or(Turn(self.next_turn));
+        if next.turn.is_none() {
+            self.next_turn += 1;
+            self.waiting.took_turn(next.tenant, turn);
+        }
+        let sequence = self.sequences.get_mut(&next.id).expect("waiting sequences are known");
+        sequence.turn = Some(turn);
+        sequence.status = SequenceStatus::Running;
+        sequence.begin(cached, &mut self.kv);
+        let age = |id: &SequenceId| {
+            let sequence = &self.sequences[id];
+            (sequence.priority, sequence.turn)
         };
-        let event = SequenceEvent::Denoised { picture: row.picture, num_done, num_steps };
-        report.events.push((id, event));
+        let place = self.running.partition_point(|running| age(running) < age(&next.id));
+        self.running.insert(place, next.id);
     }
-    if plan.render.iter().any(|row| row.sequence == id) {
-        let used = sequence.push_picture();
-        let next = sequence.rules.image_drawn(used);
-        sequence.follow(next);
-    }
-    if let SequenceStatus::Finished(reason) = sequence.status {
-        let event = SequenceEvent::Finished { reason, usage: sequence.usage() };
-        report.events.push((id, event));
-    }
-}
 
-/// Counts a choice and lets the context grow by it.
-fn take_sample(sequence: &mut Sequence, sampled: Sampled) -> NextMove {
-    match sampled {
-        Sampled::Text => {
-            let used = sequence.push_token();
-            sequence.rules.text_sampled(used)
-        }
-        Sampled::StopString => {
-            let used = sequence.push_token();
-            sequence.rules.stop_string_sampled(used)
-        }
-        Sampled::EndOfText => {
-            let used = sequence.main.len();
-            sequence.rules.end_of_text_sampled(used)
-        }
-        Sampled::DreamStart => sequence.rules.dream_start_sampled(sequence.main.len()),
-        Sampled::BeamsAdvanced => {
-            let used = sequence.push_token();
-            let next = sequence.rules.text_sampled(used);
-            assert!(matches!(next, NextMove::Sample(_)), "a beam search ends before its limits do");
-            next
-        }
-        Sampled::BeamsFinished { num_tokens, reason } => {
-            sequence.rules.beams_finished(num_tokens, reason)
-        }
+    fn enqueue(&mut self, id: SequenceId) {
+        let Sequence { tenant, priority, turn, .. } = self.sequences[&id];
+        self.waiting.push(Waiting { id, tenant, priority, turn });
     }
-}
 
-/// The context is computed and nothing was to be sampled: the pending move happens.
-fn settle(sequence: &mut Sequence, report: &mut StepReport) {
-    match sequence.pending() {
-        NextMove::Draw => {
-            sequence.status = SequenceStatus::Denoising { num_done: 0 };
-            let picture = sequence.rules.num_images();
-            report.events.push((sequence.id, SequenceEvent::ImageStarted { picture }));
+    fn running_by_tenant(&self) -> BTreeMap<TenantId, usize> {
+        let mut tenants = BTreeMap::new();
+        for id in &self.running {
+            *tenants.entry(self.sequences[id].tenant).or_default() += 1;
         }
-        NextMove::Finish(reason) => sequence.status = SequenceStatus::Finished(reason),
-        NextMove::Sample(_) => unreachable!("a row that completes such a context samples"),
+        tenants
     }
 }

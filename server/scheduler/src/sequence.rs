@@ -1,10 +1,16 @@
-//! One document as the scheduler sees it: a context of spans and how much of it is computed.
-//! Refuses to know what the tokens and pictures are.
+//! One document as the scheduler sees it: its contexts, its rules, and where it stands. Refuses to know
+//! what the tokens and pictures are, and who else runs.
 
 use crate::budget::Budget;
-use crate::plan::{Branch, DecodeRow, DreamRole, EncodeRow, Piece, StepPlan};
+use crate::config::KvConfig;
+use crate::content::{Span, TenantId};
+use crate::context::{Chunk, Context};
+use crate::kv::{BlockId, Kv};
+use crate::plan::{Branch, DecodeRow, EncodeRow, StepPlan};
+use crate::room::StepRoom;
 use crate::rules::{DocumentLimits, DocumentRules, FinishReason, LegalTokens, NextMove};
 use crate::usage::Usage;
+use crate::waiting_queue::Turn;
 
 /// Names one sequence; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,15 +22,38 @@ impl std::fmt::Display for SequenceId {
     }
 }
 
-/// A stretch of the context.
+/// Height and width of a picture's latents. Pictures of one size share denoiser passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LatentSize {
+    /// Cells down.
+    pub height: usize,
+    /// Cells across.
+    pub width: usize,
+}
+
+impl LatentSize {
+    /// Height times width.
+    pub fn cells(self) -> usize {
+        self.height * self.width
+    }
+}
+
+/// How a document's pictures are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Span {
-    /// So many tokens.
-    Tokens(usize),
-    /// A picture block.
-    Picture,
-    /// A dream block.
-    Dream,
+pub struct DrawingSpec {
+    /// Their latents.
+    pub size: LatentSize,
+    /// Denoising steps that each takes; at least 1.
+    pub num_denoising_steps: usize,
+    /// Whether a step takes two rows (with guidance) or one.
+    pub is_guided: bool,
+}
+
+impl DrawingSpec {
+    /// Rows that a picture takes in a denoiser pass.
+    pub fn num_rows(&self) -> usize {
+        if self.is_guided { 2 } else { 1 }
+    }
 }
 
 /// A document to be written, in numbers.
@@ -32,20 +61,26 @@ pub enum Span {
 pub struct SequenceSpec {
     /// Its name.
     pub id: SequenceId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Lower is earlier, as in vLLM; 0 where nobody says.
+    pub priority: i32,
     /// The context so far; not empty.
     pub prompt: Vec<Span>,
     /// The negative prompt's context, if guidance needs one of its own.
     pub negative: Option<Vec<Span>>,
     /// When it ends and how many pictures it gets.
     pub limits: DocumentLimits,
-    /// Denoiser passes that each of its pictures takes; at least 1.
-    pub num_denoising_steps: usize,
+    /// Beams of a beam search, which writes text only; 1 is none.
+    pub num_beams: usize,
+    /// How its pictures are drawn.
+    pub drawing: DrawingSpec,
 }
 
 /// Where a sequence stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SequenceStatus {
-    /// Admitted, nothing computed.
+    /// Not running: new, or its KV blocks were needed by an older one.
     Waiting,
     /// Its context is being computed.
     Running,
@@ -60,154 +95,62 @@ pub enum SequenceStatus {
     Finished(FinishReason),
 }
 
-/// How much one step may still take on.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct StepRoom {
-    pub(crate) positions: usize,
-    pub(crate) encodes: usize,
-}
-
-/// A context and how much of it the KV cache holds.
-#[derive(Debug)]
-pub(crate) struct Context {
-    spans: Vec<Span>,
-    len: usize,
-    computed: usize,
-    num_encoded: usize,
-    /// Index of the dream block whose hidden states are wanted.
-    condition: Option<usize>,
-}
-
 /// One document.
 #[derive(Debug)]
 pub(crate) struct Sequence {
     pub(crate) id: SequenceId,
+    pub(crate) tenant: TenantId,
+    pub(crate) priority: i32,
     pub(crate) status: SequenceStatus,
-    pub(crate) main: Context,
     pub(crate) rules: DocumentRules,
-    pub(crate) num_denoising_steps: usize,
+    pub(crate) drawing: DrawingSpec,
+    /// Since it first got a place.
+    pub(crate) turn: Option<Turn>,
+    /// The pass of the denoiser that moved it last; 0 is none.
+    pub(crate) last_pass: u64,
+    main: Context,
+    /// Gone as soon as it is computed: what it is for stays with the runner, as latents do.
     negative: Option<Context>,
     /// What happens once the context is computed; a dream block to draw is already part of it.
     pending: NextMove,
+    num_beams: usize,
+    /// Blocks that a beam search owns from the start. Its hypotheses cannot be computed again from the
+    /// context, so that it can never give any back.
+    reserved_blocks: usize,
     budget: Budget,
     prompt: Usage,
 }
 
-impl Context {
-    fn new(spans: Vec<Span>, budget: &Budget) -> Self {
-        let len = budget.positions(&spans);
-        Self { spans, len, computed: 0, num_encoded: 0, condition: None }
-    }
-
-    /// Positions.
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Positions that the KV cache holds.
-    pub(crate) fn computed(&self) -> usize {
-        self.computed
-    }
-
-    fn caught_up(&self) -> bool {
-        self.computed == self.len
-    }
-
-    fn push_token(&mut self) {
-        self.len += 1;
-        if let Some(Span::Tokens(count)) = self.spans.last_mut() {
-            *count += 1;
-            return;
-        }
-        self.spans.push(Span::Tokens(1));
-    }
-
-    fn push_picture(&mut self, budget: &Budget) {
-        self.condition = None;
-        self.len += budget.image_positions;
-        self.spans.push(Span::Picture);
-    }
-
-    fn push_condition(&mut self, budget: &Budget) {
-        self.condition = Some(self.spans.len());
-        self.len += budget.dream_positions;
-        self.spans.push(Span::Dream);
-    }
-
-    pub(crate) fn encoded(&mut self, picture: usize) {
-        assert_eq!(picture, self.num_encoded, "pictures are embedded in order");
-        self.num_encoded += 1;
-    }
-
-    pub(crate) fn advance(&mut self, row: &DecodeRow) {
-        assert_eq!(row.start, self.computed, "a row starts where the cache ends");
-        self.computed += row.num_positions();
-        assert!(self.computed <= self.len, "only positions of the context are computed");
-    }
-
-    /// The next chunk within `room`, and the pictures it needs embedded first.
-    fn chunk(&self, budget: &Budget, room: &mut StepRoom) -> (Vec<usize>, Vec<Piece>) {
-        let (mut pictures, mut pieces) = (Vec::new(), Vec::new());
-        let (mut offset, mut tokens, mut picture) = (0, 0, 0);
-        for (index, span) in self.spans.iter().enumerate() {
-            let positions = budget.positions_of(*span);
-            let start = self.computed.saturating_sub(offset).min(positions);
-            let len = (positions - start).min(room.positions);
-            if len > 0 {
-                match span {
-                    Span::Tokens(_) => pieces.push(Piece::Tokens { start: tokens + start, len }),
-                    Span::Dream => {
-                        pieces.push(Piece::Dream { role: self.dream_role(index), start, len });
-                    }
-                    Span::Picture => {
-                        if picture >= self.num_encoded {
-                            if room.encodes == 0 {
-                                break;
-                            }
-                            room.encodes -= 1;
-                            pictures.push(picture);
-                        }
-                        pieces.push(Piece::Picture { picture, start, len });
-                    }
-                }
-                room.positions -= len;
-            }
-            offset += positions;
-            match span {
-                Span::Tokens(count) => tokens += count,
-                Span::Picture => picture += 1,
-                Span::Dream => {}
-            }
-        }
-        (pictures, pieces)
-    }
-
-    fn dream_role(&self, index: usize) -> DreamRole {
-        if self.condition == Some(index) { DreamRole::Condition } else { DreamRole::History }
-    }
-}
-
 impl Sequence {
-    pub(crate) fn new(spec: SequenceSpec, budget: Budget) -> Self {
+    pub(crate) fn new(spec: SequenceSpec, budget: Budget, kv: &KvConfig) -> Self {
         assert!(budget.positions(&spec.prompt) > 0, "a prompt has at least one position");
-        assert!(spec.num_denoising_steps > 0, "a picture takes at least one denoising step");
+        assert!(spec.drawing.num_denoising_steps > 0, "a picture takes at least one step");
+        assert!(spec.num_beams > 0, "a text has at least one beam");
+        let reserved_blocks =
+            if spec.num_beams > 1 { blocks_needed(&spec, &budget, kv) } else { 0 };
         let prompt = prompt_usage(&spec.prompt, &budget);
-        let main = Context::new(spec.prompt, &budget);
+        let main = Context::new(spec.prompt, spec.tenant, &budget);
         let negative = spec.negative.map(|spans| {
-            let mut context = Context::new(spans, &budget);
+            let mut context = Context::new(spans, spec.tenant, &budget);
             context.push_condition(&budget);
             context
         });
         let rules = DocumentRules::new(budget, spec.limits);
-        let pending = rules.next_move(main.len);
+        let pending = rules.next_move(main.len());
         let mut sequence = Self {
             id: spec.id,
+            tenant: spec.tenant,
+            priority: spec.priority,
             status: SequenceStatus::Waiting,
-            main,
             rules,
-            num_denoising_steps: spec.num_denoising_steps,
+            drawing: spec.drawing,
+            turn: None,
+            last_pass: 0,
+            main,
             negative,
             pending,
+            num_beams: spec.num_beams,
+            reserved_blocks,
             budget,
             prompt,
         };
@@ -217,7 +160,18 @@ impl Sequence {
         sequence
     }
 
-    pub(crate) fn context(&mut self, branch: Branch) -> &mut Context {
+    pub(crate) fn main(&self) -> &Context {
+        &self.main
+    }
+
+    pub(crate) fn context(&self, branch: Branch) -> Option<&Context> {
+        match branch {
+            Branch::Main => Some(&self.main),
+            Branch::Negative => self.negative.as_ref(),
+        }
+    }
+
+    pub(crate) fn context_mut(&mut self, branch: Branch) -> &mut Context {
         match branch {
             Branch::Main => &mut self.main,
             Branch::Negative => self
@@ -227,36 +181,114 @@ impl Sequence {
         }
     }
 
-    /// Whether everything that the pending move needs is computed.
-    pub(crate) fn caught_up(&self) -> bool {
-        let negative_is_wanted = self.pending == NextMove::Draw;
-        self.main.caught_up()
-            && (!negative_is_wanted || self.negative.as_ref().is_none_or(Context::caught_up))
-    }
-
     pub(crate) fn pending(&self) -> NextMove {
         self.pending
     }
 
-    /// Adds the next chunk of positions to the plan.
-    pub(crate) fn plan_chunk(&self, room: &mut StepRoom, plan: &mut StepPlan) {
-        self.plan_branch(Branch::Main, &self.main, room, plan);
-        match (&self.pending, &self.negative) {
-            (NextMove::Draw, Some(negative)) => {
-                self.plan_branch(Branch::Negative, negative, room, plan);
-            }
-            (NextMove::Draw | NextMove::Sample(_) | NextMove::Finish(_), _) => {}
+    /// Whether everything that the pending move needs is computed.
+    pub(crate) fn caught_up(&self) -> bool {
+        self.main.caught_up() && self.wanted_negative().is_none()
+    }
+
+    /// Whether it only needs its last token computed to choose the next one: a text that goes on.
+    pub(crate) fn generates(&self) -> bool {
+        matches!(self.pending, NextMove::Sample(_)) && self.main.lacks_one_token()
+    }
+
+    /// Whether its blocks may be taken: a beam search's may not.
+    pub(crate) fn is_preemptible(&self) -> bool {
+        self.reserved_blocks == 0
+    }
+
+    pub(crate) fn holds_blocks(&self) -> bool {
+        let negative = self.negative.as_ref().map_or(&[][..], Context::table);
+        !self.main.table().is_empty() || !negative.is_empty()
+    }
+
+    /// Blocks that the pending move needs and that it does not hold.
+    pub(crate) fn num_missing_blocks(&self, kv: &Kv) -> usize {
+        let main = self.main.num_missing(self.wanted_blocks(kv));
+        let negative = self.wanted_negative();
+        main + negative
+            .map_or(0, |context| context.num_missing(context.len().div_ceil(kv.block_size)))
+    }
+
+    /// Takes what [`Self::num_missing_blocks`] counts.
+    pub(crate) fn allocate_missing(&mut self, kv: &mut Kv) {
+        let wanted = self.wanted_blocks(kv);
+        self.main.allocate(wanted, &mut kv.pool);
+        if self.pending != NextMove::Draw {
+            return;
         }
+        if let Some(negative) = &mut self.negative {
+            if negative.table().is_empty() {
+                let known = negative.cached_prefix(&self.budget, kv);
+                negative.begin_with(known, kv);
+            }
+            negative.allocate(negative.len().div_ceil(kv.block_size), &mut kv.pool);
+        }
+    }
+
+    /// Published blocks that hold a beginning of its context.
+    pub(crate) fn cached_prefix(&self, kv: &Kv) -> Vec<BlockId> {
+        self.main.cached_prefix(&self.budget, kv)
+    }
+
+    /// Begins with `cached`, which [`Self::cached_prefix`] has found, and takes what is missing.
+    pub(crate) fn begin(&mut self, cached: Vec<BlockId>, kv: &mut Kv) {
+        self.main.begin_with(cached, kv);
+        self.allocate_missing(kv);
+    }
+
+    /// Gives all blocks back; what was computed is to be computed again.
+    pub(crate) fn release(&mut self, kv: &mut Kv) {
+        if let Some(negative) = &mut self.negative {
+            negative.release(&mut kv.pool);
+        }
+        self.main.release(&mut kv.pool);
+    }
+
+    /// The positions of `row` are computed.
+    pub(crate) fn advance(&mut self, row: &DecodeRow, kv: &mut Kv) {
+        let budget = self.budget;
+        let context = self.context_mut(row.branch);
+        context.advance(row, &budget, kv);
+        if row.branch == Branch::Negative && context.caught_up() {
+            context.release(&mut kv.pool);
+            self.negative = None;
+        }
+    }
+
+    /// Plans the one position of a text that goes on.
+    pub(crate) fn plan_generated(&self, room: &mut StepRoom<'_>, plan: &mut StepPlan) {
+        room.take_generated(self.num_beams);
+        plan.decode.push(DecodeRow {
+            sequence: self.id,
+            branch: Branch::Main,
+            start: self.main.computed(),
+            pieces: vec![self.main.last_token()],
+            blocks: self.main.table().to_vec(),
+            sample: self.sampling(),
+        });
+    }
+
+    /// Plans the next chunk of positions. Whether there was room for any.
+    pub(crate) fn plan_chunk(&self, room: &mut StepRoom<'_>, plan: &mut StepPlan) -> bool {
+        let main = self.plan_branch(Branch::Main, &self.main, room, plan);
+        let negative = self
+            .wanted_negative()
+            .is_some_and(|negative| self.plan_branch(Branch::Negative, negative, room, plan));
+        main || negative
     }
 
     fn plan_branch(
         &self,
         branch: Branch,
         context: &Context,
-        room: &mut StepRoom,
+        room: &mut StepRoom<'_>,
         plan: &mut StepPlan,
-    ) {
-        let (pictures, pieces) = context.chunk(&self.budget, room);
+    ) -> bool {
+        let Chunk { pictures, pieces } = context.chunk(&self.budget, room);
         let sequence = self.id;
         plan.encode.extend(pictures.into_iter().map(|picture| EncodeRow {
             sequence,
@@ -264,32 +296,37 @@ impl Sequence {
             picture,
         }));
         if pieces.is_empty() {
-            return;
+            return false;
         }
-        let mut row = DecodeRow { sequence, branch, start: context.computed, pieces, sample: None };
-        if row.start + row.num_positions() == context.len {
-            row.sample = self.sampling(branch);
+        let (start, blocks) = (context.computed(), context.table().to_vec());
+        let mut row = DecodeRow { sequence, branch, start, pieces, blocks, sample: None };
+        if branch == Branch::Main && start + row.num_positions() == context.len() {
+            row.sample = self.sampling();
         }
         plan.decode.push(row);
+        true
     }
 
-    fn sampling(&self, branch: Branch) -> Option<LegalTokens> {
-        match (branch, self.pending) {
-            (Branch::Main, NextMove::Sample(legal)) => Some(legal),
-            (Branch::Main, NextMove::Draw | NextMove::Finish(_)) | (Branch::Negative, _) => None,
+    fn sampling(&self) -> Option<LegalTokens> {
+        match self.pending {
+            NextMove::Sample(legal) => Some(legal),
+            NextMove::Draw | NextMove::Finish(_) => None,
         }
     }
 
-    /// A token joins the context; returns its new length.
-    pub(crate) fn push_token(&mut self) -> usize {
-        self.main.push_token();
-        self.main.len
+    /// The negative context, while the pending move waits for it.
+    fn wanted_negative(&self) -> Option<&Context> {
+        self.negative.as_ref().filter(|_| self.pending == NextMove::Draw)
     }
 
-    /// The drawn picture joins the context; returns its new length.
-    pub(crate) fn push_picture(&mut self) -> usize {
-        self.main.push_picture(&self.budget);
-        self.main.len
+    fn wanted_blocks(&self, kv: &Kv) -> usize {
+        self.main.len().div_ceil(kv.block_size).max(self.reserved_blocks)
+    }
+
+    /// Lets the context grow by what the rules answered or what was computed.
+    pub(crate) fn grow(&mut self, grow: impl FnOnce(&mut Context, &Budget)) -> usize {
+        grow(&mut self.main, &self.budget);
+        self.main.len()
     }
 
     /// Follows the rules' answer after the context has grown or a token was chosen.
@@ -303,11 +340,11 @@ impl Sequence {
             }
             NextMove::Finish(reason) => self.status = SequenceStatus::Finished(reason),
         }
-        assert!(self.main.len <= self.budget.max_model_len, "a context never outgrows the model");
+        assert!(self.main.len() <= self.budget.max_model_len, "a context never outgrows the model");
     }
 
     pub(crate) fn usage(&self) -> Usage {
-        let used = self.main.len;
+        let used = self.main.len();
         Usage {
             text_tokens: self.rules.num_text_tokens(),
             image_positions: self.rules.num_images() * self.budget.drawing_positions(),
@@ -320,12 +357,18 @@ impl Sequence {
     }
 }
 
+/// Blocks that a document can come to need at once.
+pub(crate) fn blocks_needed(spec: &SequenceSpec, budget: &Budget, kv: &KvConfig) -> usize {
+    let document = kv.blocks_for(budget.most_positions(spec)).saturating_mul(spec.num_beams);
+    document.saturating_add(kv.blocks_for(budget.negative_positions(spec)))
+}
+
 fn prompt_usage(prompt: &[Span], budget: &Budget) -> Usage {
     let mut usage = Usage { prompt_positions: budget.positions(prompt), ..Usage::default() };
     for span in prompt {
         match span {
             Span::Tokens(_) => {}
-            Span::Picture => {
+            Span::Picture(_) => {
                 usage.prompt_images += 1;
                 usage.prompt_image_positions += budget.image_positions;
             }

@@ -48,6 +48,10 @@ pub struct ServeArgs {
     #[arg(long, env = "REVERIE_ALLOWED_HOST", value_name = "NAME", value_delimiter = ',')]
     pub allowed_host: Vec<String>,
 
+    /// Requests served at once
+    #[arg(long, env = "REVERIE_MAX_NUM_SEQS", value_name = "N", default_value_t = 1)]
+    pub max_num_seqs: usize,
+
     /// Positions computed in one engine step; longer prompts take several
     #[arg(long, env = "REVERIE_MAX_NUM_BATCHED_TOKENS", value_name = "N", default_value_t = 512)]
     pub max_num_batched_tokens: usize,

@@ -10,9 +10,6 @@ use tokio::sync::watch;
 
 use super::document_engine::EngineStatus;
 
-/// Documents that are always admitted at once besides those that may wait.
-const MAX_NUM_RUNNING: usize = 1;
-
 /// The bounds of a suggested wait.
 const RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(600));
 
@@ -21,6 +18,7 @@ const RETRY_AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::fro
 pub(super) struct Admission {
     status: watch::Sender<EngineStatus>,
     budget: OnceLock<Budget>,
+    max_num_running: usize,
     max_accepted: usize,
     num_accepted: AtomicUsize,
     /// How long a document takes, smoothed; 0 until one has ended.
@@ -32,11 +30,12 @@ pub(super) struct Admission {
 pub(super) struct Place(Arc<Admission>);
 
 impl Admission {
-    pub(super) fn new(max_num_waiting: usize) -> Self {
+    pub(super) fn new(max_num_running: usize, max_num_waiting: usize) -> Self {
         Self {
             status: watch::Sender::new(EngineStatus::Loading),
             budget: OnceLock::new(),
-            max_accepted: max_num_waiting + MAX_NUM_RUNNING,
+            max_num_running,
+            max_accepted: max_num_waiting + max_num_running,
             num_accepted: AtomicUsize::new(0),
             document_millis: AtomicU64::new(0),
         }
@@ -94,7 +93,7 @@ impl Admission {
         });
         match taken {
             Ok(_) => Ok(Place(Arc::clone(self))),
-            Err(count) => Err(count.saturating_sub(MAX_NUM_RUNNING)),
+            Err(count) => Err(count.saturating_sub(self.max_num_running)),
         }
     }
 
@@ -127,7 +126,7 @@ mod tests {
 
     #[test]
     fn places_are_bounded_and_come_back_when_dropped() {
-        let admission = Arc::new(Admission::new(1));
+        let admission = Arc::new(Admission::new(1, 1));
         let first = admission.take_place().expect("the running one");
         let _second = admission.take_place().expect("the waiting one");
         assert_eq!(admission.take_place().map(|_| ()), Err(1));
@@ -137,7 +136,7 @@ mod tests {
 
     #[test]
     fn the_suggested_wait_follows_how_long_documents_take() {
-        let admission = Admission::new(1);
+        let admission = Admission::new(1, 1);
         assert_eq!(admission.retry_after(), Duration::from_secs(1));
         admission.document_took(Duration::from_secs(8));
         assert_eq!(admission.retry_after(), Duration::from_secs(8));
@@ -148,7 +147,7 @@ mod tests {
     #[test]
     fn a_drain_ordered_while_loading_stands() {
         let budget = Budget { max_model_len: 8, dream_positions: 1, image_positions: 1 };
-        let admission = Admission::new(1);
+        let admission = Admission::new(1, 1);
         assert!(admission.close());
         admission.open(budget);
         assert_eq!(admission.status(), EngineStatus::Draining);

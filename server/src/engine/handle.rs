@@ -11,7 +11,7 @@ use super::admission::Admission;
 use super::command::{Command, Submission};
 use super::document_engine::{DocumentEngine, EngineStatus, EventStream, SubmitError};
 use super::request::EngineRequest;
-use super::sequence_spec::{max_events, sequence_spec};
+use super::sequence_spec::{drawing_spec, max_events, sequence_spec};
 
 /// A way to the engine; clones lead to the same one. When the last is gone, the engine finishes what it
 /// has accepted and ends.
@@ -77,7 +77,9 @@ impl DocumentEngine for EngineHandle {
         let (EngineStatus::Ready, Some(budget)) = (self.status(), self.budget()) else {
             return Err(SubmitError::Draining);
         };
-        let spec = sequence_spec(SequenceId(0), &request, 1);
+        // How large its latents are and how many steps they take changes no position.
+        let drawing = drawing_spec(&request.pictures, 1, 1);
+        let spec = sequence_spec(SequenceId(0), &request, drawing);
         if !budget.admits(&spec) {
             let positions = budget.least_positions(&spec);
             return Err(SubmitError::TooLong { positions, limit: budget.max_model_len });

@@ -18,6 +18,7 @@ pub mod event;
 mod handle;
 pub mod request;
 pub mod runner;
+pub mod scheduling;
 pub mod scripted_runner;
 pub mod sequence_spec;
 mod session;
@@ -44,11 +45,14 @@ pub type Clock = Arc<dyn Fn() -> Instant + Send + Sync>;
 /// The engine's limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EngineConfig {
-    /// Decoder positions in one step at most; longer prompts are computed in chunks. At least 1.
+    /// Requests that are served at once. At least 1.
+    pub max_num_seqs: usize,
+    /// Decoder positions in one step at most; longer prompts are computed in chunks. At least
+    /// `max_num_seqs`.
     pub max_num_batched_tokens: usize,
     /// Pictures embedded in one step at most. At least 1.
     pub max_num_encodes: usize,
-    /// Requests that may wait behind the one being served.
+    /// Requests that may wait besides those that are served.
     pub max_num_waiting: usize,
 }
 
@@ -96,7 +100,7 @@ impl Engine {
     where
         F: FnOnce() -> Result<Box<dyn ModelRunner>, LoadError> + Send + 'static,
     {
-        let admission = Arc::new(Admission::new(config.max_num_waiting));
+        let admission = Arc::new(Admission::new(config.max_num_seqs, config.max_num_waiting));
         // One for each admitted request, one for the order to drain: sending never fails for fullness.
         let (sender, commands) = mpsc::channel(admission.max_accepted() + 1);
         let handle = EngineHandle::new(sender, Arc::clone(&admission), Arc::clone(&clock));

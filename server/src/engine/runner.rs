@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use reverie_model::Picture;
-use reverie_scheduler::{Budget, FinishReason, SequenceId, StepPlan};
+use reverie_scheduler::{Budget, ContentHash, DrawingSpec, FinishReason, SequenceId, StepPlan};
 
 use super::event::EngineError;
 use super::request::EngineRequest;
@@ -30,10 +30,12 @@ pub trait ModelRunner {
         request: &Arc<EngineRequest>,
     ) -> Result<OpenedSequence, EngineError>;
 
-    /// Carries out a plan: encode, decode, denoise, render, in this order.
+    /// Carries out a plan: encode, decode, denoise, render, in this order. What was computed for a
+    /// preempted sequence is forgotten first.
     ///
     /// # Errors
-    /// The sequences of this plan cannot go on; all others can.
+    /// The sequences of this plan cannot go on; all others can. If only some of them cannot,
+    /// [`StepOutput::failed`] names those.
     fn execute(&mut self, plan: &StepPlan) -> Result<StepOutput, EngineError>;
 
     /// Forgets a sequence. Unknown ones are passed over.
@@ -45,8 +47,8 @@ pub trait ModelRunner {
 
 /// What the engine needs to know of an opened sequence.
 pub struct OpenedSequence {
-    /// Denoiser passes that each of its pictures takes.
-    pub num_denoising_steps: usize,
+    /// How its pictures are drawn.
+    pub drawing: DrawingSpec,
     /// Turns its sampled ids into text.
     pub text: Box<dyn TextDecoder>,
 }
@@ -63,10 +65,12 @@ pub trait TextDecoder {
 /// What a step yields.
 #[derive(Debug, Default)]
 pub struct StepOutput {
-    /// One for each row that samples.
+    /// One for each row that samples and did not fail.
     pub sampled: Vec<SampledToken>,
-    /// One for each render row.
+    /// One for each picture that is complete.
     pub rendered: Vec<RenderedPicture>,
+    /// Sequences that cannot go on, while the others can.
+    pub failed: Vec<FailedSequence>,
 }
 
 /// One sequence's choice.
@@ -98,11 +102,22 @@ pub enum TokenChoice {
     },
 }
 
+/// A sequence whose states or logits are not finite.
+#[derive(Debug)]
+pub struct FailedSequence {
+    /// Whose.
+    pub sequence: SequenceId,
+    /// What is wrong with it.
+    pub error: EngineError,
+}
+
 /// A picture that was drawn.
 #[derive(Debug)]
 pub struct RenderedPicture {
     /// Whose.
     pub sequence: SequenceId,
-    /// The picture, exactly as it is fed back to the model.
+    /// The picture, to be delivered.
     pub picture: Arc<Picture>,
+    /// The picture as it is fed back to the model: as whoever opens the delivered file sees it.
+    pub content: ContentHash,
 }

@@ -16,6 +16,7 @@ use super::runner::{
     ModelRunner, OpenedSequence, RenderedPicture, SampledToken, StepOutput, TextDecoder,
     TokenChoice,
 };
+use super::sequence_spec::{content_hash, drawing_spec};
 
 /// Observations that may wait for a [`StepControl`] that looks elsewhere.
 const MAX_OBSERVATIONS: usize = 1024;
@@ -135,7 +136,8 @@ impl ScriptedRunner {
         let pictures = &playing.request.pictures;
         let rgb = vec![playing.num_images; pictures.width * pictures.height * 3];
         let picture = Arc::new(Picture::new(pictures.width as u32, pictures.height as u32, rgb));
-        RenderedPicture { sequence: row.sequence, picture }
+        let content = content_hash(&picture);
+        RenderedPicture { sequence: row.sequence, picture, content }
     }
 }
 
@@ -157,10 +159,9 @@ impl ModelRunner for ScriptedRunner {
             Playing::new(Arc::clone(request), self.scripts.pop_front().unwrap_or_default());
         let text = Box::new(WordDecoder(Arc::clone(&playing.words)));
         self.playing.insert(id, playing);
-        Ok(OpenedSequence {
-            num_denoising_steps: request.pictures.num_inference_steps.max(1),
-            text,
-        })
+        let pictures = &request.pictures;
+        let drawing = drawing_spec(pictures, 1, pictures.num_inference_steps.max(1));
+        Ok(OpenedSequence { drawing, text })
     }
 
     fn execute(&mut self, plan: &StepPlan) -> Result<StepOutput, EngineError> {
@@ -169,10 +170,15 @@ impl ModelRunner for ScriptedRunner {
             let _nobody_holds_back = control.permits.recv();
         }
         let mut output = StepOutput::default();
+        for id in &plan.preempted {
+            if let Some(playing) = self.playing.get_mut(id) {
+                playing.computed.clear();
+            }
+        }
         for row in &plan.decode {
             output.sampled.extend(self.decode(row)?);
         }
-        for row in &plan.render {
+        for row in plan.render.iter().filter(|row| row.segments.is_last()) {
             let rendered = self.render(*row);
             output.rendered.push(rendered);
         }

@@ -1,11 +1,22 @@
 //! A request in numbers: what the scheduler gets to know of it, and how many events it can have.
 
-use reverie_scheduler::{Budget, DocumentLimits, ImageChoice, SequenceId, SequenceSpec, Span};
+use reverie_model::Picture;
+use reverie_scheduler::{
+    Budget, ContentHash, DocumentLimits, DrawingSpec, ImageChoice, LatentSize, SequenceId,
+    SequenceSpec, Span, TenantId, TokenId,
+};
+use sha2::{Digest, Sha256};
 
-use super::request::{EngineRequest, PromptSegment};
+use super::request::{EngineRequest, PictureParams, PromptSegment};
 
 /// Guidance up to this scale is none (`guidance_scale > 1` in the reference).
 const NO_GUIDANCE: f32 = 1.0;
+
+/// Whose every request is, as long as the edge does not tell its keys apart.
+const ONE_TENANT: TenantId = TenantId(0);
+
+/// The priority of a request that names none (vLLM's default).
+const DEFAULT_PRIORITY: i32 = 0;
 
 /// Events besides text and pictures: held-back text released at the end, and the end itself.
 const CLOSING_EVENTS: usize = 2;
@@ -16,28 +27,53 @@ const EVENTS_PER_IMAGE: usize = 3;
 /// Passes that a sampler may take beyond `num_inference_steps` (PNDM takes one).
 const EXTRA_DENOISING_STEPS: usize = 1;
 
-/// The numbers of `request`, whose pictures take `num_denoising_steps` denoiser passes each.
+/// The numbers of `request`, whose pictures are drawn as `drawing` says.
 pub fn sequence_spec(
     id: SequenceId,
     request: &EngineRequest,
-    num_denoising_steps: usize,
+    drawing: DrawingSpec,
 ) -> SequenceSpec {
     let limits = document_limits(request);
     let draws = limits.max_images > 0 && limits.choice != ImageChoice::None;
-    let guided = request.pictures.guidance_scale > NO_GUIDANCE;
-    let negative = request.pictures.negative_prompt.as_ref().filter(|_| draws && guided);
+    let negative = request.pictures.negative_prompt.as_ref().filter(|_| draws && drawing.is_guided);
     SequenceSpec {
         id,
+        tenant: ONE_TENANT,
+        priority: DEFAULT_PRIORITY,
         prompt: spans(&request.prompt),
         negative: negative.map(|segments| spans(segments)),
         limits,
-        num_denoising_steps,
+        num_beams: request.sampling.num_beams,
+        drawing,
     }
+}
+
+/// How pictures are drawn whose latents have one cell for each `cell` by `cell` pixels, in
+/// `num_denoising_steps` denoiser passes.
+pub fn drawing_spec(
+    pictures: &PictureParams,
+    cell: usize,
+    num_denoising_steps: usize,
+) -> DrawingSpec {
+    DrawingSpec {
+        size: LatentSize { height: pictures.height / cell, width: pictures.width / cell },
+        num_denoising_steps,
+        is_guided: pictures.guidance_scale > NO_GUIDANCE,
+    }
+}
+
+/// What tells a picture from every other one: its size and its pixels as the vision tower is given them.
+pub fn content_hash(picture: &Picture) -> ContentHash {
+    let mut hash = Sha256::new();
+    hash.update(picture.width().to_le_bytes());
+    hash.update(picture.height().to_le_bytes());
+    hash.update(picture.rgb());
+    ContentHash(hash.finalize().into())
 }
 
 /// An upper bound of the events that `request` can cause, so that sending one never has to wait.
 pub(super) fn max_events(request: &EngineRequest, budget: &Budget) -> usize {
-    let used = budget.positions(&spans(&request.prompt));
+    let used: usize = request.prompt.iter().map(|segment| positions_of(segment, budget)).sum();
     let limits = document_limits(request);
     let num_tokens = (budget.max_model_len - used).min(limits.max_tokens.unwrap_or(usize::MAX));
     let num_images = budget.images_that_fit(used).min(limits.max_images);
@@ -63,10 +99,18 @@ fn document_limits(request: &EngineRequest) -> DocumentLimits {
     }
 }
 
+fn positions_of(segment: &PromptSegment, budget: &Budget) -> usize {
+    match segment {
+        PromptSegment::Tokens(ids) => ids.len(),
+        PromptSegment::Picture(_) => budget.image_positions,
+        PromptSegment::Dream => budget.dream_positions,
+    }
+}
+
 fn spans(segments: &[PromptSegment]) -> Vec<Span> {
     let span = |segment: &PromptSegment| match segment {
-        PromptSegment::Tokens(ids) => Span::Tokens(ids.len()),
-        PromptSegment::Picture(_) => Span::Picture,
+        PromptSegment::Tokens(ids) => Span::Tokens(ids.iter().copied().map(TokenId).collect()),
+        PromptSegment::Picture(picture) => Span::Picture(content_hash(picture)),
         PromptSegment::Dream => Span::Dream,
     };
     segments.iter().map(span).collect()

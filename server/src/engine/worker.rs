@@ -7,8 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use reverie_scheduler::{
-    FinishReason, Sampled, SampledRow, Scheduler, SchedulerConfig, SequenceEvent, SequenceId,
-    StepOutcome, StepPlan,
+    FailedRow, FinishReason, RenderedRow, RowFailure, Sampled, SampledRow, Scheduler,
+    SequenceEvent, SequenceId, StepOutcome, StepPlan, TokenId,
 };
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
@@ -17,7 +17,8 @@ use super::admission::Admission;
 use super::command::{Command, Submission};
 use super::event::{EngineError, EngineEvent};
 use super::request::PromptSegment;
-use super::runner::{ModelRunner, OpenedSequence, StepOutput, TokenChoice};
+use super::runner::{FailedSequence, ModelRunner, OpenedSequence, StepOutput, TokenChoice};
+use super::scheduling::scheduler_config;
 use super::sequence_spec::sequence_spec;
 use super::session::{GivenUp, Session, refuse};
 use super::{Clock, EngineConfig, EngineFailure};
@@ -40,12 +41,7 @@ impl Worker {
         clock: Clock,
         admission: Arc<Admission>,
     ) -> Self {
-        let scheduler = Scheduler::new(SchedulerConfig {
-            budget: runner.budget(),
-            max_num_batched_tokens: config.max_num_batched_tokens,
-            max_num_encodes: config.max_num_encodes,
-            max_num_waiting: config.max_num_waiting,
-        });
+        let scheduler = Scheduler::new(scheduler_config(&config, runner.budget()));
         let sessions = BTreeMap::new();
         Self { runner, scheduler, sessions, admission, clock, next_id: 0, draining: false }
     }
@@ -110,18 +106,20 @@ impl Worker {
         let id = SequenceId(self.next_id);
         self.next_id += 1;
         let request = Arc::clone(&submission.request);
-        let OpenedSequence { num_denoising_steps, text } =
-            match guarded(|| self.runner.open(id, &request)) {
-                Ok(opened) => opened,
-                Err(error) => {
-                    tracing::warn!(sequence = %id, %error, "request refused by the model");
-                    refuse(&submission, error);
-                    return;
-                }
-            };
-        self.scheduler
-            .add(sequence_spec(id, &request, num_denoising_steps))
-            .expect("as many requests have a place as the scheduler takes");
+        let OpenedSequence { drawing, text } = match guarded(|| self.runner.open(id, &request)) {
+            Ok(opened) => opened,
+            Err(error) => {
+                tracing::warn!(sequence = %id, %error, "request refused by the model");
+                refuse(&submission, error);
+                return;
+            }
+        };
+        if let Err(refusal) = self.scheduler.add(sequence_spec(id, &request, drawing)) {
+            tracing::warn!(sequence = %id, %refusal, "request refused by the scheduler");
+            refuse(&submission, EngineError::Model(refusal.to_string()));
+            self.close(id);
+            return;
+        }
         tracing::info!(sequence = %id, "admitted");
         self.sessions.insert(id, Session::new(submission, text));
     }
@@ -161,12 +159,19 @@ impl Worker {
     }
 
     fn publish(&mut self, plan: &StepPlan, output: StepOutput) {
+        let mut outcome = StepOutcome::default();
         for rendered in output.rendered {
-            if let Some(session) = self.sessions.get_mut(&rendered.sequence) {
+            let (sequence, content) = (rendered.sequence, rendered.content);
+            outcome.rendered.push(RenderedRow { sequence, content });
+            if let Some(session) = self.sessions.get_mut(&sequence) {
                 session.image(rendered.picture);
             }
         }
-        let mut outcome = StepOutcome::default();
+        for FailedSequence { sequence, error } in output.failed {
+            tracing::error!(%sequence, %error, "a row failed");
+            outcome.failed.push(FailedRow { sequence, failure: RowFailure::NotFinite });
+            self.end(sequence, EngineEvent::Failed(error));
+        }
         for token in output.sampled {
             if let Some(session) = self.sessions.get_mut(&token.sequence) {
                 let sampled = take_choice(session, token.choice);
@@ -193,6 +198,9 @@ impl Worker {
             SequenceEvent::Denoised { picture, num_done, num_steps } => {
                 session.image_progress(picture, num_done, num_steps);
             }
+            SequenceEvent::Failed { .. } => {
+                unreachable!("a failed sequence has no session any more")
+            }
             SequenceEvent::Finished { .. } => unreachable!("handled above"),
         }
     }
@@ -214,13 +222,17 @@ impl Worker {
         Err(EngineFailure::Poisoned(error))
     }
 
-    fn end(&mut self, id: SequenceId, event: EngineEvent) {
+    fn close(&mut self, id: SequenceId) {
         if let Err(error) = guarded(|| {
             self.runner.close(id);
             Ok(())
         }) {
             tracing::error!(sequence = %id, %error, "closing a sequence failed");
         }
+    }
+
+    fn end(&mut self, id: SequenceId, event: EngineEvent) {
+        self.close(id);
         if let Some(session) = self.sessions.remove(&id) {
             session.end(event);
         }
@@ -232,9 +244,9 @@ fn take_choice(session: &mut Session, choice: TokenChoice) -> Sampled {
     match choice {
         TokenChoice::Text(id) => {
             if session.push_token(id) {
-                Sampled::StopString
+                Sampled::StopString(TokenId(id))
             } else {
-                Sampled::Text
+                Sampled::Text(TokenId(id))
             }
         }
         TokenChoice::EndOfText => Sampled::EndOfText,
@@ -256,12 +268,14 @@ fn take_choice(session: &mut Session, choice: TokenChoice) -> Sampled {
     }
 }
 
-/// Every row that asks for an answer has got exactly one.
+/// Every row that asks for an answer has got exactly one, or has failed.
 fn check_answers(plan: &StepPlan, output: &StepOutput) -> Result<(), EngineError> {
-    let mut asked: Vec<SequenceId> =
-        plan.decode.iter().filter(|row| row.sample.is_some()).map(|row| row.sequence).collect();
+    let goes_on = |id: &SequenceId| output.failed.iter().all(|failed| failed.sequence != *id);
+    let sampling = plan.decode.iter().filter(|row| row.sample.is_some()).map(|row| row.sequence);
+    let mut asked: Vec<SequenceId> = sampling.filter(goes_on).collect();
     let mut chosen: Vec<SequenceId> = output.sampled.iter().map(|token| token.sequence).collect();
-    let mut to_render: Vec<SequenceId> = plan.render.iter().map(|row| row.sequence).collect();
+    let complete = plan.render.iter().filter(|row| row.segments.is_last());
+    let mut to_render: Vec<SequenceId> = complete.map(|row| row.sequence).filter(goes_on).collect();
     let mut rendered: Vec<SequenceId> =
         output.rendered.iter().map(|picture| picture.sequence).collect();
     for rows in [&mut asked, &mut chosen, &mut to_render, &mut rendered] {

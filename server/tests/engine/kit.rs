@@ -21,8 +21,12 @@ use tokio_stream::StreamExt;
 /// A drawn picture takes ten positions.
 const BUDGET: Budget = Budget { max_model_len: 100, dream_positions: 4, image_positions: 6 };
 
-const CONFIG: EngineConfig =
-    EngineConfig { max_num_batched_tokens: 32, max_num_encodes: 1, max_num_waiting: 2 };
+const CONFIG: EngineConfig = EngineConfig {
+    max_num_seqs: 1,
+    max_num_batched_tokens: 32,
+    max_num_encodes: 1,
+    max_num_waiting: 2,
+};
 
 type EngineThread = JoinHandle<Result<(), EngineFailure>>;
 

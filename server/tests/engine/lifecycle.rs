@@ -90,7 +90,7 @@ async fn a_client_that_leaves_while_its_picture_is_encoded_frees_its_place_at_th
 async fn a_client_that_leaves_while_a_picture_is_denoised_makes_way_for_the_next() {
     let (kit, control) = Kit::controlled(vec![vec![ScriptItem::Dream]]);
     let stream = kit.handle.submit(request(5)).expect("accepted");
-    let plan = wait_for(&control, |plan| !plan.denoise.is_empty());
+    let plan = wait_for(&control, |plan| plan.denoise.is_some());
     let next = kit.handle.submit(request(6)).expect("waits");
     leaves_at_once(&control, stream, &plan);
     let plan = control.plan();
@@ -104,7 +104,7 @@ async fn a_client_that_leaves_while_a_picture_is_denoised_makes_way_for_the_next
 async fn a_client_that_leaves_in_the_last_denoising_step_has_no_pixels_computed() {
     let (kit, control) = Kit::controlled(vec![vec![ScriptItem::Dream]]);
     let stream = kit.handle.submit(request(5)).expect("accepted");
-    let plan = wait_for(&control, |plan| plan.denoise.iter().any(|row| row.step == 1));
+    let plan = wait_for(&control, |plan| plan.denoise_rows().iter().any(|row| row.step == 1));
     leaves_at_once(&control, stream, &plan);
     drop(control);
     kit.stop();

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use reverie_scheduler::FinishReason;
+use reverie_scheduler::{FinishReason, SchedulerStats};
+use reverie_server::engine::candle_runner::RunnerCounters;
 use reverie_server::engine::document_engine::{DocumentEngine, EngineStatus};
 use reverie_server::engine::event::EngineEvent;
-use reverie_server::engine::request::PromptSegment;
+use reverie_server::engine::request::{EngineRequest, PromptSegment};
 use reverie_server::engine::{Engine, EngineConfig};
 use tokio_stream::StreamExt;
 
 use crate::goldens::{
-    Part, PlaybackNoise, Vectors, golden_request, golden_runner, json, largest_difference, write,
+    Part, PlaybackNoise, Vectors, Written, golden_request, golden_runner, json, largest_difference,
+    limits, write, write_together,
 };
 
 fn golden_noise(vectors: &Vectors) -> PlaybackNoise {
@@ -33,39 +35,92 @@ fn golden_tokens(document: usize) -> Vec<Option<u32>> {
     events.as_array().expect("events").iter().map(id).collect()
 }
 
+fn golden_document(vectors: &Vectors, document: usize) -> EngineRequest {
+    let prompt = vectors.ids(&format!("doc{document}.prompt_ids"));
+    let mut request = golden_request(vec![PromptSegment::Tokens(prompt)]);
+    request.pictures.seed = document as u64;
+    request
+}
+
+fn check_document(vectors: &Vectors, document: usize, written: &Written) {
+    let (parts, reason, usage) = written;
+    let mut tokens = Vec::new();
+    let mut pictures = 0;
+    for part in parts {
+        match part {
+            Part::Token(id) => tokens.push(Some(*id)),
+            Part::EndOfText => tokens.push(Some(2)),
+            Part::Picture(picture) => {
+                tokens.push(None);
+                let name = format!("doc{document}.image{pictures}.image_u8");
+                let difference = largest_difference(picture, &vectors.picture(&name));
+                assert!(difference <= 1, "{name} differs by {difference}");
+                pictures += 1;
+            }
+        }
+    }
+    assert_eq!(tokens, golden_tokens(document), "document {document}");
+    assert_eq!(*reason, FinishReason::EndOfText);
+    // The reference's list ends with the `</s>` that takes no position here.
+    let golden_len = golden_len(vectors, document);
+    let prompt_len = vectors.ids(&format!("doc{document}.prompt_ids")).len();
+    assert_eq!((usage.prompt_positions, usage.positions_used), (prompt_len, golden_len));
+    assert_eq!((usage.images, usage.image_positions), (2, 2 * (10 + 258)));
+    assert_eq!(usage.text_tokens, golden_len + 1 - prompt_len - usage.image_positions);
+}
+
+fn golden_len(vectors: &Vectors, document: usize) -> usize {
+    vectors.ids(&format!("doc{document}.final_ids")).len() - 1
+}
+
 fn check_documents(max_num_batched_tokens: usize) {
     let vectors = Vectors::read("interleaved");
     let mut runner = golden_runner(golden_noise(&vectors));
     for document in 0..2 {
-        let prompt = vectors.ids(&format!("doc{document}.prompt_ids"));
-        let prompt_len = prompt.len();
-        let mut request = golden_request(vec![PromptSegment::Tokens(prompt)]);
-        request.pictures.seed = document as u64;
-        let (parts, reason, usage) = write(&mut runner, request, max_num_batched_tokens);
-
-        let mut tokens = Vec::new();
-        let mut pictures = 0;
-        for part in &parts {
-            match part {
-                Part::Token(id) => tokens.push(Some(*id)),
-                Part::EndOfText => tokens.push(Some(2)),
-                Part::Picture(picture) => {
-                    tokens.push(None);
-                    let name = format!("doc{document}.image{pictures}.image_u8");
-                    let difference = largest_difference(picture, &vectors.picture(&name));
-                    assert!(difference <= 1, "{name} differs by {difference}");
-                    pictures += 1;
-                }
-            }
-        }
-        assert_eq!(tokens, golden_tokens(document), "document {document}");
-        assert_eq!(reason, FinishReason::EndOfText);
-        // The reference's list ends with the `</s>` that takes no position here.
-        let golden_len = vectors.ids(&format!("doc{document}.final_ids")).len() - 1;
-        assert_eq!((usage.prompt_positions, usage.positions_used), (prompt_len, golden_len));
-        assert_eq!((usage.images, usage.image_positions), (2, 2 * (10 + 258)));
-        assert_eq!(usage.text_tokens, golden_len + 1 - prompt_len - usage.image_positions);
+        let request = golden_document(&vectors, document);
+        let written = write(&mut runner, request, max_num_batched_tokens);
+        check_document(&vectors, document, &written);
     }
+}
+
+/// Golden documents at once, checked; what it took. `tight` is a KV cache that holds one of them.
+fn check_together(documents: [usize; 2], tight: bool) -> (RunnerCounters, SchedulerStats) {
+    let vectors = Vectors::read("interleaved");
+    let mut runner = golden_runner(golden_noise(&vectors));
+    let longest = documents.map(|document| golden_len(&vectors, document)).into_iter().max();
+    if tight {
+        runner = runner.with_max_model_len(longest.expect("two documents") + 1);
+    }
+    let mut config = limits(&runner, 2, 2048);
+    if tight {
+        config.kv.num_blocks = config.kv.blocks_for(config.budget.max_model_len);
+    }
+    let requests = documents.map(|document| golden_document(&vectors, document)).to_vec();
+    let (written, stats) = write_together(&mut runner, requests, config);
+    for (document, written) in documents.into_iter().zip(&written) {
+        check_document(&vectors, document, written);
+    }
+    (runner.counters(), stats)
+}
+
+#[test]
+fn documents_of_one_step_share_its_decoder_pass_and_its_denoiser_pass() {
+    let (counters, stats) = check_together([0, 0], false);
+    // Two pictures of four steps, whoever draws them.
+    assert_eq!((counters.denoiser_passes, stats.num_denoiser_passes), (8, 8));
+    assert_eq!(stats.num_denoised_rows, 2 * 2 * 8, "two documents, two rows each");
+    // A pass for each token, and for each picture one that wishes it and one that dreams it.
+    let alone = golden_tokens(0).len() + 2;
+    assert_eq!(counters.decoder_passes, alone as u64);
+    let (counters, _) = check_together([0, 1], false);
+    let alone = alone + golden_tokens(1).len() + 2;
+    assert!(counters.decoder_passes < alone as u64, "{counters:?}, alone {alone}");
+}
+
+#[test]
+fn a_document_that_had_to_give_way_comes_out_the_same() {
+    let (_, stats) = check_together([0, 1], true);
+    assert!(stats.num_preemptions > 0, "the cache holds one of them");
 }
 
 #[test]
@@ -84,8 +139,12 @@ async fn the_golden_documents_texts_and_pictures_stream_in_document_order() {
         let runner = golden_runner(golden_noise(&Vectors::read("interleaved")));
         Ok(Box::new(runner) as Box<_>)
     };
-    let config =
-        EngineConfig { max_num_batched_tokens: 64, max_num_encodes: 1, max_num_waiting: 1 };
+    let config = EngineConfig {
+        max_num_seqs: 1,
+        max_num_batched_tokens: 64,
+        max_num_encodes: 1,
+        max_num_waiting: 1,
+    };
     let (handle, thread) = Engine::start(load, config, Arc::new(Instant::now)).expect("a thread");
     assert_eq!(handle.loaded().await, EngineStatus::Ready);
     let vectors = Vectors::read("interleaved");

@@ -1,6 +1,6 @@
 //! The golden checkpoint, vectors and noise, and a loop that drives a runner without a thread.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,15 +9,17 @@ use reverie_model::Picture;
 use reverie_model::diffusion::SamplerKind;
 use reverie_model::noise::{NoiseDraw, NoiseKey, NoiseSource};
 use reverie_scheduler::{
-    FinishReason, Sampled, SampledRow, Scheduler, SchedulerConfig, SequenceEvent, SequenceId,
-    StepOutcome, Usage,
+    FinishReason, RenderedRow, Sampled, SampledRow, Scheduler, SchedulerConfig, SchedulerStats,
+    SequenceEvent, SequenceId, StepOutcome, TokenId, Usage,
 };
 use reverie_server::args::{DeviceChoice, DtypeChoice};
+use reverie_server::engine::EngineConfig;
 use reverie_server::engine::candle_runner::CandleRunner;
 use reverie_server::engine::request::{
     EngineRequest, ImageChoice, PictureParams, PromptSegment, SamplingParams, StoppingParams,
 };
-use reverie_server::engine::runner::{ModelRunner, TokenChoice};
+use reverie_server::engine::runner::{ModelRunner, RenderedPicture, SampledToken, TokenChoice};
+use reverie_server::engine::scheduling::scheduler_config;
 use reverie_server::engine::sequence_spec;
 use reverie_server::startup::PreparedModel;
 
@@ -155,47 +157,81 @@ pub(crate) enum Part {
     Picture(Arc<Picture>),
 }
 
+/// A request's parts, why it ended, and what it took.
+pub(crate) type Written = (Vec<Part>, FinishReason, Usage);
+
 /// Drives `runner` until the request is done.
 pub(crate) fn write(
     runner: &mut CandleRunner,
     request: EngineRequest,
     max_num_batched_tokens: usize,
-) -> (Vec<Part>, FinishReason, Usage) {
-    let id = SequenceId(7);
-    let request = Arc::new(request);
-    let mut scheduler = Scheduler::new(SchedulerConfig {
-        budget: runner.budget(),
+) -> Written {
+    let config = limits(runner, 1, max_num_batched_tokens);
+    let (mut written, _) = write_together(runner, vec![request], config);
+    written.remove(0)
+}
+
+/// The scheduler's limits for so many requests at once.
+pub(crate) fn limits(
+    runner: &CandleRunner,
+    max_num_seqs: usize,
+    max_num_batched_tokens: usize,
+) -> SchedulerConfig {
+    let config = EngineConfig {
+        max_num_seqs,
         max_num_batched_tokens,
         max_num_encodes: 1,
         max_num_waiting: 0,
-    });
-    let opened = runner.open(id, &request).expect("a request that the model can serve");
-    let spec = sequence_spec::sequence_spec(id, &request, opened.num_denoising_steps);
-    scheduler.add(spec).expect("an empty scheduler");
-    let mut parts = Vec::new();
-    loop {
+    };
+    scheduler_config(&config, runner.budget())
+}
+
+/// Drives `runner` until all requests are done; what came of each, and the scheduler's numbers at the end.
+pub(crate) fn write_together(
+    runner: &mut CandleRunner,
+    requests: Vec<EngineRequest>,
+    config: SchedulerConfig,
+) -> (Vec<Written>, SchedulerStats) {
+    let mut scheduler = Scheduler::new(config);
+    let mut parts: Vec<Vec<Part>> = Vec::new();
+    let mut ends = BTreeMap::new();
+    for request in requests {
+        let (id, request) = (SequenceId(parts.len() as u64), Arc::new(request));
+        let opened = runner.open(id, &request).expect("a request that the model can serve");
+        let spec = sequence_spec::sequence_spec(id, &request, opened.drawing);
+        scheduler.add(spec).expect("a place for each request");
+        parts.push(Vec::new());
+    }
+    while ends.len() < parts.len() {
         let plan = scheduler.schedule();
         let output = runner.execute(&plan).expect("a step");
         let mut outcome = StepOutcome::default();
-        for token in output.sampled {
-            let sampled = take(token.choice, &mut parts);
-            outcome.sampled.push(SampledRow { sequence: id, sampled });
+        for SampledToken { sequence, choice } in output.sampled {
+            let sampled = take(choice, &mut parts[sequence.0 as usize]);
+            outcome.sampled.push(SampledRow { sequence, sampled });
         }
-        parts.extend(output.rendered.into_iter().map(|rendered| Part::Picture(rendered.picture)));
-        for (_, event) in scheduler.update(&plan, &outcome).events {
+        for RenderedPicture { sequence, picture, content } in output.rendered {
+            outcome.rendered.push(RenderedRow { sequence, content });
+            parts[sequence.0 as usize].push(Part::Picture(picture));
+        }
+        for (id, event) in scheduler.update(&plan, &outcome).events {
             if let SequenceEvent::Finished { reason, usage } = event {
                 runner.close(id);
-                return (parts, reason, usage);
+                ends.insert(id, (reason, usage));
             }
         }
     }
+    let ends = ends.into_values();
+    let written =
+        parts.into_iter().zip(ends).map(|(parts, (reason, usage))| (parts, reason, usage));
+    (written.collect(), scheduler.stats())
 }
 
 fn take(choice: TokenChoice, parts: &mut Vec<Part>) -> Sampled {
     match choice {
         TokenChoice::Text(id) => {
             parts.push(Part::Token(id));
-            Sampled::Text
+            Sampled::Text(TokenId(id))
         }
         TokenChoice::EndOfText => {
             parts.push(Part::EndOfText);

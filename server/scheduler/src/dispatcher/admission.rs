@@ -195,7 +195,7 @@ mod tests {
         retry_after: (Micros(1_000_000), Micros(60_000_000)),
     };
 
-    fn submission(tenant: u64, cost: u64) -> Submission {
+    fn submission(tenant: u128, cost: u64) -> Submission {
         Submission {
             request: RequestId(0),
             tenant: TenantId(tenant),

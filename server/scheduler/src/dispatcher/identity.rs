@@ -1,5 +1,7 @@
 //! Names and quantities of the front: who, where, which life, when. Knows no behaviour.
 
+pub use crate::content::TenantId;
+
 /// A point or a span of monotonic time, in microseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Micros(pub u64);
@@ -33,10 +35,6 @@ pub struct Epoch(pub u64);
 /// Names one attempt at one piece of work on one worker; never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(pub u64);
-
-/// Who pays: the hash of an API key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TenantId(pub u64);
 
 /// Names the beginning of a context, salted by tenant: equal keys, equal contexts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -66,7 +66,7 @@ impl Dispatcher {
             .find_map(|(_, id)| self.choose(id, Purpose::Write).map(|worker| (id, worker)))
     }
 
-    fn turn(&self, request: &Request) -> (bool, i32, u64, u64, u64) {
+    fn turn(&self, request: &Request) -> (bool, i32, u64, u128, u64) {
         let submission = &request.submission;
         if request.has_started {
             return (false, submission.priority, 0, 0, request.arrival);

@@ -359,7 +359,7 @@ impl Ledger {
         if let Some(page) = self.requests.get_mut(&request) {
             page.has_started = true;
         }
-        let waiting: Vec<u64> = self
+        let waiting: Vec<u128> = self
             .open()
             .filter(|(_, page)| !page.has_started)
             .map(|(_, page)| page.wish.tenant)

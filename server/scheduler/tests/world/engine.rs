@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use reverie_scheduler::dispatcher::{Entry, JobFault, JobId, Order, Role, WorkerMessage};
+use reverie_scheduler::dispatcher::{Digest, Entry, JobFault, JobId, Order, Role, WorkerMessage};
 use reverie_scheduler::{
-    Budget, DocumentLimits, DocumentRules, FinishReason, ImageChoice, NextMove, SampledRow,
-    Scheduler, SchedulerConfig, SequenceEvent, SequenceId, SequenceSpec, Span, StepOutcome,
-    StepPlan,
+    Budget, ContentHash, CostModel, DocumentLimits, DocumentRules, DrawingSpec, FinishReason,
+    ImageChoice, KvConfig, LatentSize, Nanos, NextMove, RenderedRow, SampledRow, Scheduler,
+    SchedulerConfig, SegmentCost, SequenceEvent, SequenceId, SequenceSpec, Span, StepOutcome,
+    StepPlan, TenantId, TokenId,
 };
 
 use super::coverage::Phase;
@@ -101,14 +102,20 @@ impl Task {
 
     fn context(&self) -> Vec<Span> {
         if self.is_drawing {
-            return vec![Span::Tokens(1)];
+            return vec![Span::Tokens(vec![TokenId(0)])];
         }
         let mut spans = self.wish.prompt.clone();
         for entry in &self.entries {
             match (entry, spans.last_mut()) {
-                (Entry::Token(_) | Entry::LastToken(_), Some(Span::Tokens(count))) => *count += 1,
-                (Entry::Token(_) | Entry::LastToken(_), _) => spans.push(Span::Tokens(1)),
-                (Entry::Picture(_), _) => spans.extend([Span::Dream, Span::Picture]),
+                (Entry::Token(id) | Entry::LastToken(id), Some(Span::Tokens(ids))) => {
+                    ids.push(TokenId(*id));
+                }
+                (Entry::Token(id) | Entry::LastToken(id), _) => {
+                    spans.push(Span::Tokens(vec![TokenId(*id)]));
+                }
+                (Entry::Picture(Digest(bytes)), _) => {
+                    spans.extend([Span::Dream, Span::Picture(ContentHash(*bytes))]);
+                }
             }
         }
         spans
@@ -129,11 +136,28 @@ impl Task {
 
 impl Engine {
     pub(crate) fn new(role: Role, budget: Budget, max_jobs: usize) -> Self {
+        let kv = KvConfig { block_size: 8, num_blocks: 0, enable_prefix_caching: true };
+        // Room for one context and a little: whoever shares a worker is preempted now and then.
+        let num_blocks = kv.blocks_for(budget.max_model_len) * 4 / 3;
+        let segment = SegmentCost { base: Nanos(10), per_cell: Nanos(0) };
+        let cost = CostModel {
+            decode_base: Nanos(10),
+            decode_position: Nanos(0),
+            encode_picture: Nanos(5),
+            denoise: vec![segment; 2],
+            render: vec![segment; 4],
+        };
         let config = SchedulerConfig {
             budget,
-            max_num_batched_tokens: 16,
+            max_num_seqs: max_jobs,
+            max_num_batched_tokens: 24,
             max_num_encodes: 1,
+            max_num_denoise_rows: 4,
             max_num_waiting: max_jobs,
+            kv: KvConfig { num_blocks, ..kv },
+            cost,
+            max_token_gap: Nanos(25),
+            max_num_deferred: 2,
         };
         Self {
             role,
@@ -196,8 +220,20 @@ impl Engine {
         task.sequence = Some(id);
         task.phase = Phase::Queued;
         self.names.insert(id, job);
-        let num_denoising_steps = task.wish.num_steps;
-        let spec = SequenceSpec { id, prompt, negative: None, limits, num_denoising_steps };
+        let spec = SequenceSpec {
+            id,
+            tenant: TenantId(task.wish.tenant),
+            priority: task.wish.priority,
+            prompt,
+            negative: None,
+            limits,
+            num_beams: 1,
+            drawing: DrawingSpec {
+                size: LatentSize { height: 1, width: 1 + (task.wish.content % 2) as usize },
+                num_denoising_steps: task.wish.num_steps,
+                is_guided: task.wish.content % 3 > 0,
+            },
+        };
         self.scheduler.add(spec).expect("the front sends no more jobs than fit");
         None
     }
@@ -236,10 +272,10 @@ impl Engine {
             let phase = if is_next_token { Phase::Decoding } else { Phase::Computing };
             self.enter(row.sequence, phase);
         }
-        for row in &plan.denoise {
+        for row in plan.denoise_rows() {
             self.enter(row.sequence, Phase::Denoising);
         }
-        for row in &plan.render {
+        if let Some(row) = &plan.render {
             self.enter(row.sequence, Phase::Rendering);
         }
         plan
@@ -273,23 +309,27 @@ impl Engine {
             messages.extend(entry.map(|entry| task.push(job, entry)));
             outcome.sampled.push(SampledRow { sequence: row.sequence, sampled });
         }
-        for row in &plan.render {
-            let Some(job) = self.names.get(&row.sequence).copied() else { continue };
-            let Some(task) = self.tasks.get_mut(&job) else { continue };
-            let picture = task.memory.picture(task.wish.num_steps);
-            let entry = Entry::Picture(picture);
-            if task.is_drawing {
-                let num_bytes = num_bytes(entry);
-                messages.push(WorkerMessage::Drawn { job, picture, num_bytes });
-                self.tasks.remove(&job);
-            } else {
-                messages.push(task.push(job, entry));
-            }
+        if let Some(row) = plan.render.filter(|row| row.segments.is_last()) {
+            messages.extend(self.render(row.sequence, &mut outcome));
         }
         for (sequence, event) in self.scheduler.update(plan, &outcome).events {
             messages.extend(self.react(sequence, event));
         }
         messages
+    }
+
+    /// A picture is there.
+    fn render(&mut self, sequence: SequenceId, outcome: &mut StepOutcome) -> Option<WorkerMessage> {
+        let job = self.names.get(&sequence).copied()?;
+        let task = self.tasks.get_mut(&job)?;
+        let picture = task.memory.picture(task.wish.num_steps);
+        outcome.rendered.push(RenderedRow { sequence, content: ContentHash(picture.0) });
+        let entry = Entry::Picture(picture);
+        if !task.is_drawing {
+            return Some(task.push(job, entry));
+        }
+        self.tasks.remove(&job);
+        Some(WorkerMessage::Drawn { job, picture, num_bytes: num_bytes(entry) })
     }
 
     fn react(&mut self, sequence: SequenceId, event: SequenceEvent) -> Option<WorkerMessage> {
@@ -307,7 +347,7 @@ impl Engine {
                 let (position, cost) = (task.entries.len(), cost_of_picture(&task.wish));
                 Some(WorkerMessage::NeedsPicture { job, position, cost })
             }
-            SequenceEvent::Denoised { .. } => None,
+            SequenceEvent::Denoised { .. } | SequenceEvent::Failed { .. } => None,
             SequenceEvent::Finished { reason, .. } => {
                 self.names.remove(&sequence);
                 let task = self.tasks.remove(&job)?;

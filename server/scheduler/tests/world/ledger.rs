@@ -109,7 +109,7 @@ pub(crate) struct Ledger {
     pub(crate) was_ready: bool,
     pub(crate) has_exited: bool,
     /// Cost that others started while a tenant waited, beyond what it started itself.
-    pub(crate) debts: BTreeMap<(u64, u64), i64>,
+    pub(crate) debts: BTreeMap<(u128, u128), i64>,
     /// Whose job has just spoken, and where.
     pub(crate) speaker: Option<(usize, u64)>,
     /// Who has just cancelled.

@@ -3,7 +3,7 @@
 
 use reverie_scheduler::dispatcher::{Digest, Entry};
 use reverie_scheduler::{
-    Budget, DocumentLimits, DocumentRules, FinishReason, LegalTokens, NextMove, Sampled,
+    Budget, DocumentLimits, DocumentRules, FinishReason, LegalTokens, NextMove, Sampled, TokenId,
 };
 
 use super::dice::mix;
@@ -64,8 +64,10 @@ impl Memory {
             1..=3 if legal.dream_start && num_images < limits.max_images => {
                 (Sampled::DreamStart, None)
             }
-            4 if id.is_multiple_of(3) => (Sampled::StopString, Some(Entry::LastToken(id))),
-            _ => (Sampled::Text, Some(Entry::Token(id))),
+            4 if id.is_multiple_of(3) => {
+                (Sampled::StopString(TokenId(id)), Some(Entry::LastToken(id)))
+            }
+            _ => (Sampled::Text(TokenId(id)), Some(Entry::Token(id))),
         }
     }
 }
@@ -89,8 +91,8 @@ pub(crate) fn answer(wish: &Wish, budget: &Budget) -> (Vec<Entry>, FinishReason)
                 let (sampled, entry) = memory.sample(legal, &wish.limits, rules.num_images());
                 used += usize::from(entry.is_some());
                 next = match sampled {
-                    Sampled::Text => rules.text_sampled(used),
-                    Sampled::StopString => rules.stop_string_sampled(used),
+                    Sampled::Text(_) => rules.text_sampled(used),
+                    Sampled::StopString(_) => rules.stop_string_sampled(used),
                     Sampled::EndOfText => rules.end_of_text_sampled(used),
                     Sampled::DreamStart => rules.dream_start_sampled(used),
                     Sampled::BeamsAdvanced | Sampled::BeamsFinished { .. } => {

@@ -5,7 +5,7 @@ use reverie_scheduler::dispatcher::{
     AdmissionConfig, DispatcherConfig, IdempotencyConfig, LivenessConfig, Micros, OutboxConfig,
     QuarantineConfig, Role, RoutingConfig, WorkerId,
 };
-use reverie_scheduler::{Budget, DocumentLimits, ImageChoice, Span};
+use reverie_scheduler::{Budget, ContentHash, DocumentLimits, ImageChoice, Span, TokenId};
 
 use super::coverage::{FaultKind, Phase};
 use super::dice::Dice;
@@ -16,7 +16,7 @@ pub(crate) struct Wish {
     /// Its name, kept when others are dropped.
     pub(crate) id: u64,
     pub(crate) at: Micros,
-    pub(crate) tenant: u64,
+    pub(crate) tenant: u128,
     pub(crate) priority: i32,
     /// Equal contents, equal answers.
     pub(crate) content: u64,
@@ -75,7 +75,7 @@ impl Script {
         let mut dice = Dice::new(seed);
         let dice = &mut dice;
         let budget = Budget {
-            max_model_len: 140 + dice.index(100),
+            max_model_len: 200 + dice.index(120),
             dream_positions: 3 + dice.index(3),
             image_positions: 4 + dice.index(6),
         };
@@ -86,7 +86,7 @@ impl Script {
             .enumerate()
             .map(|(index, _)| (1 + dice.index(4), if two_classes { index as u64 % 2 } else { 0 }))
             .collect();
-        let num_wishes = 12 + dice.index(10);
+        let num_wishes = 14 + dice.index(12);
         let hurry = [3_000, 12_000, 40_000][dice.index(3)];
         let tenants = 1 + dice.below(4);
         let priorities = if dice.chance(40) { 3 } else { 1 };
@@ -96,7 +96,7 @@ impl Script {
             at += dice.below(hurry);
             let mut wish = draw_wish(dice, id, &budget);
             wish.at = Micros(at);
-            wish.tenant = dice.below(tenants);
+            wish.tenant = u128::from(dice.below(tenants));
             wish.priority = dice.below(priorities) as i32;
             wishes.push(wish);
         }
@@ -127,13 +127,15 @@ fn draw_roles(dice: &mut Dice) -> Vec<Role> {
 }
 
 fn draw_wish(dice: &mut Dice, id: u64, budget: &Budget) -> Wish {
-    let mut prompt = vec![Span::Tokens(1 + dice.index(12))];
+    // Wishes of one family begin alike, so that caches are hit.
+    let family = dice.below(3) as u32;
+    let mut prompt = vec![tokens(family, 1 + dice.index(40))];
     for _ in 0..dice.index(3) {
         if dice.chance(30) {
             prompt.push(Span::Dream);
         }
-        prompt.push(Span::Picture);
-        prompt.push(Span::Tokens(1 + dice.index(4)));
+        prompt.push(Span::Picture(ContentHash([dice.below(3) as u8; 32])));
+        prompt.push(tokens(dice.below(3) as u32, 1 + dice.index(4)));
     }
     let choice = match dice.below(5) {
         0 | 1 => ImageChoice::Auto,
@@ -144,7 +146,7 @@ fn draw_wish(dice: &mut Dice, id: u64, budget: &Budget) -> Wish {
     let limits = DocumentLimits {
         choice,
         max_images: dice.index(4),
-        max_tokens: dice.chance(70).then(|| 10 + dice.index(50)),
+        max_tokens: dice.chance(70).then(|| 15 + dice.index(70)),
         min_tokens: dice.index(12),
         ignore_eos: dice.chance(30),
     };
@@ -152,7 +154,7 @@ fn draw_wish(dice: &mut Dice, id: u64, budget: &Budget) -> Wish {
     if used + 1 > budget.max_model_len {
         return draw_wish(dice, id, budget);
     }
-    let family = u128::from(dice.below(3));
+    let family = u128::from(family);
     Wish {
         id,
         at: Micros(0),
@@ -161,7 +163,7 @@ fn draw_wish(dice: &mut Dice, id: u64, budget: &Budget) -> Wish {
         content: dice.roll(),
         prompt,
         limits,
-        num_steps: 2 + dice.index(9),
+        num_steps: 3 + dice.index(12),
         num_bytes: 50 + dice.below(200),
         prefix: vec![family, family * 10 + 100 + u128::from(dice.below(3))],
         patience: None,
@@ -169,6 +171,10 @@ fn draw_wish(dice: &mut Dice, id: u64, budget: &Budget) -> Wish {
         key: None,
         read_delay: [30, 300, 3_000][dice.index(3)],
     }
+}
+
+fn tokens(family: u32, count: usize) -> Span {
+    Span::Tokens((0..count as u32).map(|index| TokenId(1_000 * family + index)).collect())
 }
 
 /// Some wishes carry keys, and some of these are asked again, with the same body or another.

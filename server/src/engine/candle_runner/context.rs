@@ -49,6 +49,12 @@ impl ContextState {
         Self { tokens, pictures, cache, dreaming: Vec::new() }
     }
 
+    /// Nothing of it is computed any more. Embedded pictures are kept: they are the same.
+    pub(super) fn forget_computed(&mut self, cache: KvCache) {
+        self.cache = cache;
+        self.dreaming.clear();
+    }
+
     /// The block of an equal picture that is encoded already.
     pub(super) fn block_of(&self, picture: &Picture) -> Option<&Tensor> {
         let known = self.pictures.iter().filter(|known| known.block.is_some());

@@ -32,7 +32,7 @@ pub struct RunnerCounters {
     pub encoded_pictures: u64,
     /// Passes of the decoder, whatever number of rows.
     pub decoder_passes: u64,
-    /// Denoising steps, each one pass of the UNet for each size of latents in it.
+    /// Passes of the UNet, whatever number of rows.
     pub denoiser_passes: u64,
 }
 
@@ -126,10 +126,10 @@ impl ModelRunner for CandleRunner {
         request: &Arc<EngineRequest>,
     ) -> Result<OpenedSequence, EngineError> {
         let state = SequenceState::new(Arc::clone(request), &self.model).map_err(model_error)?;
-        let num_denoising_steps = state.num_denoising_steps();
+        let drawing = state.drawing();
         self.sequences.insert(id, state);
         let text = Box::new(self.model.tokenizer.detokenizer());
-        Ok(OpenedSequence { num_denoising_steps, text })
+        Ok(OpenedSequence { drawing, text })
     }
 
     fn execute(&mut self, plan: &StepPlan) -> Result<StepOutput, EngineError> {

@@ -12,11 +12,14 @@ use reverie_scheduler::{
     Branch, DecodeRow, DenoiseRow, EncodeRow, RenderRow, SequenceId, StepPlan,
 };
 
-use super::CandleRunner;
 use super::beams::Beams;
 use super::context::ContextPicture;
 use super::sequence::SequenceState;
-use crate::engine::runner::{RenderedPicture, SampledToken, StepOutput, TokenChoice};
+use super::{CandleRunner, model_error};
+use crate::engine::runner::{
+    FailedSequence, RenderedPicture, SampledToken, StepOutput, TokenChoice,
+};
+use crate::engine::sequence_spec::content_hash;
 
 /// A plan's row on its way through the decoder: more than one row there if it is a beam search.
 struct Decoding<'a> {
@@ -28,11 +31,21 @@ struct Decoding<'a> {
 impl CandleRunner {
     /// Carries out a plan.
     pub(super) fn run(&mut self, plan: &StepPlan) -> Result<StepOutput, ModelError> {
+        for id in &plan.preempted {
+            if let Some(sequence) = self.sequences.get_mut(id) {
+                sequence.forget_computed(&self.model);
+            }
+        }
         self.encode(&plan.encode)?;
-        let sampled = self.decode(&plan.decode)?;
-        self.denoise(&plan.denoise)?;
-        let rendered = self.render(&plan.render)?;
-        Ok(StepOutput { sampled, rendered })
+        let mut output = self.decode(&plan.decode)?;
+        if let Some(group) = &plan.denoise {
+            assert!(group.segments.is_last(), "passes are not split: they were not measured");
+            self.denoise(&group.members)?;
+        }
+        if let Some(row) = plan.render {
+            output.rendered.push(self.render(row)?);
+        }
+        Ok(output)
     }
 
     fn sequence(&mut self, id: SequenceId) -> &mut SequenceState {
@@ -83,9 +96,9 @@ impl CandleRunner {
     }
 
     /// All rows in one ragged decoder pass; then the choices of those that sample, in one pass of the head.
-    fn decode(&mut self, rows: &[DecodeRow]) -> Result<Vec<SampledToken>, ModelError> {
+    fn decode(&mut self, rows: &[DecodeRow]) -> Result<StepOutput, ModelError> {
         if rows.is_empty() {
-            return Ok(Vec::new());
+            return Ok(StepOutput::default());
         }
         self.counters.decoder_passes += 1;
         let mut decodings =
@@ -149,17 +162,14 @@ impl CandleRunner {
         &mut self,
         rows: &[DecodeRow],
         last_states: &[Tensor],
-    ) -> Result<Vec<SampledToken>, ModelError> {
+    ) -> Result<StepOutput, ModelError> {
+        let mut output = StepOutput::default();
         if last_states.is_empty() {
-            return Ok(Vec::new());
+            return Ok(output);
         }
         let logits = self.model.decoder.logits(&Tensor::cat(last_states, 0)?)?; // (rows, vocab)
         let logits = logits.to_vec2::<f32>()?;
-        for row in &logits {
-            ModelError::unless_finite("decoder", row)?;
-        }
         let mut logits = logits.into_iter();
-        let mut sampled = Vec::new();
         for row in rows {
             let Some(legal) = row.sample else { continue };
             let special = *self.model.tokenizer.special();
@@ -171,27 +181,26 @@ impl CandleRunner {
                 let room = self.max_model_len.saturating_sub(position);
                 sequence.beams = Some(Beams::begin(request, cache, room, &self.model)?);
             }
+            let num_rows = sequence.beams.as_ref().map_or(1, |beams| beams.caches.len());
+            let mut own: Vec<Vec<f32>> = logits.by_ref().take(num_rows).collect();
+            let finite = own.iter().try_for_each(|row| ModelError::unless_finite("decoder", row));
+            if let Err(error) = finite {
+                let (sequence, error) = (row.sequence, model_error(error));
+                output.failed.push(FailedSequence { sequence, error });
+                continue;
+            }
             let mask = sequence.mask(legal, &special);
             let choice: TokenChoice = match &mut sequence.beams {
-                Some(beams) => {
-                    let own: Vec<Vec<f32>> = logits.by_ref().take(beams.caches.len()).collect();
-                    beams.advance(&own, &mask, special.eos)
-                }
-                None => {
-                    let own = logits.next().expect("a row of logits for each row that samples");
-                    sequence.choose(own, position, &mask, &special)
-                }
+                Some(beams) => beams.advance(&own, &mask, special.eos),
+                None => sequence.choose(own.remove(0), position, &mask, &special),
             };
-            sampled.push(SampledToken { sequence: row.sequence, choice });
+            output.sampled.push(SampledToken { sequence: row.sequence, choice });
         }
-        Ok(sampled)
+        Ok(output)
     }
 
-    /// One denoising step of every row, in one UNet pass for each size of latents.
+    /// One denoising step of every row, in one UNet pass.
     fn denoise(&mut self, rows: &[DenoiseRow]) -> Result<(), ModelError> {
-        if rows.is_empty() {
-            return Ok(());
-        }
         self.counters.denoiser_passes += 1;
         let mut jobs: Vec<DenoiseJob> = Vec::with_capacity(rows.len());
         for row in rows {
@@ -215,19 +224,16 @@ impl CandleRunner {
         Ok(())
     }
 
-    /// Latents to pictures. What is fed back is what decoding the delivered file yields.
-    fn render(&mut self, rows: &[RenderRow]) -> Result<Vec<RenderedPicture>, ModelError> {
-        let mut rendered = Vec::with_capacity(rows.len());
-        for row in rows {
-            let job = self.sequence(row.sequence).job.take();
-            let job = job.expect("a picture is denoised before it is rendered");
-            let picture = Arc::new(self.model.denoiser.finish(&job)?);
-            let state = self.sequence(row.sequence);
-            let seen = as_delivered(&picture, state.request.pictures.format)?;
-            state.main.pictures.push(ContextPicture::new(seen));
-            rendered.push(RenderedPicture { sequence: row.sequence, picture });
-        }
-        Ok(rendered)
+    /// Latents to a picture. What is fed back is what decoding the delivered file yields.
+    fn render(&mut self, row: RenderRow) -> Result<RenderedPicture, ModelError> {
+        let job = self.sequence(row.sequence).job.take();
+        let job = job.expect("a picture is denoised before it is rendered");
+        let picture = Arc::new(self.model.denoiser.finish(&job)?);
+        let state = self.sequence(row.sequence);
+        let seen = as_delivered(&picture, state.request.pictures.format)?;
+        let content = content_hash(&seen);
+        state.main.pictures.push(ContextPicture::new(seen));
+        Ok(RenderedPicture { sequence: row.sequence, picture, content })
     }
 }
 

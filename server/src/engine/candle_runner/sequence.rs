@@ -10,13 +10,14 @@ use reverie_model::diffusion::sampler::new_sampler;
 use reverie_model::token_sampler::{TokenMask, TokenSampler};
 use reverie_model::tokenizer::SpecialTokens;
 use reverie_model::{DreamModel, ModelError};
-use reverie_scheduler::{Branch, LegalTokens};
+use reverie_scheduler::{Branch, DrawingSpec, LegalTokens};
 
 use super::FIRST_CHOICE;
 use super::beams::Beams;
 use super::context::ContextState;
 use crate::engine::request::{EngineRequest, PictureParams};
 use crate::engine::runner::TokenChoice;
+use crate::engine::sequence_spec::drawing_spec;
 
 /// One open sequence.
 pub(super) struct SequenceState {
@@ -33,7 +34,7 @@ pub(super) struct SequenceState {
     sampler: TokenSampler,
     /// What is never chosen.
     forbidden: TokenMask,
-    num_denoising_steps: usize,
+    drawing: DrawingSpec,
 }
 
 impl SequenceState {
@@ -45,6 +46,7 @@ impl SequenceState {
         let schedule = NoiseSchedule::new(&model.config.head.noise_schedule);
         let steps = params.num_inference_steps;
         let picture_sampler = new_sampler(params.sampler, &schedule, steps, params.eta)?;
+        let cell = model.config.head.vae.scale_factor();
         let negative = request.pictures.negative_prompt.as_ref();
         let sampling = &request.sampling;
         let mut forbidden = TokenMask::allow_all(model.config.llama.vocab_size);
@@ -66,14 +68,22 @@ impl SequenceState {
                 choice: FIRST_CHOICE,
             },
             forbidden,
-            num_denoising_steps: picture_sampler.timesteps().len(),
+            drawing: drawing_spec(&request.pictures, cell, picture_sampler.timesteps().len()),
             request,
         })
     }
 
-    /// Denoiser passes of each picture.
-    pub(super) fn num_denoising_steps(&self) -> usize {
-        self.num_denoising_steps
+    /// How its pictures are drawn.
+    pub(super) fn drawing(&self) -> DrawingSpec {
+        self.drawing
+    }
+
+    /// Its contexts are to be computed again. A picture that is being drawn goes on.
+    pub(super) fn forget_computed(&mut self, model: &DreamModel) {
+        self.main.forget_computed(model.decoder.new_cache());
+        if let Some(negative) = &mut self.negative {
+            negative.forget_computed(model.decoder.new_cache());
+        }
     }
 
     pub(super) fn context(&self, branch: Branch) -> &ContextState {
