@@ -83,6 +83,10 @@ impl Dispatcher {
 
     fn choose(&mut self, id: RequestId, purpose: Purpose) -> Option<WorkerId> {
         let request = self.requests.get(&id)?;
+        // One that has not left yet may still kill the worker that it is on: not two at once.
+        if self.jobs.values().any(|job| job.request == id && job.is_leaving) {
+            return None;
+        }
         if request.record.is_suspect() {
             return self.isolate(id, purpose);
         }
@@ -107,12 +111,7 @@ impl Dispatcher {
         is_able(worker, purpose)
             && worker.claim.is_none()
             && worker.is_routable(self.clock.listened, &self.config.liveness)
-            && !worker.jobs.iter().any(|job| self.is_suspects(*job))
-    }
-
-    fn is_suspects(&self, job: JobId) -> bool {
-        let request = self.jobs.get(&job).and_then(|job| self.requests.get(&job.request));
-        request.is_some_and(|request| request.record.is_suspect())
+            && !worker.jobs.iter().any(|id| self.jobs.get(id).is_some_and(|job| job.is_suspect))
     }
 
     /// A worker for a suspect alone: claimed first, given once it is empty. At most half of those able
@@ -154,7 +153,7 @@ impl Dispatcher {
         let journal = if is_forgotten { Vec::new() } else { request.journal.entries().to_vec() };
         let (cost, next) = (request.submission.cost, journal.len());
         let work = Work::Write { next, awaits: false };
-        let job = self.attempt(Job { request: id, worker: to, cost, work, is_leaving: false });
+        let job = self.attempt(id, to, cost, work);
         if let Some(request) = self.requests.get_mut(&id) {
             request.state = RequestState::Writing { job };
         }
@@ -167,7 +166,7 @@ impl Dispatcher {
         };
         self.to_draw.remove(&id);
         let (cost, work) = (drawing.cost, Work::Draw);
-        let job = self.attempt(Job { request: id, worker: to, cost, work, is_leaving: false });
+        let job = self.attempt(id, to, cost, work);
         if let Some(drawing) =
             self.requests.get_mut(&id).and_then(|request| request.drawing.as_mut())
         {
@@ -177,14 +176,15 @@ impl Dispatcher {
         self.send(to, Order::Draw { job, condition }, actions);
     }
 
-    fn attempt(&mut self, job: Job) -> JobId {
+    fn attempt(&mut self, request: RequestId, worker: WorkerId, cost: u64, work: Work) -> JobId {
         self.num_jobs += 1;
         let id = JobId(self.num_jobs);
-        if let Some(worker) = self.workers.get_mut(&job.worker) {
+        if let Some(worker) = self.workers.get_mut(&worker) {
             worker.jobs.insert(id);
-            worker.load = worker.load.saturating_add(job.cost);
+            worker.load = worker.load.saturating_add(cost);
         }
-        self.jobs.insert(id, job);
+        let is_suspect = self.requests.get(&request).is_some_and(|of| of.record.is_suspect());
+        self.jobs.insert(id, Job { request, worker, cost, work, is_suspect, is_leaving: false });
         id
     }
 

@@ -103,6 +103,8 @@ pub(super) struct Job {
     pub(super) worker: WorkerId,
     pub(super) cost: u64,
     pub(super) work: Work,
+    /// Whether its request is suspected of having killed a worker; stays so when the request has ended.
+    pub(super) is_suspect: bool,
     /// Whether it is aborted, and has not said so yet.
     pub(super) is_leaving: bool,
 }

@@ -130,7 +130,12 @@ impl Dispatcher {
         let Some(request) = self.requests.get_mut(&id) else { return };
         match request.record.death(death, &self.config.quarantine) {
             Verdict::Replay => {}
-            Verdict::Suspect => self.withdraw(id, actions),
+            Verdict::Suspect => {
+                for job in self.jobs.values_mut().filter(|job| job.request == id) {
+                    job.is_suspect = true;
+                }
+                self.withdraw(id, actions);
+            }
             Verdict::Guilty => {
                 self.quarantine.block(self.clock.now, request.submission.fingerprint);
                 self.end(id, Ending::Failed(Failure::Quarantined), actions);

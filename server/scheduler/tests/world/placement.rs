@@ -105,6 +105,7 @@ impl Ledger {
                     && worker.is_up
                     && worker.jobs.len() < worker.max_jobs
                     && now.since(worker.heard) < self.config.liveness.suspect_after
+                    && !worker.jobs.values().any(|job| self.requests[&job.request].is_suspect)
                     && self.check_class(worker, page, is_drawing).is_ok())
         };
         let choices = self.workers.iter().enumerate().filter(is_choice);
