@@ -49,7 +49,8 @@ pub(crate) struct Actor {
     pub(crate) parts: Vec<Part>,
     pub(crate) rules: DocumentRules,
     pub(crate) pending: NextMove,
-    pub(crate) was_seated: bool,
+    /// The step in which it first got a place.
+    pub(crate) seated: Option<usize>,
     pub(crate) passes_missed: usize,
     budget: Budget,
 }
@@ -175,7 +176,7 @@ impl Actor {
             parts: Vec::new(),
             rules,
             pending,
-            was_seated: false,
+            seated: None,
             passes_missed: 0,
             budget,
         }

@@ -49,6 +49,8 @@ pub(crate) fn check_blocks(
         assert!(computed == actor.main.computed || (waits && computed == 0));
         let holds = scheduler.blocks(*id, Branch::Main).len();
         assert!(computed <= len && computed <= holds * config.kv.block_size);
+        let computes = scheduler.status(*id) == Some(SequenceStatus::Running);
+        assert!(!computes || holds > 0, "a context is computed with blocks or waits for them");
         for branch in [Branch::Main, Branch::Negative] {
             for BlockId(block) in scheduler.blocks(*id, branch) {
                 let (count, tenant) = &mut owners[*block as usize];
@@ -70,19 +72,42 @@ pub(crate) fn check_blocks(
     }
 }
 
-/// Within a priority and a tenant, places are given in the order of arrival. Names fall as time goes.
-pub(crate) fn check_order(actors: &mut Actors, scheduler: &Scheduler) {
-    let mut never_seated: BTreeMap<(i32, u128), SequenceId> = BTreeMap::new();
-    for (id, actor) in actors.iter_mut().rev() {
-        let class = (actor.spec.priority, actor.spec.tenant.0);
-        if actor.was_seated {
-            continue;
+/// Who gets a first place has nobody of a lower priority waiting, nobody of its own who had a place before,
+/// and nobody of its tenant who came earlier. Names fall as time goes.
+pub(crate) fn check_order(actors: &mut Actors, scheduler: &Scheduler, step: usize) {
+    let waits = |id: &SequenceId| scheduler.status(*id) == Some(SequenceStatus::Waiting);
+    let waiting: Vec<(i32, bool, u128, SequenceId)> = actors
+        .iter()
+        .filter(|(id, _)| waits(id))
+        .map(|(id, actor)| {
+            let spec = &actor.spec;
+            (spec.priority, actor.seated.is_some(), spec.tenant.0, *id)
+        })
+        .collect();
+    for (id, actor) in actors.iter_mut().filter(|(id, actor)| actor.seated.is_none() && !waits(id))
+    {
+        let spec = &actor.spec;
+        for (priority, had_place, tenant, other) in &waiting {
+            let is_equal = *priority == spec.priority;
+            let came_earlier = *tenant == spec.tenant.0 && other > id;
+            assert!(*priority >= spec.priority, "lower priorities come first");
+            assert!(!is_equal || !had_place, "who had a place comes before who had none");
+            assert!(!is_equal || !came_earlier, "first come, first served within a class");
         }
-        if scheduler.status(*id) == Some(SequenceStatus::Waiting) {
-            never_seated.entry(class).or_insert(*id);
-        } else {
-            assert_eq!(never_seated.get(&class), None, "first come, first served within a class");
-            actor.was_seated = true;
+        actor.seated = Some(step);
+    }
+}
+
+/// Blocks are taken from the youngest first, and never for the sake of a younger one.
+pub(crate) fn check_preempted(plan: &StepPlan, actors: &Actors, scheduler: &Scheduler) {
+    let age = |actor: &Actor| (actor.spec.priority, actor.seated);
+    for id in &plan.preempted {
+        let victim = &actors[id];
+        assert_eq!(victim.spec.num_beams, 1, "a beam search is never preempted");
+        for (other, actor) in actors.iter().filter(|(other, _)| *other != id) {
+            let holds = !scheduler.blocks(*other, Branch::Main).is_empty();
+            let spared = holds && actor.spec.num_beams == 1 && age(actor) > age(victim);
+            assert!(!spared, "the youngest gives way first");
         }
     }
 }

@@ -13,7 +13,9 @@ use crate::actor::{Actor, Stage};
 use crate::coverage::{Coverage, Event, Phase};
 use crate::dice::{Dice, mix};
 use crate::document::{Part, written_alone};
-use crate::invariants::{Patience, Planned, check_blocks, check_order, check_plan};
+use crate::invariants::{
+    Patience, Planned, check_blocks, check_order, check_plan, check_preempted,
+};
 use crate::memory::Memory;
 use crate::requests::{self, Swarm};
 
@@ -198,11 +200,7 @@ impl World {
         let rests = self.open_pass.as_ref().is_some_and(|(_, members)| members.contains(&id));
         match actor.stage {
             _ if self.scheduler.status(id) == Some(SequenceStatus::Waiting) => {
-                if actor.was_seated {
-                    Phase::Preempted
-                } else {
-                    Phase::New
-                }
+                if actor.seated.is_some() { Phase::Preempted } else { Phase::New }
             }
             Stage::Denoising(_) if rests => Phase::InPass,
             Stage::Denoising(_) => Phase::Denoising,
@@ -226,7 +224,8 @@ impl World {
             self.actors.get_mut(id).expect("who is preempted is open").lose_blocks();
         }
         self.find_cached(&plan, phases);
-        check_order(&mut self.actors, &self.scheduler);
+        check_order(&mut self.actors, &self.scheduler, self.tally.steps);
+        check_preempted(&plan, &self.actors, &self.scheduler);
         let planned = Planned {
             plan: &plan,
             config: &self.config,
