@@ -30,6 +30,7 @@ mod config;
 mod content;
 mod context;
 mod cost;
+pub mod dispatcher;
 mod kv;
 mod outcome;
 mod picture_work;

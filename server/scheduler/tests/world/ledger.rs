@@ -1,0 +1,259 @@
+//! What the front has promised, kept in books of its own: every event and every action is entered, and
+//! whatever breaks a promise is said in one line. Shares no code with the dispatcher.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use reverie_scheduler::dispatcher::{
+    Counters, DispatcherConfig, Ending, Entry, Epoch, JobId, Micros, NumericsClass, Role,
+};
+use reverie_scheduler::{Budget, FinishReason};
+
+use super::oracle::num_bytes;
+use super::script::{Script, Wish};
+
+/// A broken promise.
+pub(crate) type Broken = String;
+
+/// Says so unless it holds.
+macro_rules! promise {
+    ($holds:expr, $($said:tt)+) => {
+        if !$holds {
+            return Err(format!($($said)+));
+        }
+    };
+}
+pub(crate) use promise;
+
+/// A job as the front must believe it to be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct JobPage {
+    pub(crate) request: u64,
+    pub(crate) is_drawing: bool,
+    pub(crate) cost: u64,
+    pub(crate) is_aborted: bool,
+    /// The entry that it has asked for, a picture.
+    pub(crate) awaits: Option<usize>,
+}
+
+/// A worker as the front must believe it to be.
+#[derive(Debug)]
+pub(crate) struct WorkerPage {
+    pub(crate) role: Role,
+    pub(crate) max_jobs: usize,
+    pub(crate) class: NumericsClass,
+    pub(crate) epoch: Epoch,
+    pub(crate) is_starting: bool,
+    pub(crate) is_up: bool,
+    pub(crate) heard: Micros,
+    pub(crate) failed_starts: u32,
+    pub(crate) jobs: BTreeMap<JobId, JobPage>,
+}
+
+impl WorkerPage {
+    pub(crate) fn load(&self) -> u64 {
+        self.jobs.values().map(|job| job.cost).sum()
+    }
+}
+
+/// A request as its client sees it.
+#[derive(Debug)]
+pub(crate) struct RequestPage {
+    pub(crate) wish: Rc<Wish>,
+    pub(crate) answer: Rc<(Vec<Entry>, FinishReason)>,
+    pub(crate) admitted: Micros,
+    pub(crate) order: usize,
+    pub(crate) has_started: bool,
+    pub(crate) delivered: Vec<Entry>,
+    pub(crate) num_read: usize,
+    /// From when on its client has lagged by more than half of what it may.
+    pub(crate) lags_since: Option<Micros>,
+    pub(crate) ending: Option<Ending>,
+    pub(crate) clients: BTreeSet<u64>,
+    pub(crate) is_suspect: bool,
+    /// Alone on a worker that died by itself, after another did.
+    pub(crate) is_proven: bool,
+    pub(crate) deaths: u32,
+    pub(crate) has_failed: bool,
+    pub(crate) text_class: Option<NumericsClass>,
+    pub(crate) picture_class: Option<NumericsClass>,
+}
+
+impl RequestPage {
+    pub(crate) fn is_open(&self) -> bool {
+        self.ending.is_none()
+    }
+
+    pub(crate) fn unread(&self) -> u64 {
+        self.delivered[self.num_read..].iter().map(|entry| num_bytes(*entry)).sum()
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Micros> {
+        self.wish.patience.map(|patience| self.admitted.after(Micros(patience)))
+    }
+}
+
+/// The books.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    pub(crate) config: DispatcherConfig,
+    pub(crate) budget: Budget,
+    pub(crate) workers: Vec<WorkerPage>,
+    pub(crate) requests: BTreeMap<u64, RequestPage>,
+    pub(crate) wishes: BTreeMap<u64, Rc<Wish>>,
+    /// Attached clients, and whose answer they read.
+    pub(crate) attached: BTreeMap<u64, u64>,
+    pub(crate) forgotten: BTreeSet<u64>,
+    pub(crate) quarantined: BTreeSet<u64>,
+    pub(crate) num_drains: u32,
+    pub(crate) was_ready: bool,
+    pub(crate) has_exited: bool,
+    /// Cost that others started while a tenant waited, beyond what it started itself.
+    pub(crate) debts: BTreeMap<(u128, u128), i64>,
+    /// Whose job has just spoken, and where.
+    pub(crate) speaker: Option<(usize, u64)>,
+    /// Who has just cancelled.
+    pub(crate) canceller: Option<u64>,
+    /// The worker that has just said what no sound worker says.
+    pub(crate) is_garbage: bool,
+    pub(crate) num_accepted: usize,
+    /// When the front last went on after standing still.
+    pub(crate) front_is_back: Micros,
+}
+
+impl Ledger {
+    pub(crate) fn new(script: &Script) -> Self {
+        let workers = script.config.workers.iter().zip(&script.abilities);
+        let pages = workers.map(|((_, role), (max_jobs, class))| WorkerPage {
+            role: *role,
+            max_jobs: *max_jobs,
+            class: NumericsClass(*class),
+            epoch: Epoch(0),
+            is_starting: false,
+            is_up: false,
+            heard: Micros(0),
+            failed_starts: 0,
+            jobs: BTreeMap::new(),
+        });
+        let wishes = script.wishes.iter().map(|wish| (wish.id, Rc::new(wish.clone())));
+        Self {
+            config: script.config.clone(),
+            budget: script.budget,
+            workers: pages.collect(),
+            requests: BTreeMap::new(),
+            wishes: wishes.collect(),
+            attached: BTreeMap::new(),
+            forgotten: BTreeSet::new(),
+            quarantined: BTreeSet::new(),
+            num_drains: 0,
+            was_ready: false,
+            has_exited: false,
+            debts: BTreeMap::new(),
+            speaker: None,
+            canceller: None,
+            is_garbage: false,
+            num_accepted: 0,
+            front_is_back: Micros(0),
+        }
+    }
+
+    pub(crate) fn open(&self) -> impl Iterator<Item = (&u64, &RequestPage)> {
+        self.requests.iter().filter(|(_, page)| page.is_open())
+    }
+
+    /// The jobs of a request that are not aborted.
+    pub(crate) fn live_jobs(&self, request: u64) -> impl Iterator<Item = (usize, &JobPage)> {
+        self.workers.iter().enumerate().flat_map(move |(index, worker)| {
+            let jobs = worker.jobs.values().filter(move |job| job.request == request);
+            jobs.filter(|job| !job.is_aborted).map(move |job| (index, job))
+        })
+    }
+
+    /// A worker is dead, as far as the front knows.
+    pub(crate) fn bury(&mut self, index: usize, is_blamed: bool) {
+        let max_failed_starts = self.config.liveness.max_failed_starts;
+        let worker = &mut self.workers[index];
+        if worker.is_starting {
+            worker.failed_starts = (worker.failed_starts + 1).min(max_failed_starts + 1);
+        }
+        worker.is_up = false;
+        worker.is_starting = false;
+        let jobs = std::mem::take(&mut worker.jobs);
+        let is_alone = jobs.len() == 1;
+        let victims: BTreeSet<u64> = jobs.values().map(|job| job.request).collect();
+        for victim in victims {
+            let Some(page) = self.requests.get_mut(&victim).filter(|page| page.is_open()) else {
+                continue;
+            };
+            page.deaths += 1;
+            if is_blamed {
+                page.is_proven = page.is_suspect && is_alone;
+                page.is_suspect = true;
+            }
+        }
+    }
+
+    /// All that must be true between two events.
+    pub(crate) fn check_between(&self, now: Micros, counters: &Counters) -> Result<(), Broken> {
+        let admission = &self.config.admission;
+        let open: Vec<&RequestPage> = self.open().map(|(_, page)| page).collect();
+        let waiting = open.iter().filter(|page| !page.has_started).count();
+        promise!(counters.open == open.len(), "{} open, not {}", counters.open, open.len());
+        promise!(counters.waiting == waiting, "{} wait, not {waiting}", counters.waiting);
+        promise!(waiting <= admission.max_waiting, "{waiting} wait: too many");
+        promise!(open.len() <= admission.max_open, "{} are open: too many", open.len());
+        let bytes: u64 = open.iter().map(|page| page.wish.num_bytes).sum();
+        promise!(
+            counters.reserved_bytes == bytes,
+            "{} reserved, not {bytes}",
+            counters.reserved_bytes
+        );
+        promise!(bytes <= admission.max_reserved_bytes, "{bytes} reserved: too many");
+        let jobs: usize = self.workers.iter().map(|worker| worker.jobs.len()).sum();
+        promise!(counters.jobs == jobs, "{} jobs, not {jobs}", counters.jobs);
+        promise!(
+            counters.attached == self.attached.len(),
+            "{} attached, not {}",
+            counters.attached,
+            self.attached.len()
+        );
+        promise!(counters.timers <= 2 * open.len(), "{} timers: too many", counters.timers);
+        promise!(counters.prefixes <= self.config.routing.max_prefixes, "too many prefixes");
+        promise!(counters.keys <= self.config.idempotency.max_keys, "too many keys");
+        promise!(counters.blocked <= self.config.quarantine.max_fingerprints, "too many blocked");
+        for (index, worker) in self.workers.iter().enumerate() {
+            promise!(worker.jobs.len() <= worker.max_jobs, "worker {index} has too many jobs");
+            for job in worker.jobs.values() {
+                let page = &self.requests[&job.request];
+                promise!(
+                    job.is_aborted || page.is_open(),
+                    "request {} has ended and works on",
+                    job.request
+                );
+                promise!(
+                    job.is_aborted || page.unread() < self.config.outbox.max_bytes,
+                    "request {} is not read and works on",
+                    job.request
+                );
+            }
+        }
+        self.check_nobody_waits_in_vain(now)
+    }
+
+    /// A request that could run runs, unless workers are being cleared for suspects.
+    fn check_nobody_waits_in_vain(&self, now: Micros) -> Result<(), Broken> {
+        if self.has_exited || self.open().any(|(_, page)| page.is_suspect) {
+            return Ok(());
+        }
+        let is_idle = |worker: &WorkerPage| {
+            worker.is_up
+                && worker.role.writes()
+                && worker.jobs.is_empty()
+                && now.since(worker.heard) < self.config.liveness.suspect_after
+        };
+        let Some(idle) = self.workers.iter().position(is_idle) else { return Ok(()) };
+        let waits = self.open().find(|(_, page)| !page.has_started);
+        promise!(waits.is_none(), "request {waits:?} waits beside idle worker {idle}");
+        Ok(())
+    }
+}
