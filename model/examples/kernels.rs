@@ -1,5 +1,6 @@
 //! Times the kernels against candle's, operation by operation, in interleaved pairs; prints the median of
 //! each and of the ratios. Arguments are prefixes of the names to run; without any, all but `large` run.
+//! `isa=NAME` takes another instruction set than the widest.
 #![expect(clippy::print_stdout, reason = "prints a table")]
 
 use std::hint::black_box;
@@ -9,7 +10,7 @@ use candle_core::{D, DType, Device, Module, Result, Tensor};
 use candle_nn::ops;
 use reverie_kernels::{
     Activation, CausalRow, Conv2d, ConvGeometry, ConvSize, Cpu, GroupNorm, GroupNormShape,
-    HeadShape, KeyValuePanels, Linear, Padding, Plane, Store, activate, causal_attention,
+    HeadShape, Isa, KeyValuePanels, Linear, Padding, Plane, Store, activate, causal_attention,
     full_attention,
 };
 
@@ -264,7 +265,18 @@ fn elementwise(table: &Table) -> Result<()> {
 }
 
 fn main() -> Result<()> {
-    let table = Table { wanted: std::env::args().skip(1).collect(), cpu: Cpu::detect() };
+    let mut cpu = Cpu::detect();
+    let mut wanted = Vec::new();
+    for argument in std::env::args().skip(1) {
+        match argument.strip_prefix("isa=") {
+            Some(name) => match Isa::available().into_iter().find(|isa| isa.name() == name) {
+                Some(isa) => cpu.isa = isa,
+                None => candle_core::bail!("this machine has no {name}"),
+            },
+            None => wanted.push(argument),
+        }
+    }
+    let table = Table { wanted, cpu };
     println!("{} with {} threads", table.cpu.isa.name(), table.cpu.threads);
     println!("{:<38} {:>10} {:>10} {:>7} {:>8}", "", "ours us", "candle us", "ratio", "GFLOP/s");
     let rows = [1, 2, 3, 4, 8, 16, 64];

@@ -173,7 +173,7 @@ fn side_by_side<S: Simd>(rows: usize) -> usize {
     match (S::WIDE, rows) {
         (true, 0..=1) => 8,
         (true, 2..=3) | (false, 0..=1) => 4,
-        (true, _) | (false, 2..=3) => 2,
+        (true, _) | (false, 2) => 2,
         (false, _) => 1,
     }
 }
