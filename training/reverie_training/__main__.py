@@ -88,11 +88,10 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    from . import settings
     from .export import export
 
-    measured = settings.cache() / "figures.test.json"
-    figures = json.loads(measured.read_text()) if measured.exists() else {}
+    measured = getattr(arguments, "figures", None)
+    figures = json.loads(measured.read_text()) if measured else {}
     size = export(_latest_parts(), arguments.out, figures)
     print(f"{arguments.out}: {size / 2**20:.1f} MiB of weights")
 
@@ -165,6 +164,7 @@ def main() -> None:
     written.set_defaults(run=_suite)
     shipped = commands.add_parser("export", help="write the checkpoint folder from the latest weights")
     shipped.set_defaults(run=_export)
+    shipped.add_argument("--figures", type=Path, help="what `reverie eval --json` wrote, for the model card")
     _add_synergy(commands)
     recorded = commands.add_parser("vectors", help="record readings and verdicts for the tests of `reverie eval`")
     recorded.set_defaults(run=_vectors)
