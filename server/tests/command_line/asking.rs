@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::process::{Scratch, Served, argument, reverie, run, mini, succeed};
+use crate::process::{Scratch, Served, argument, mini, reverie, run, succeed};
 
 fn read(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).expect("a file")).expect("JSON")
@@ -23,7 +23,7 @@ fn suite(scratch: &Scratch) -> String {
                "expect": {"words": ["red", "green", "blue", "yellow", "no", "yes"]}}),
         json!({"name": "drawn", "task": "drawing", "split": "other", "door": "picture",
                "content": [text("a large red circle")], "expect": {"picture": true}}),
-        json!({"name": "too small", "task": "drawing", "door": "picture", "content": [text("a red circle")],
+        json!({"name": "another shape", "task": "drawing", "door": "picture", "content": [text("a red circle")],
                "expect": {"scene": {"background": "white", "things": square}}}),
         json!({"name": "refused", "task": "questions", "content": vec![scene; 17], "expect": {"answer": "red"}}),
     ];
@@ -72,7 +72,7 @@ fn eval_counts_every_case_and_is_reproducible() {
     let cases = first["cases"].as_array().expect("cases");
     assert_eq!(cases.len(), 4);
     assert_eq!(cases[1]["right"], true, "any picture is right: {}", cases[1]);
-    assert_eq!(cases[2]["right"], false, "a picture of 32×32 is none of this world");
+    assert_eq!(cases[2]["right"], false, "a circle is no square");
     let pictures_of = |case: &Value| {
         let pieces = case["answer"].as_array().expect("pieces").iter();
         pieces.filter(|piece| piece["type"] == "picture").cloned().collect::<Vec<_>>()
@@ -80,7 +80,7 @@ fn eval_counts_every_case_and_is_reproducible() {
     for case in &cases[1..3] {
         let drawn = pictures_of(case);
         assert_eq!(drawn.len(), 1, "the door demands one: {case}");
-        assert_eq!(drawn[0]["reading"], Value::Null);
+        assert!(drawn[0]["reading"].is_object(), "the reader looked at it: {}", drawn[0]);
     }
     let error = cases[3]["error"].as_str().expect("an error");
     assert!(error.contains("400"), "{error}");

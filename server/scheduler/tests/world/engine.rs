@@ -121,10 +121,19 @@ impl Task {
         spans
     }
 
-    /// Why the document is over: an attempt that began after a stop string does not know of it.
+    /// Why the document is over: an attempt that began when the text was over, with pictures only still to
+    /// come, does not know what had ended it.
     fn reason(&self, reason: FinishReason) -> FinishReason {
+        let written = self.entries.len() - self.num_images();
         match reason {
-            FinishReason::MaxTokens if self.text_is_over() => FinishReason::StopString,
+            FinishReason::MaxTokens | FinishReason::EndOfText if self.text_is_over() => {
+                FinishReason::StopString
+            }
+            FinishReason::EndOfText
+                if written > 0 && self.wish.limits.max_tokens == Some(written) =>
+            {
+                FinishReason::MaxTokens
+            }
             FinishReason::MaxTokens
             | FinishReason::EndOfText
             | FinishReason::StopString
