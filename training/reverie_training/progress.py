@@ -45,23 +45,31 @@ class Progress:
         self._bar.close()
 
 
+_LOSSES = ("loss", "l1", "l2", "kl", "naming", "words", "align", "denoise")
+
+
 def plot(stage: str, target: Path) -> None:
-    """Draws a stage's curve as a PNG, one panel a quantity."""
+    """Draws a stage's curve as a PNG: losses on the left, counted figures on the right."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as pyplot
 
     lines = [json.loads(line) for line in (settings.cache() / f"{stage}.curve.jsonl").read_text().splitlines()]
-    names = sorted({name for line in lines for name in line} - {"step", "wall", "cpu"})
-    figure, axes = pyplot.subplots(1, len(names), figsize=(4 * len(names), 3), squeeze=False)
-    for axis, name in zip(axes[0], names, strict=True):
-        points = [(line["step"], line[name]) for line in lines if name in line]
-        axis.plot(*zip(*points, strict=True))
-        axis.set_title(f"{stage}: {name}")
+    names = sorted({name for line in lines for name in line if ":" not in name} - {"step", "wall", "cpu"})
+    panels = [[name for name in names if name in _LOSSES], [name for name in names if name not in _LOSSES]]
+    panels = [panel for panel in panels if panel]
+    figure, axes = pyplot.subplots(1, len(panels), figsize=(7 * len(panels), 4.5), squeeze=False)
+    for axis, panel in zip(axes[0], panels, strict=True):
+        for name in panel:
+            points = [(line["step"], line[name]) for line in lines if name in line]
+            axis.plot(*zip(*points, strict=True), label=name, marker="." if len(points) < 20 else "")
         axis.set_xlabel("step")
-        if min(value for _, value in points) > 0:
+        axis.set_title(stage)
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=6, ncols=2)
+        if panel[0] in _LOSSES:
             axis.set_yscale("log")
     figure.tight_layout()
-    figure.savefig(target, dpi=90)
+    figure.savefig(target, dpi=80)
     pyplot.close(figure)
