@@ -7,6 +7,7 @@
 pub mod batch;
 pub mod client;
 pub mod evaluation;
+pub mod file_error;
 pub mod report;
 pub mod suite;
 pub mod verdict;

@@ -3,9 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use reverie_eval::batch::{
-    AnswerLine, BatchError, LineError, LineResponse, Output, read_requests, remaining,
-};
+use reverie_eval::batch::{AnswerLine, LineError, LineResponse, Output, read_requests, remaining};
+use reverie_eval::file_error::FileError;
 use serde_json::json;
 
 struct Scratch(PathBuf);
@@ -93,6 +92,6 @@ fn a_file_of_requests_is_not_taken_for_one_of_answers() {
     let scratch = Scratch::new("batch-swapped");
     let path = scratch.0.join("in.jsonl");
     fs::write(&path, request("a") + "\n").unwrap();
-    assert!(matches!(Output::open(&path), Err(BatchError::Line { number: 1, .. })));
+    assert!(matches!(Output::open(&path), Err(FileError::Line { number: 1, .. })));
     assert_eq!(fs::read_to_string(&path).unwrap(), request("a") + "\n", "nothing was touched");
 }

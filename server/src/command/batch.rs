@@ -3,17 +3,18 @@
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use reverie_eval::batch::{self, BatchError, Output};
+use reverie_eval::batch::{self, Output};
+use reverie_eval::file_error::FileError;
 
 use super::asked_server::AskedServer;
 use super::{DATA, Failure, SYSTEM, UNAVAILABLE};
 use crate::args::BatchArgs;
 
-impl From<BatchError> for Failure {
-    fn from(error: BatchError) -> Self {
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
         let exit_code = match &error {
-            BatchError::Io { .. } => SYSTEM,
-            BatchError::Line { .. } => DATA,
+            FileError::Io { .. } => SYSTEM,
+            FileError::Line { .. } => DATA,
         };
         Self::new(exit_code, error)
     }

@@ -22,12 +22,10 @@ const MISSED: u8 = 1;
 
 impl From<SuiteError> for Failure {
     fn from(error: SuiteError) -> Self {
-        let exit_code = match &error {
-            SuiteError::Unknown { .. } => USAGE,
-            SuiteError::Io { .. } => SYSTEM,
-            SuiteError::Line { .. } => DATA,
-        };
-        Self::new(exit_code, error)
+        match error {
+            SuiteError::Unknown { .. } => Self::new(USAGE, error),
+            SuiteError::File(error) => error.into(),
+        }
     }
 }
 

@@ -6,7 +6,6 @@ mod request_line;
 
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::thread;
@@ -14,40 +13,10 @@ use std::thread;
 use serde_json::Value;
 
 use crate::client::Client;
+use crate::file_error::FileError;
 
 pub use output::{AnswerLine, LineError, LineResponse, Output};
 pub use request_line::{RequestLine, read_requests};
-
-/// A batch that cannot be run, or that could not go on.
-#[derive(Debug, thiserror::Error)]
-pub enum BatchError {
-    /// The system refused.
-    #[error("{path}: {source}", path = path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Its answer.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A line is not what it should be.
-    #[error("{path}, line {number}: {reason}", path = path.display())]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// Counted from 1.
-        number: usize,
-        /// What is wrong with it.
-        reason: String,
-    },
-}
-
-impl BatchError {
-    fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
-        let path = path.to_owned();
-        |source| Self::Io { path, source }
-    }
-}
 
 /// What came of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -67,11 +36,11 @@ pub struct Summary {
 pub fn remaining(
     requests: Vec<RequestLine>,
     output: &Output,
-) -> Result<Vec<RequestLine>, BatchError> {
+) -> Result<Vec<RequestLine>, FileError> {
     let asked: HashSet<&str> = requests.iter().map(|request| request.custom_id.as_str()).collect();
     if let Some((number, id)) = output.answered().find(|(_, id)| !asked.contains(id)) {
         let reason = format!("answers {id}, which the batch does not ask");
-        return Err(BatchError::Line { path: output.path().to_owned(), number, reason });
+        return Err(FileError::Line { path: output.path().to_owned(), number, reason });
     }
     let answered: HashSet<String> = output.answered().map(|(_, id)| id.to_owned()).collect();
     let unanswered = |request: &RequestLine| !answered.contains(&request.custom_id);
@@ -88,7 +57,7 @@ pub fn run(
     output: &mut Output,
     concurrency: NonZeroUsize,
     mut each: impl FnMut(&AnswerLine),
-) -> Result<Summary, BatchError> {
+) -> Result<Summary, FileError> {
     let (next, stopped) = (AtomicUsize::new(0), AtomicBool::new(false));
     // As many as can be on their way at a time: answers are written faster than they come.
     let (sender, receiver) = sync_channel(concurrency.get());

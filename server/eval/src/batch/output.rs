@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::BatchError;
+use crate::file_error::FileError;
 
 /// The answer to one request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,17 +66,17 @@ impl Output {
     ///
     /// # Errors
     /// If the file cannot be read or written, or holds something else.
-    pub fn open(path: &Path) -> Result<Self, BatchError> {
+    pub fn open(path: &Path) -> Result<Self, FileError> {
         let (answered, is_whole) = match File::open(path) {
             Ok(file) => scan(path, file, &mut io::sink())?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => (Vec::new(), true),
-            Err(error) => return Err(BatchError::io(path)(error)),
+            Err(error) => return Err(FileError::io(path)(error)),
         };
         if !is_whole {
             keep_answers(path)?;
         }
         let file = OpenOptions::new().create(true).append(true).open(path);
-        let file = file.map_err(BatchError::io(path))?;
+        let file = file.map_err(FileError::io(path))?;
         Ok(Self { path: path.to_owned(), file, answered })
     }
 
@@ -94,11 +94,11 @@ impl Output {
     ///
     /// # Errors
     /// If the system refuses.
-    pub fn append(&mut self, line: &AnswerLine) -> Result<(), BatchError> {
+    pub fn append(&mut self, line: &AnswerLine) -> Result<(), FileError> {
         let mut text = serde_json::to_string(line)
-            .map_err(|error| BatchError::io(&self.path)(io::Error::from(error)))?;
+            .map_err(|error| FileError::io(&self.path)(io::Error::from(error)))?;
         text.push('\n');
-        self.file.write_all(text.as_bytes()).map_err(BatchError::io(&self.path))
+        self.file.write_all(text.as_bytes()).map_err(FileError::io(&self.path))
     }
 }
 
@@ -107,20 +107,20 @@ fn scan(
     path: &Path,
     file: File,
     kept: &mut dyn io::Write,
-) -> Result<(Vec<(usize, String)>, bool), BatchError> {
+) -> Result<(Vec<(usize, String)>, bool), FileError> {
     let mut reader = BufReader::new(file);
     let (mut answered, mut is_whole) = (Vec::new(), true);
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
-        if reader.read_until(b'\n', &mut line).map_err(BatchError::io(path))? == 0 {
+        if reader.read_until(b'\n', &mut line).map_err(FileError::io(path))? == 0 {
             break;
         }
         if line.last() != Some(&b'\n') {
             is_whole = false;
             break;
         }
-        let written: Written = serde_json::from_slice(&line).map_err(|error| BatchError::Line {
+        let written: Written = serde_json::from_slice(&line).map_err(|error| FileError::Line {
             path: path.to_owned(),
             number,
             reason: format!("not an answer of a batch: {error}"),
@@ -129,20 +129,20 @@ fn scan(
             is_whole = false;
             continue;
         }
-        kept.write_all(&line).map_err(BatchError::io(path))?;
+        kept.write_all(&line).map_err(FileError::io(path))?;
         answered.push((number, written.custom_id));
     }
     Ok((answered, is_whole))
 }
 
 /// Replaces the file by one with its answered lines alone, in one step.
-fn keep_answers(path: &Path) -> Result<(), BatchError> {
+fn keep_answers(path: &Path) -> Result<(), FileError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".draft");
     let draft = PathBuf::from(name);
-    let source = File::open(path).map_err(BatchError::io(path))?;
-    let mut kept = File::create(&draft).map_err(BatchError::io(&draft))?;
+    let source = File::open(path).map_err(FileError::io(path))?;
+    let mut kept = File::create(&draft).map_err(FileError::io(&draft))?;
     scan(path, source, &mut kept)?;
-    kept.sync_all().map_err(BatchError::io(&draft))?;
-    fs::rename(&draft, path).map_err(BatchError::io(path))
+    kept.sync_all().map_err(FileError::io(&draft))?;
+    fs::rename(&draft, path).map_err(FileError::io(path))
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::BatchError;
+use crate::file_error::FileError;
 
 /// One request of a batch.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -29,14 +29,14 @@ pub struct RequestLine {
 /// The requests of a JSONL file.
 ///
 /// # Errors
-/// [`BatchError`], for the first line at fault.
-pub fn read_requests(path: &Path) -> Result<Vec<RequestLine>, BatchError> {
-    let text = fs::read_to_string(path).map_err(BatchError::io(path))?;
+/// [`FileError`], for the first line at fault.
+pub fn read_requests(path: &Path) -> Result<Vec<RequestLine>, FileError> {
+    let text = fs::read_to_string(path).map_err(FileError::io(path))?;
     let mut seen: HashMap<String, usize> = HashMap::new();
     let mut requests = Vec::new();
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let number = index + 1;
-        let fault = |reason: String| BatchError::Line { path: path.to_owned(), number, reason };
+        let fault = |reason: String| FileError::Line { path: path.to_owned(), number, reason };
         let mut request: RequestLine =
             serde_json::from_str(line).map_err(|error| fault(error.to_string()))?;
         request.number = number;

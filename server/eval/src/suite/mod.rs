@@ -8,6 +8,7 @@ mod pictures;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use crate::file_error::FileError;
 use crate::verdict::Expectation;
 
 pub use case_line::{CaseLine, ContentLine};
@@ -53,25 +54,9 @@ pub enum SuiteError {
         /// What was asked for.
         name: String,
     },
-    /// The system refused.
-    #[error("{path}: {source}", path = path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Its answer.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A line is not a case.
-    #[error("{path}, line {number}: {reason}", path = path.display())]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// Counted from 1.
-        number: usize,
-        /// What is wrong with it.
-        reason: String,
-    },
+    /// One of its files is at fault.
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 /// Where a suite's files are.
@@ -81,12 +66,12 @@ enum Source {
 }
 
 impl Source {
-    fn read(&self, file: &str) -> Result<Vec<u8>, SuiteError> {
+    fn read(&self, file: &str) -> Result<Vec<u8>, FileError> {
         let (path, bytes) = match self {
             Self::Embedded(name) => (PathBuf::from(name).join(file), embedded::read(name, file)),
             Self::Folder(folder) => (folder.join(file), std::fs::read(folder.join(file))),
         };
-        bytes.map_err(|source| SuiteError::Io { path, source })
+        bytes.map_err(|source| FileError::Io { path, source })
     }
 
     fn path(&self, file: &str) -> PathBuf {
@@ -105,11 +90,11 @@ const LINES: &str = "suite.jsonl";
 /// [`SuiteError`], for the first line at fault.
 pub fn open(name: &str) -> Result<Vec<Case>, SuiteError> {
     if names().iter().any(|known| known == name) {
-        return read(&Source::Embedded(name.to_owned()), LINES);
+        return Ok(read(&Source::Embedded(name.to_owned()), LINES)?);
     }
     let path = Path::new(name);
     if path.is_dir() {
-        return read(&Source::Folder(path.to_owned()), LINES);
+        return Ok(read(&Source::Folder(path.to_owned()), LINES)?);
     }
     let (Some(folder), Some(file)) = (path.parent(), path.file_name().and_then(|it| it.to_str()))
     else {
@@ -118,11 +103,11 @@ pub fn open(name: &str) -> Result<Vec<Case>, SuiteError> {
     if !path.is_file() {
         return Err(SuiteError::Unknown { name: name.to_owned() });
     }
-    read(&Source::Folder(folder.to_owned()), file)
+    Ok(read(&Source::Folder(folder.to_owned()), file)?)
 }
 
-fn read(source: &Source, file: &str) -> Result<Vec<Case>, SuiteError> {
-    let fault = |number: usize, reason: String| SuiteError::Line {
+fn read(source: &Source, file: &str) -> Result<Vec<Case>, FileError> {
+    let fault = |number: usize, reason: String| FileError::Line {
         path: source.path(file),
         number: number + 1,
         reason,

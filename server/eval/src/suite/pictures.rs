@@ -7,14 +7,15 @@ use std::io::Cursor;
 use image::imageops::crop_imm;
 use image::{ImageError, ImageFormat, RgbImage};
 
-use super::{Content, ContentLine, Source, SuiteError};
+use super::{Content, ContentLine, Source};
+use crate::file_error::FileError;
 use crate::world::{SIDE, draw};
 
 /// A picture that a case names and that is not there.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PictureFault {
     #[error(transparent)]
-    File(#[from] SuiteError),
+    File(#[from] FileError),
     #[error("{file}: {source}")]
     Image { file: String, source: ImageError },
     #[error("{file} has {tiles} tiles, so none with number {tile}")]
