@@ -2,6 +2,7 @@
 //! place where the environment is read. Flag names are the ones vLLM's users know.
 
 mod asking;
+mod bench;
 mod offline;
 mod serve;
 
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use reverie_model::Kernels;
 
 pub use asking::{BatchArgs, EvalArgs, ServerArgs};
+pub use bench::{BenchArgs, ScenarioName};
 pub use offline::{CompleteArgs, ConvertArgs, HealthArgs, InspectArgs, VerifyArgs};
 pub use serve::ServeArgs;
 
@@ -40,6 +42,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Judge a server on suites of requests with known answers
     Eval(Box<EvalArgs>),
+    /// Load a server and measure what its clients get
+    Bench(Box<BenchArgs>),
     /// Answer the requests of a file, in OpenAI's batch format
     Batch(Box<BatchArgs>),
     /// Ask a running server whether it can serve; for container health checks

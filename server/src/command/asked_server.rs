@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::{Failure, SOFTWARE, SYSTEM, UNAVAILABLE, USAGE, cache_dir};
-use crate::args::{ModelArgs, ServerArgs};
+use crate::args::{ServeArgs, ServerArgs};
 use crate::config::Config;
 use crate::daemon::Daemon;
 use crate::engine::document_engine::EngineStatus;
@@ -29,7 +29,10 @@ impl From<ClientError> for Failure {
 
 /// A server that can be asked.
 pub(super) struct AskedServer {
-    pub(super) client: Client,
+    /// Where it is: `http://…`.
+    pub(super) url: String,
+    /// What opens it.
+    pub(super) key: Option<String>,
     own: Option<OwnServer>,
 }
 
@@ -42,8 +45,11 @@ struct OwnServer {
 }
 
 impl AskedServer {
-    /// The one at `--url`, or one that is started and ready.
-    pub(super) fn open(args: &ServerArgs) -> Result<Self, Failure> {
+    /// The one at `--url`, or one that is started, as `serve` would with what `configure` changes, and ready.
+    pub(super) fn open(
+        args: &ServerArgs,
+        configure: impl FnOnce(&mut ServeArgs),
+    ) -> Result<Self, Failure> {
         if let Some(url) = &args.url {
             if !url.starts_with("http://") {
                 let reason = format!("--url {url}: wanted http://…; this client has no TLS");
@@ -56,11 +62,22 @@ impl AskedServer {
                 })?;
                 Ok::<_, Failure>(text.lines().next().unwrap_or_default().trim().to_owned())
             });
-            return Ok(Self { client: Client::new(url, key.transpose()?), own: None });
+            return Ok(Self { url: url.clone(), key: key.transpose()?, own: None });
         }
-        let (own, port) = OwnServer::start(&args.model)?;
-        let client = Client::new(&format!("http://127.0.0.1:{port}"), None);
-        Ok(Self { client, own: Some(own) })
+        let mut serve = ServeArgs::defaults(args.model.clone());
+        configure(&mut serve);
+        let (own, port) = OwnServer::start(&serve.try_into()?)?;
+        Ok(Self { url: format!("http://127.0.0.1:{port}"), key: None, own: Some(own) })
+    }
+
+    /// A client that waits for whole answers.
+    pub(super) fn client(&self) -> Client {
+        Client::new(&self.url, self.key.clone())
+    }
+
+    /// Whether it is one of this process.
+    pub(super) const fn is_own(&self) -> bool {
+        self.own.is_some()
     }
 
     /// Ends what was started.
@@ -70,13 +87,14 @@ impl AskedServer {
 }
 
 impl OwnServer {
-    fn start(model: &ModelArgs) -> Result<(Self, u16), Failure> {
-        let config = Config::for_one_document(model);
+    fn start(config: &Config) -> Result<(Self, u16), Failure> {
+        let model = &config.model;
         let cache = cache_dir(model.cache_dir.clone());
         let prepared =
-            PreparedModel::open(model.model.as_deref(), &cache, model.device, model.dtype)?;
+            PreparedModel::open(model.folder.as_deref(), &cache, model.device, model.dtype)?
+                .with_kernels(model.kernels);
         let daemon =
-            Daemon::start(&config, prepared, Box::new(CounterNoise), Arc::new(Instant::now))?;
+            Daemon::start(config, prepared, Box::new(CounterNoise), Arc::new(Instant::now))?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         if runtime.block_on(daemon.engine().loaded()) != EngineStatus::Ready {
             daemon.join()?;

@@ -30,14 +30,15 @@ pub(super) fn run(args: &BatchArgs) -> Result<ExitCode, Failure> {
         eprintln!("all {num_requests} requests are answered already");
         return Ok(ExitCode::SUCCESS);
     }
-    let server = AskedServer::open(&args.server)?;
+    let server = AskedServer::open(&args.server, |_serve| {})?;
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} (eta {eta})")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(num_requests as u64).with_style(style);
     bar.set_position(num_before as u64);
     bar.reset_eta();
-    let concurrency = args.server.concurrency;
-    let summary = batch::run(&server.client, &remaining, &mut output, concurrency, |_| bar.inc(1))?;
+    let concurrency = args.concurrency;
+    let summary =
+        batch::run(&server.client(), &remaining, &mut output, concurrency, |_| bar.inc(1))?;
     bar.finish();
     server.close()?;
     eprintln!(

@@ -37,14 +37,15 @@ pub(super) fn run(args: &EvalArgs) -> Result<ExitCode, Failure> {
     };
     let cases = cases(args, &suites)?;
     let floors = args.floor.as_deref().map(read_floors).transpose()?;
-    let server = AskedServer::open(&args.server)?;
-    let model = server.client.model()?;
+    let server = AskedServer::open(&args.server, |_serve| {})?;
+    let client = server.client();
+    let model = client.model()?;
     let model = model.ok_or_else(|| Failure::new(UNAVAILABLE, "the server names no model"))?;
     let evaluation = Evaluation {
-        client: &server.client,
+        client: &client,
         model: &model,
         seed: args.seed,
-        concurrency: args.server.concurrency,
+        concurrency: args.concurrency,
     };
     let outcomes = run_with_progress(&evaluation, &cases);
     let figures = Figures::of(&outcomes);

@@ -3,6 +3,7 @@
 
 mod asked_server;
 mod batch;
+mod bench;
 mod complete;
 mod convert;
 mod eval;
@@ -111,6 +112,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Inspect(args) => inspect::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Batch(args) => batch::run(&args),
         Command::Health(args) => health::run(&args),
     }
