@@ -31,6 +31,8 @@ const PART_SECONDS: f64 = 10.0;
 const MAX_SECONDS: f64 = 86_400.0;
 /// What counts as good under overload where nothing is said, seconds.
 const OVERLOAD_LATENCY: f64 = 10.0;
+/// Requests that wait at a server of ours under overload: so few that even the last is served within that.
+const OVERLOAD_WAITING: usize = 32;
 /// A claim was not held.
 const MISSED: u8 = 1;
 
@@ -56,9 +58,13 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     if let Some(folder) = &args.out {
         fs::create_dir_all(folder).map_err(|error| unusable(folder, &error))?;
     }
+    let max_waiting = args.max_waiting.or(match scenario {
+        Scenario::Overload => Some(OVERLOAD_WAITING),
+        Scenario::Plain(_) | Scenario::Throughput | Scenario::Gap | Scenario::HalfLoad => None,
+    });
     let server = AskedServer::open(&args.server, |serve| {
         serve.max_num_seqs = args.max_num_seqs;
-        serve.max_waiting = args.max_waiting.unwrap_or(serve.max_waiting);
+        serve.max_waiting = max_waiting.unwrap_or(serve.max_waiting);
     })?;
     let timeout = Duration::from_secs(args.timeout.get() as u64);
     let client = Client::new(&server.url, server.key.as_deref(), timeout)?;
@@ -68,7 +74,11 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
         Some(name) => name.clone(),
         None => runtime.block_on(client.model())?,
     };
-    let mut notes = notes(args, &model, server.is_own());
+    let mut notes = notes(args, &model);
+    if server.is_own() {
+        notes["max_num_seqs"] = json!(args.max_num_seqs);
+        notes["max_waiting"] = json!(max_waiting);
+    }
     let bench = Bench {
         generator: Generator { client, watch: Stopwatch::start(), max_in_flight: MAX_IN_FLIGHT },
         workload: Workload {
@@ -139,15 +149,13 @@ fn extra_body(args: &BenchArgs) -> Result<Map<String, Value>, Failure> {
 }
 
 /// When, where and with what: what figures mean nothing without.
-fn notes(args: &BenchArgs, model: &str, is_own: bool) -> Value {
+fn notes(args: &BenchArgs, model: &str) -> Value {
     let threads = std::thread::available_parallelism().map(usize::from);
     json!({
         "reverie": env!("CARGO_PKG_VERSION"),
         "date": httpdate::fmt_http_date(SystemTime::now()),
         "machine": {"cpu": cpu_model(), "threads": threads.ok(), "debug_build": cfg!(debug_assertions)},
         "server": args.server.url.as_deref().unwrap_or("of this process"),
-        "max_num_seqs": is_own.then_some(args.max_num_seqs),
-        "max_waiting": args.max_waiting,
         "model": model,
         "mix": args.mix.to_string(),
         "seed": args.seed,

@@ -11,6 +11,8 @@ use crate::summary::{Summary, Times};
 const RUNS: usize = 3;
 /// Of what a closed loop got.
 const SHARE: f64 = 0.5;
+/// A run sends requests for so many parts, or it has too few for a median to be steady.
+const RUN_PARTS: u64 = 2;
 /// Medians may differ by so much, of the smallest.
 const SPREAD: f64 = 0.15;
 
@@ -18,7 +20,7 @@ pub(super) async fn run(bench: &Bench<'_>) -> Result<Report, ScenarioError> {
     let (closed, capacity) = bench.capacity().await?;
     let workload = bench.workload.seeded(bench.workload.seed.wrapping_add(2));
     let rate = Rate::PerSecond(SHARE * capacity);
-    let arrivals = poisson(workload.seed, rate, Extent::Time(bench.part));
+    let arrivals = poisson(workload.seed, rate, Extent::Time(Micros(bench.part.0 * RUN_PARTS)));
     let mut runs = Vec::new();
     for run in 1..=RUNS {
         let name = format!("{:.2} a second, run {run}", SHARE * capacity);

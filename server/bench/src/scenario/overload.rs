@@ -6,8 +6,12 @@ use crate::distribution::Distribution;
 use crate::micros::Micros;
 use crate::report::{Chart, Check, Line};
 
-/// Rates that are tried, of what a closed loop got.
-const STEPS: [f64; 5] = [0.5, 0.75, 1.0, 1.25, 1.5];
+/// The first rate that is tried, of what a closed loop got; then each so many times the last.
+const FIRST_STEP: f64 = 0.75;
+const STEP: f64 = 1.3;
+/// After so many rates in a row without a better goodput the best is found; more than that are not tried.
+const MAX_WORSE: usize = 2;
+const MAX_STEPS: i32 = 10;
 /// How many times the best goodput is asked for then.
 const OVERLOAD: f64 = 5.0;
 /// The overload lasts so many parts.
@@ -23,13 +27,19 @@ pub(super) async fn run(bench: &Bench<'_>) -> Result<Report, ScenarioError> {
     let (closed, capacity) = bench.capacity().await?;
     let mut parts = vec![closed];
     let mut points = Vec::new();
-    for step in STEPS {
-        let rate = step * capacity;
+    let (mut peak, mut worse) = (0.0, 0);
+    for step in 0..MAX_STEPS {
+        let rate = capacity * FIRST_STEP * STEP.powi(step);
         let part = offered(bench, rate, bench.part).await;
-        points.push((rate, goodput(&part)));
+        let found = goodput(&part);
+        points.push((rate, found));
         parts.push(part);
+        worse = if found > peak { 0 } else { worse + 1 };
+        peak = found.max(peak);
+        if worse == MAX_WORSE {
+            break;
+        }
     }
-    let peak = points.iter().map(|(_, good)| *good).fold(0.0, f64::max);
     let rate = OVERLOAD * peak.max(capacity);
     let overloaded = offered(bench, rate, Micros(bench.part.0 * OVERLOAD_PARTS)).await;
     points.push((rate, goodput(&overloaded)));
