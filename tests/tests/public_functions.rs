@@ -85,6 +85,7 @@ fn table() -> String {
         ("reverie-proto", "proto/src"),
         ("reverie-scheduler", "server/scheduler/src"),
         ("reverie-eval", "server/eval/src"),
+        ("reverie-bench", "server/bench/src"),
         ("reverie-model", "model/src"),
         ("reverie-kernels", "model/kernels/src"),
         ("reverie-server", "server/src"),

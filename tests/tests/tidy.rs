@@ -45,12 +45,17 @@ fn assert_none(what: &str, offenders: &[String]) {
 
 /// Names below `[dependencies]`-like tables of a manifest.
 fn dependencies(manifest: &str) -> Vec<String> {
+    dependencies_of(manifest, "dependencies")
+}
+
+/// Names below the tables of a manifest whose headings contain `heading`.
+fn dependencies_of(manifest: &str, heading: &str) -> Vec<String> {
     let text = fs::read_to_string(root().join(manifest)).expect("the manifest is readable");
     let mut inside = false;
     let mut names = Vec::new();
     for line in text.lines() {
         if line.starts_with('[') {
-            inside = line.contains("dependencies");
+            inside = line.contains(heading);
         } else if let Some((name, _)) = line.split_once(['=', '.']).filter(|_| inside) {
             names.push(name.trim().to_owned());
         }
@@ -103,12 +108,16 @@ fn leaf_crates_do_not_know_each_other_or_the_trunk() {
         Vec::<String>::new(),
         "the scheduler has no dependency"
     );
-    for name in dependencies("server/eval/Cargo.toml") {
-        let trunk = ["reverie-model", "reverie-scheduler", "reverie-server", "candle", "tokio"];
-        assert!(
-            !trunk.iter().any(|prefix| name.starts_with(prefix)),
-            "eval must not depend on {name}"
-        );
+    let trunk =
+        ["reverie-model", "reverie-kernels", "reverie-scheduler", "reverie-server", "candle"];
+    for (leaf, more) in [("eval", "tokio"), ("bench", "axum")] {
+        // What a leaf's tests need is no matter of its own.
+        for name in dependencies_of(&format!("server/{leaf}/Cargo.toml"), "[dependencies]") {
+            assert!(
+                !trunk.iter().chain(&[more]).any(|prefix| name.starts_with(prefix)),
+                "{leaf} must not depend on {name}"
+            );
+        }
     }
     assert_eq!(dependencies("model/kernels/Cargo.toml"), ["rayon"], "kernels know slices only");
     let banned = ["tokio", "futures", "axum", "tower", "hyper", "reverie", "reqwest", "async"];

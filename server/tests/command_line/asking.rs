@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::process::{Scratch, Served, argument, mini, reverie, run, succeed};
 
-fn read(path: &Path) -> Value {
+pub(crate) fn read(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).expect("a file")).expect("JSON")
 }
 

@@ -2,14 +2,15 @@
 //! beside them, alternating.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{AtomicBool, Bench, Kind, Mix, Part, Report};
+use super::Bench;
 use crate::distribution::Distribution;
 use crate::generator::Until;
 use crate::record::Record;
-use crate::report::{Chart, Check};
+use crate::report::{Chart, Check, Part, Report};
 use crate::summary::Summary;
+use crate::workload::{Kind, Mix};
 
 /// Tokens of a text where the length is not given.
 const OUTPUT_LEN: u64 = 64;

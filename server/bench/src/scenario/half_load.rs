@@ -1,10 +1,11 @@
 //! The same requests at the same times, three times, at half of what can be served: the answers must be the
 //! same and the waiting alike. For setting beside other load generators.
 
-use super::{Bench, Extent, Part, Rate, Report, ScenarioError, poisson};
+use super::{Bench, ScenarioError};
+use crate::arrivals::{Extent, Rate, poisson};
 use crate::distribution::Distribution;
 use crate::micros::Micros;
-use crate::report::{Chart, Check};
+use crate::report::{Chart, Check, Part, Report};
 use crate::summary::{Summary, Times};
 
 /// How often.
@@ -27,7 +28,7 @@ pub(super) async fn run(bench: &Bench<'_>) -> Result<Report, ScenarioError> {
         runs.push(bench.open_part(name, &workload, &arrivals).await);
     }
     let checks = checks(&runs);
-    let curves = |title: &str, times: fn(&Times) -> &Distribution| {
+    let curves = |title: &str, times: Waiting| {
         let runs = runs.iter().enumerate();
         let named =
             runs.map(|(run, part)| (format!("run {}", run + 1), times(&part.summary.times)));
@@ -42,8 +43,12 @@ pub(super) async fn run(bench: &Bench<'_>) -> Result<Report, ScenarioError> {
     Ok(Report { scenario: "half-load", parts, checks, charts })
 }
 
+/// What is counted in a run, and what its clients waited for.
+type Count = fn(&Summary) -> u64;
+type Waiting = fn(&Times) -> &Distribution;
+
 fn checks(runs: &[Part]) -> Vec<Check> {
-    let counts: [(&str, fn(&Summary) -> u64); 4] = [
+    let counts: [(&str, Count); 4] = [
         ("requests without a whole answer, at most in a run", |it| {
             (it.requests - it.completed) as u64
         }),
@@ -58,7 +63,7 @@ fn checks(runs: &[Part]) -> Vec<Check> {
         let difference = most.zip(least).map(|(most, least)| (most - least) as f64);
         Check::at_most(claim, difference, 0.0)
     });
-    let medians: [(&str, fn(&Times) -> &Distribution); 4] = [
+    let medians: [(&str, Waiting); 4] = [
         ("median to the first text, spread between runs", |it| &it.first_text),
         ("median gap between pieces of text, spread between runs", |it| &it.gap),
         ("median to the last picture, spread between runs", |it| &it.last_image),

@@ -6,15 +6,13 @@ mod overload;
 mod plain;
 mod throughput;
 
-use std::sync::atomic::AtomicBool;
-
-use crate::arrivals::{Extent, Rate, poisson};
+use crate::arrivals::{Extent, Rate};
 use crate::bounds::Bounds;
 use crate::generator::{Generator, Until};
 use crate::micros::Micros;
-use crate::record::Record;
+use crate::record::{Outcome, Record};
 use crate::report::{Part, Report};
-use crate::workload::{Kind, Mix, Workload};
+use crate::workload::Workload;
 
 /// What can be run.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -79,7 +77,7 @@ pub enum ScenarioError {
         /// How many were sent.
         requests: usize,
         /// How one of them ended.
-        outcome: Option<crate::record::Outcome>,
+        outcome: Option<Outcome>,
     },
     /// The server did not even answer a small question.
     #[error("the server does not answer: {reason}")]

@@ -1,10 +1,11 @@
 //! More requests than can be served: whether what is served stays good, and whether the rest learns it at once.
 //! Steps up to find the best goodput, then asks for five times as much.
 
-use super::{Bench, Extent, Part, Rate, Report, ScenarioError, poisson};
+use super::{Bench, ScenarioError};
+use crate::arrivals::{Extent, Rate, poisson};
 use crate::distribution::Distribution;
 use crate::micros::Micros;
-use crate::report::{Chart, Check, Line};
+use crate::report::{Chart, Check, Line, Part, Report};
 
 /// The first rate that is tried, of what a closed loop got; then each so many times the last.
 const FIRST_STEP: f64 = 0.75;

@@ -1,9 +1,10 @@
 //! Many requests at a time against one at a time: tokens of text, and pictures. The parts alternate, so that a
 //! machine that slows down slows both.
 
-use super::{Bench, Kind, Mix, Part, Report, median};
-use crate::report::{Chart, Check, Line};
+use super::{Bench, median};
+use crate::report::{Chart, Check, Line, Part, Report};
 use crate::summary::Summary;
+use crate::workload::{Kind, Mix};
 
 /// Tokens of a text where the length is not given: the same for all, so that no lane runs dry at the end.
 const OUTPUT_LEN: u64 = 64;
