@@ -62,6 +62,19 @@ async fn serve<F: Future<Output = Script> + Send + 'static>(
     (url, tasks)
 }
 
+/// A server that answers nobody before `count` have asked.
+async fn serve_together(count: usize) -> (String, JoinSet<()>) {
+    let all = Arc::new(Barrier::new(count));
+    serve(move |body| {
+        let all = Arc::clone(&all);
+        async move {
+            all.wait().await;
+            answer(&body)
+        }
+    })
+    .await
+}
+
 fn client(url: &str) -> Client {
     Client::new(url, None, PATIENCE).unwrap()
 }
@@ -175,16 +188,8 @@ async fn every_piece_of_every_answer_is_counted_in_its_order() {
 
 #[tokio::test]
 async fn an_open_loop_waits_for_no_answer() {
-    // Nobody is answered before all 30 have asked: a loop that waited would never end.
-    let all = Arc::new(Barrier::new(30));
-    let (url, _server) = serve(move |body| {
-        let all = Arc::clone(&all);
-        async move {
-            all.wait().await;
-            answer(&body)
-        }
-    })
-    .await;
+    // A loop that waited would never end.
+    let (url, _server) = serve_together(30).await;
     let arrivals = poisson(5, Rate::PerSecond(1000.0), Extent::Requests(30));
     let records = generator(client(&url)).open_loop(workload("text").requests(30), &arrivals).await;
     assert!(records.iter().all(Record::is_complete));
@@ -197,15 +202,7 @@ async fn an_open_loop_waits_for_no_answer() {
 
 #[tokio::test]
 async fn a_request_too_many_is_recorded_and_not_delayed() {
-    let all = Arc::new(Barrier::new(3));
-    let (url, _server) = serve(move |body| {
-        let all = Arc::clone(&all);
-        async move {
-            all.wait().await;
-            answer(&body)
-        }
-    })
-    .await;
+    let (url, _server) = serve_together(3).await;
     let generator = Generator { max_in_flight: 3, ..generator(client(&url)) };
     let records = generator.open_loop(workload("text").requests(5), &at_once(5)).await;
     let summary = Summary::of(&records, None);
