@@ -1,4 +1,4 @@
-//! Flags of the verbs that ask a server over HTTP: `eval` and `batch`.
+//! Flags of the verbs that ask a server over HTTP: `eval`, `batch` and `replay`.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -18,10 +18,6 @@ pub struct ServerArgs {
     #[arg(long, value_name = "FILE", requires = "url")]
     pub api_key_file: Option<PathBuf>,
 
-    /// Requests sent at a time
-    #[arg(long, value_name = "N", default_value = "8")]
-    pub concurrency: NonZeroUsize,
-
     /// The model of the server that is started.
     #[command(flatten)]
     pub model: ModelArgs,
@@ -38,6 +34,10 @@ pub struct EvalArgs {
     /// Which server is judged.
     #[command(flatten)]
     pub server: ServerArgs,
+
+    /// Requests sent at a time
+    #[arg(long, value_name = "N", default_value = "8")]
+    pub concurrency: NonZeroUsize,
 
     /// Only the cases of this task; may be repeated
     #[arg(long, value_name = "TASK")]
@@ -82,4 +82,32 @@ pub struct BatchArgs {
     /// Which server answers.
     #[command(flatten)]
     pub server: ServerArgs,
+
+    /// Requests sent at a time
+    #[arg(long, value_name = "N", default_value = "8")]
+    pub concurrency: NonZeroUsize,
+}
+
+/// Flags of `reverie replay`.
+#[derive(Debug, Clone, Args)]
+pub struct ReplayArgs {
+    /// An answer with provenance (JSON), or a picture that Reverie drew (PNG)
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// The request it answered (JSON), where FILE does not hold it
+    #[arg(long, value_name = "FILE")]
+    pub request: Option<PathBuf>,
+
+    /// Which server writes it again.
+    #[command(flatten)]
+    pub server: ServerArgs,
+
+    /// Compare even if other weights are served
+    #[arg(long)]
+    pub any_model: bool,
+
+    /// For programs
+    #[arg(long)]
+    pub json: bool,
 }

@@ -74,7 +74,8 @@ impl OwnServer {
         let config = Config::for_one_document(model);
         let cache = cache_dir(model.cache_dir.clone());
         let prepared =
-            PreparedModel::open(model.model.as_deref(), &cache, model.device, model.dtype)?;
+            PreparedModel::open(model.model.as_deref(), &cache, model.device, model.dtype)?
+                .with_kernels(model.kernels);
         let daemon =
             Daemon::start(&config, prepared, Box::new(CounterNoise), Arc::new(Instant::now))?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

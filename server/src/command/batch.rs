@@ -36,7 +36,7 @@ pub(super) fn run(args: &BatchArgs) -> Result<ExitCode, Failure> {
     let bar = ProgressBar::new(num_requests as u64).with_style(style);
     bar.set_position(num_before as u64);
     bar.reset_eta();
-    let concurrency = args.server.concurrency;
+    let concurrency = args.concurrency;
     let summary = batch::run(&server.client, &remaining, &mut output, concurrency, |_| bar.inc(1))?;
     bar.finish();
     server.close()?;

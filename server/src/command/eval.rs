@@ -44,7 +44,7 @@ pub(super) fn run(args: &EvalArgs) -> Result<ExitCode, Failure> {
         client: &server.client,
         model: &model,
         seed: args.seed,
-        concurrency: args.server.concurrency,
+        concurrency: args.concurrency,
     };
     let outcomes = run_with_progress(&evaluation, &cases);
     let figures = Figures::of(&outcomes);
