@@ -4,4 +4,5 @@ mod asking;
 mod offline;
 mod process;
 mod refusals;
+mod replay;
 mod serving;
