@@ -37,14 +37,23 @@ impl Kernels {
     }
 
     /// Names the numerics of a model so computed: where names are equal, bits are. candle's depend on the
-    /// batch besides.
+    /// batch besides, on a CPU on its instructions (which are named), on a GPU on its generation (which is
+    /// not).
     pub fn numerics_class(self, device: &Device, dtype: DType) -> String {
-        let place = if device.is_cpu() { "cpu" } else { "cuda" };
+        let (family, number) = (device_family(device), dtype.as_str());
         match self.on(device, dtype) {
             Self::Reverie => reverie_kernels::NUMERICS_CLASS.to_owned(),
-            Self::Candle => format!("{place}-{}-candle", dtype.as_str()),
+            Self::Candle if device.is_cpu() => {
+                format!("{family}-{number}-candle-{}", reverie_kernels::Isa::detect().name())
+            }
+            Self::Candle => format!("{family}-{number}-candle"),
         }
     }
+}
+
+/// `cpu` or `cuda`.
+pub fn device_family(device: &Device) -> &'static str {
+    if device.is_cpu() { "cpu" } else { "cuda" }
 }
 
 impl fmt::Display for Kernels {
@@ -77,6 +86,6 @@ mod tests {
         assert_eq!(Kernels::Candle.on(&Device::Cpu, DType::F32), Kernels::Candle);
         let class = |kernels: Kernels| kernels.numerics_class(&Device::Cpu, DType::F32);
         assert_eq!(class(Kernels::Reverie), "cpu-f32-fma");
-        assert_eq!(class(Kernels::Candle), "cpu-f32-candle");
+        assert!(class(Kernels::Candle).starts_with("cpu-f32-candle-"));
     }
 }

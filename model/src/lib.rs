@@ -8,6 +8,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod decoder;
 pub mod diffusion;
+pub mod digest;
 pub mod dream;
 pub mod dream_model;
 pub mod error;

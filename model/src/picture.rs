@@ -1,5 +1,7 @@
 //! An 8-bit RGB picture: the only form in which pictures cross module borders.
 
+use sha2::{Digest, Sha256};
+
 /// An RGB picture, 8 bits a channel, rows top to bottom, no padding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
@@ -36,5 +38,15 @@ impl Picture {
     /// Bytes of shape (height, width, 3).
     pub fn rgb(&self) -> &[u8] {
         &self.rgb
+    }
+
+    /// What tells it from every other picture: SHA-256 of its width and height, four bytes each, little-endian,
+    /// and of its [`Self::rgb`].
+    pub fn sha256(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(self.width.to_le_bytes());
+        hash.update(self.height.to_le_bytes());
+        hash.update(&self.rgb);
+        hash.finalize().into()
     }
 }

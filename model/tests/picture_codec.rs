@@ -1,9 +1,15 @@
 //! Picture files against what Pillow makes of them, and hostile ones against the limits. Knows no model.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use reverie_model::picture_codec::{PictureFormat, PictureLimits, decode, encode, read_header};
+use image::{ImageDecoder as _, ImageReader};
+use reverie_model::picture_codec::{
+    Metadata, PictureFormat, PictureLimits, TRAINED_ALGORITHMIC_MEDIA, as_delivered, decode,
+    encode, read_header, read_png_notes,
+};
 use reverie_model::{Picture, PictureError};
 use serde_json::Value;
 
@@ -275,13 +281,15 @@ fn gradient() -> Picture {
 
 #[test]
 fn lossless_formats_give_the_same_pixels_back_and_the_same_bytes_again() {
-    let notes = [("prompt".to_owned(), "a <fox> & é".to_owned())];
+    let notes = vec![("prompt".to_owned(), "a <fox> & é".to_owned())];
     for format in [PictureFormat::Png, PictureFormat::Webp] {
-        for metadata in [&notes[..], &[]] {
-            let file = encode(&gradient(), format, metadata).unwrap();
+        for metadata in [made_by_a_model(notes.clone()), Metadata::default()] {
+            let file = encode(&gradient(), format, &metadata).unwrap();
             assert_eq!(decode(&file, &LIMITS).unwrap(), gradient());
-            assert_eq!(encode(&gradient(), format, metadata).unwrap(), file);
+            assert_eq!(encode(&gradient(), format, &metadata).unwrap(), file);
         }
+        let picture = Arc::new(gradient());
+        assert_eq!(as_delivered(&picture, format).unwrap(), picture);
     }
 }
 
@@ -289,8 +297,11 @@ fn lossless_formats_give_the_same_pixels_back_and_the_same_bytes_again() {
 fn jpeg_comes_back_close_and_closer_at_higher_quality() {
     let smooth = decode(&input("444.jpg"), &LIMITS).unwrap();
     let error = |quality| {
-        let file = encode(&smooth, PictureFormat::Jpeg { quality }, &[]).unwrap();
+        let format = PictureFormat::Jpeg { quality };
+        let file = encode(&smooth, format, &made_by_a_model(Vec::new())).unwrap();
         let back = decode(&file, &LIMITS).unwrap();
+        let delivered = as_delivered(&Arc::new(smooth.clone()), format).unwrap();
+        assert_eq!(*delivered, back, "metadata changes no pixel");
         let pairs = back.rgb().iter().zip(smooth.rgb());
         pairs.map(|(a, b)| u64::from(a.abs_diff(*b))).sum::<u64>() / smooth.rgb().len() as u64
     };
@@ -301,13 +312,69 @@ fn jpeg_comes_back_close_and_closer_at_higher_quality() {
 #[test]
 fn stated_metadata_is_in_the_file() {
     let long = "x".repeat(100_000);
-    let notes = [("seed".to_owned(), "42é".to_owned()), ("prompt".to_owned(), long)];
+    let notes = vec![("seed".to_owned(), "42é".to_owned()), ("prompt".to_owned(), long)];
     for format in [PictureFormat::Png, PictureFormat::Jpeg { quality: 80 }, PictureFormat::Webp] {
-        let file = encode(&gradient(), format, &notes).unwrap();
+        let file = encode(&gradient(), format, &made_by_a_model(notes.clone())).unwrap();
         let has = |text: &str| file.windows(text.len()).any(|part| part == text.as_bytes());
         assert!(has("seed") && has("42é") && has("xxxxxxxx"), "{format:?}");
         assert_eq!(decode(&file, &LIMITS).unwrap().width(), 37);
     }
+}
+
+fn made_by_a_model(notes: Vec<(String, String)>) -> Metadata {
+    Metadata { notes, digital_source_type: Some(TRAINED_ALGORITHMIC_MEDIA) }
+}
+
+#[test]
+fn every_reader_finds_iptcs_mark_of_pictures_made_by_a_model() {
+    let notes = vec![("note".to_owned(), "a <fox> & \u{1}".to_owned())];
+    for format in [PictureFormat::Png, PictureFormat::Jpeg { quality: 80 }, PictureFormat::Webp] {
+        for metadata in [made_by_a_model(Vec::new()), made_by_a_model(notes.clone())] {
+            let file = encode(&gradient(), format, &metadata).unwrap();
+            let packet = xmp_of(&file);
+            let source = "<Iptc4xmpExt:DigitalSourceType>http://cv.iptc.org/newscodes/\
+                          digitalsourcetype/trainedAlgorithmicMedia</Iptc4xmpExt:DigitalSourceType>";
+            assert!(packet.contains(source), "{format:?}: {packet}");
+            assert!(packet.contains("http://iptc.org/std/Iptc4xmpExt/2008-02-29/"));
+            assert!(!packet.contains("<fox>") && !packet.contains('\u{1}'), "{packet}");
+        }
+    }
+    let file = encode(&gradient(), PictureFormat::Jpeg { quality: 80 }, &made_by_a_model(notes));
+    assert_eq!(file.unwrap()[2..11], *b"\xff\xe0\x00\x10JFIF\0", "JFIF's segment is the first");
+}
+
+/// The XMP packet as the image crate finds it.
+fn xmp_of(file: &[u8]) -> String {
+    let reader = ImageReader::new(Cursor::new(file)).with_guessed_format().unwrap();
+    let packet = reader.into_decoder().unwrap().xmp_metadata().unwrap();
+    String::from_utf8(packet.expect("a packet")).unwrap()
+}
+
+#[test]
+fn notes_of_a_png_are_read_back_and_broken_or_swollen_ones_are_refused() {
+    let notes = vec![("a".to_owned(), "é".to_owned()), ("b".to_owned(), "x".repeat(600_000))];
+    let file = encode(&gradient(), PictureFormat::Png, &made_by_a_model(notes.clone())).unwrap();
+    let read = read_png_notes(&file).unwrap();
+    assert_eq!(read[..2], notes);
+    assert_eq!(read[2].0, "XML:com.adobe.xmp");
+    assert_eq!(read_png_notes(&file[..file.len() / 2]), Err(PictureError::Corrupt));
+    assert_eq!(read_png_notes(b"GIF89a"), Err(PictureError::Corrupt));
+
+    // Compressed, as other programs write them: within reason they are read, and no bomb is.
+    let with_note = |length: usize| {
+        let mut file = Vec::new();
+        let mut encoder = png::Encoder::new(&mut file, 1, 1);
+        encoder.set_color(png::ColorType::Rgb);
+        let mut chunk = png::text_metadata::ITXtChunk::new("note", "x".repeat(length));
+        chunk.compress_text().unwrap();
+        let mut writer = encoder.write_header().unwrap();
+        writer.write_image_data(&[1, 2, 3]).unwrap();
+        writer.write_text_chunk(&chunk).unwrap();
+        writer.finish().unwrap();
+        file
+    };
+    assert_eq!(read_png_notes(&with_note(1000)).unwrap()[0].1.len(), 1000);
+    assert_eq!(read_png_notes(&with_note(64 << 20)), Err(PictureError::Corrupt));
 }
 
 #[test]
@@ -317,7 +384,7 @@ fn nothing_but_pixels_passes_from_an_input_to_an_output() {
     assert!(has(&file, b"canary") && has(&file, b"garbage"));
     let picture = decode(&file, &LIMITS).unwrap();
     for format in [PictureFormat::Png, PictureFormat::Jpeg { quality: 80 }, PictureFormat::Webp] {
-        let written = encode(&picture, format, &[]).unwrap();
+        let written = encode(&picture, format, &Metadata::default()).unwrap();
         assert!(!has(&written, b"canary") && !has(&written, b"garbage"));
     }
 }
@@ -326,6 +393,7 @@ fn nothing_but_pixels_passes_from_an_input_to_an_output() {
 fn a_side_that_a_format_cannot_state_is_refused() {
     let long = Picture::new(70_000, 1, vec![0; 210_000]);
     for format in [PictureFormat::Jpeg { quality: 80 }, PictureFormat::Webp] {
-        assert!(matches!(encode(&long, format, &[]), Err(PictureError::TooLarge { .. })));
+        let refused = encode(&long, format, &Metadata::default());
+        assert!(matches!(refused, Err(PictureError::TooLarge { .. })));
     }
 }

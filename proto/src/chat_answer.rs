@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::message::{ImageItem, OrderedPart, Role};
+use crate::provenance::Provenance;
 
 /// A whole answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +26,9 @@ pub struct ChatCompletion {
     pub usage: Usage,
     /// What the request's parameters came to (extension).
     pub effective: EffectiveParameters,
+    /// What it takes to write it again; only where the request asks for it (extension).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
 }
 
 /// One answer.
@@ -77,6 +81,10 @@ pub struct ChatCompletionChunk {
     /// What the request's parameters came to; only in the chunk with `finish_reason` (extension).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective: Option<EffectiveParameters>,
+    /// What it takes to write the answer again; only in the chunk with `finish_reason`, and only where the
+    /// request asks for it (extension).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<Provenance>,
 }
 
 /// What a chunk adds to one answer.
@@ -194,6 +202,12 @@ pub struct EffectiveParameters {
     pub image_seed: u64,
     /// As given, or the checkpoint's.
     pub temperature: f64,
+    /// As given, or 1.
+    pub top_p: f64,
+    /// As given, or 0, which is off.
+    pub top_k: u64,
+    /// As given, or 1.
+    pub num_beams: u64,
     /// As given, or the checkpoint's.
     pub size: String,
     /// As given, or the checkpoint's.
@@ -202,4 +216,8 @@ pub struct EffectiveParameters {
     pub num_inference_steps: usize,
     /// As given, or the checkpoint's.
     pub guidance_scale: f64,
+    /// As given, or 0, which is off.
+    pub guidance_rescale: f64,
+    /// As given, or 0.
+    pub eta: f64,
 }

@@ -80,6 +80,8 @@ pub struct ChatCompletionRequest {
     pub image_format: Option<ImageFormat>,
     /// JPEG quality, 1 to 100.
     pub image_quality: Option<u64>,
+    /// Whether the answer says what it takes to write it again (extension).
+    pub provenance: Option<ProvenanceWish>,
 
     /// Accepted and ignored.
     pub user: Option<String>,
@@ -249,6 +251,49 @@ pub enum ImageFormat {
     Jpeg,
     /// Lossless WebP.
     Webp,
+}
+
+/// What an answer and its pictures say of where they come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProvenanceWish {
+    /// `false`: pictures hold their recipe, and nothing that follows from what the client wrote.
+    Recipe,
+    /// `true`: the answer says it, too, and both hold a digest of the question.
+    Digests,
+    /// `full`: both hold the whole request, so that either can be replayed alone.
+    Full,
+}
+
+impl Serialize for ProvenanceWish {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Recipe => serializer.serialize_bool(false),
+            Self::Digests => serializer.serialize_bool(true),
+            Self::Full => serializer.serialize_str("full"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ProvenanceWish {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ProvenanceVisitor;
+        impl serde::de::Visitor<'_> for ProvenanceVisitor {
+            type Value = ProvenanceWish;
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("true, false or `full`")
+            }
+            fn visit_bool<E>(self, wish: bool) -> Result<ProvenanceWish, E> {
+                Ok(if wish { ProvenanceWish::Digests } else { ProvenanceWish::Recipe })
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<ProvenanceWish, E> {
+                match text {
+                    "full" => Ok(ProvenanceWish::Full),
+                    other => Err(E::invalid_value(serde::de::Unexpected::Str(other), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_any(ProvenanceVisitor)
+    }
 }
 
 /// Which tool to call.

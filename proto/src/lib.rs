@@ -10,16 +10,18 @@ pub mod error_body;
 pub mod message;
 pub mod model_list;
 pub mod parse;
+pub mod provenance;
 
 pub use chat_answer::{
     AnswerMessage, ChatCompletion, ChatCompletionChunk, Choice, ChunkChoice, Delta,
     EffectiveParameters, FinishDetails, FinishReason, ImageUsage, Usage,
 };
 pub use chat_request::{
-    ChatCompletionRequest, ImageChoice, ImageFormat, Modality, ResponseFormat, Sampler, Stop,
-    StreamOptions,
+    ChatCompletionRequest, ImageChoice, ImageFormat, Modality, ProvenanceWish, ResponseFormat,
+    Sampler, Stop, StreamOptions,
 };
 pub use error_body::{ErrorBody, ErrorDetail};
 pub use message::{Content, ContentPart, Detail, ImageItem, ImageUrl, Message, OrderedPart, Role};
 pub use model_list::{ModelAbility, ModelCard, ModelList};
 pub use parse::ParseError;
+pub use provenance::{PictureDigest, PictureProvenance, Provenance, Recipe};

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use reverie_proto::{
     ChatCompletion, ChatCompletionChunk, ChatCompletionRequest, Content, ContentPart, ErrorBody,
-    ImageChoice, ModelList, OrderedPart, Sampler, Stop, parse,
+    ImageChoice, ModelList, OrderedPart, PictureProvenance, ProvenanceWish, Sampler, Stop, parse,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -14,6 +14,7 @@ const COMPLETION: &str = include_str!("golden/completion.json");
 const CHUNKS: &str = include_str!("golden/chunks.json");
 const ERROR: &str = include_str!("golden/error.json");
 const MODELS: &str = include_str!("golden/models.json");
+const PICTURE_PROVENANCE: &str = include_str!("golden/picture_provenance.json");
 const REQUEST_MINIMAL: &str = include_str!("golden/request_minimal.json");
 const REQUEST_FULL: &str = include_str!("golden/request_full.json");
 const REQUEST_HISTORY: &str = include_str!("golden/request_history.json");
@@ -54,6 +55,11 @@ fn answers_keep_their_shape() {
     assert_eq!(completion.choices[0].message.images.len(), 1);
     let chunks: Vec<ChatCompletionChunk> = assert_both_ways(CHUNKS);
     assert_eq!(chunks[2].choices[0].delta.images[0].index, Some(0));
+    let told = chunks.iter().filter_map(|chunk| chunk.provenance.as_ref()).collect::<Vec<_>>();
+    let [provenance] = told[..] else { panic!("one chunk says it: {told:?}") };
+    let picture: PictureProvenance = assert_both_ways(PICTURE_PROVENANCE);
+    assert_eq!((&picture.recipe, &picture.request), (&provenance.recipe, &provenance.request));
+    assert_eq!([picture.picture], *provenance.pictures);
     let _: ErrorBody = assert_both_ways(ERROR);
     let _: ModelList = assert_both_ways(MODELS);
 }
@@ -67,12 +73,14 @@ fn requests_keep_their_shape() {
     assert_eq!(full.seed, Some(u64::MAX));
     assert_eq!(full.sampler, Some(Sampler::DpmSolverPlusPlus2MKarras));
     assert_eq!(full.image_choice, Some(ImageChoice::Required));
+    assert_eq!(full.provenance, Some(ProvenanceWish::Full));
     let Some(Content::Parts(parts)) = &full.messages[2].content else { panic!("parts were sent") };
     assert!(matches!(parts[1], ContentPart::ImageUrl { .. }));
 
     let history = assert_request_both_ways(REQUEST_HISTORY);
     assert_eq!(history.stop, Some(Stop::One("END".into())));
     assert_eq!(history.image_choice, Some(ImageChoice::Exactly(2)));
+    assert_eq!(history.provenance, Some(ProvenanceWish::Digests));
     let order = history.messages[1].content_parts.as_ref().unwrap();
     assert_eq!(order[1], OrderedPart::ImageRef { index: 0 });
 }

@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as 
 use std::path::{Path, PathBuf};
 use std::process;
 
+use reverie_model::digest::hexadecimal;
 use rust_embed::{EmbeddedFile, RustEmbed};
 use sha2::{Digest, Sha256};
 
@@ -88,8 +89,7 @@ fn unpack<Files: RustEmbed>(cache: &Path, name: &str) -> io::Result<PathBuf> {
         digest.update(name.as_bytes());
         digest.update(embedded::<Files>(name)?.metadata.sha256_hash());
     }
-    let digest: String =
-        digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let digest = hexadecimal(&digest.finalize()[..8]);
     let place = cache.join(format!("{name}-{digest}"));
     let is_whole = || {
         names.iter().all(|name| {

@@ -56,6 +56,12 @@ impl Daemon {
         let origin = Origin::system();
         let max_model_len = max_model_len(config, &prepared);
         let model = served_model(config, &prepared, max_model_len, origin.unix_time());
+        // Known before the first picture needs it, and at the cost of no request. It ends by itself, and
+        // nobody waits for its end.
+        let hash = Arc::clone(&prepared.hash);
+        std::thread::Builder::new().name("model-hash".to_owned()).spawn(move || {
+            tracing::debug!(sha256 = hash.get(), "the weights' digest is known");
+        })?;
         let load = move || -> Result<Box<dyn ModelRunner>, LoadError> {
             let runner = CandleRunner::new(prepared.load()?, noise)?;
             Ok(Box::new(runner.with_max_model_len(max_model_len)))
@@ -154,6 +160,7 @@ fn served_model(
         bos: special.bos,
         eos: special.eos,
         shrink: Arc::new(move |picture| as_seen(picture, &preprocess)),
+        provenance: prepared.provenance(),
         created,
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use reverie_model::picture_codec;
 use reverie_model::{Picture, PictureError};
 
-pub use reverie_model::picture_codec::{PictureFormat, PictureLimits};
+pub use reverie_model::picture_codec::{Metadata, PictureFormat, PictureLimits};
 
 /// A file's bytes to pixels, its header checked first.
 pub type DecodePicture = fn(&[u8], &PictureLimits) -> Result<Picture, PictureError>;
@@ -13,9 +13,8 @@ pub type DecodePicture = fn(&[u8], &PictureLimits) -> Result<Picture, PictureErr
 /// Pixels to no more of them than the model will look at: what is held while a request waits.
 pub type ShrinkPicture = Arc<dyn Fn(&Picture) -> Picture + Send + Sync>;
 
-/// Pixels to a file's bytes, with (keyword, text) pairs where the format has a place for them.
-pub type EncodePicture =
-    fn(&Picture, PictureFormat, &[(String, String)]) -> Result<Vec<u8>, PictureError>;
+/// Pixels to a file's bytes, with what the file says besides.
+pub type EncodePicture = fn(&Picture, PictureFormat, &Metadata) -> Result<Vec<u8>, PictureError>;
 
 /// Reads and writes picture files. Both take long: call them where blocking is allowed.
 #[derive(Debug, Clone, Copy)]

@@ -6,12 +6,15 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device};
 use reverie_model::checkpoint::{Checkpoint, memory_estimate};
+use reverie_model::kernels::device_family;
 use reverie_model::tokenizer::Tokenizer;
 use reverie_model::{CheckpointError, DreamModel, Kernels, ModelError, Weights};
 
 use crate::args::{DeviceChoice, DtypeChoice};
 use crate::assets;
 use crate::device::{self, DeviceError};
+use crate::model_hash::ModelHash;
+use crate::provenance::ModelProvenance;
 use crate::template::{PromptTemplate, TemplateError};
 
 /// Why a model cannot be used.
@@ -66,6 +69,8 @@ pub struct PreparedModel {
     pub memory_estimate: u64,
     /// What it is called where nobody gives it a name.
     pub name: String,
+    /// The digest of its weights.
+    pub hash: Arc<ModelHash>,
 }
 
 impl PreparedModel {
@@ -95,7 +100,18 @@ impl PreparedModel {
         device::check_memory(memory_estimate, &device, dtype)?;
         let tokenizer = Arc::new(tokenizer);
         let kernels = Kernels::Reverie.on(&device, dtype);
-        Ok(Self { checkpoint, tokenizer, template, device, dtype, kernels, memory_estimate, name })
+        let hash = Arc::new(ModelHash::of(checkpoint.weights_content(), cache));
+        Ok(Self {
+            checkpoint,
+            tokenizer,
+            template,
+            device,
+            dtype,
+            kernels,
+            memory_estimate,
+            name,
+            hash,
+        })
     }
 
     /// To be computed by `kernels` where these can.
@@ -103,6 +119,15 @@ impl PreparedModel {
     pub fn with_kernels(mut self, kernels: Kernels) -> Self {
         self.kernels = kernels.on(&self.device, self.dtype);
         self
+    }
+
+    /// Where its answers come from.
+    pub fn provenance(&self) -> ModelProvenance {
+        ModelProvenance {
+            hash: Arc::clone(&self.hash),
+            numerics_class: self.kernels.numerics_class(&self.device, self.dtype),
+            device: device_family(&self.device),
+        }
     }
 
     /// Loads the weights.

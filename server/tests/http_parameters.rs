@@ -222,7 +222,8 @@ async fn what_is_not_said_is_the_checkpoints_and_a_drawn_seed_is_returned() {
     assert!(request.sampling.seed < 1 << 53, "a drawn seed survives JavaScript");
     let wanted = json!({
         "seed": request.sampling.seed, "image_seed": request.sampling.seed, "temperature": 1.0,
-        "size": "64x64", "sampler": "ddpm", "num_inference_steps": 50, "guidance_scale": 7.5,
+        "top_p": 1.0, "top_k": 0, "num_beams": 1, "size": "64x64", "sampler": "ddpm",
+        "num_inference_steps": 50, "guidance_scale": 7.5, "guidance_rescale": 0.0, "eta": 0.0,
     });
     assert_eq!(answer["effective"], wanted);
 }

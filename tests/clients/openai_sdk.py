@@ -3,8 +3,11 @@ in and out, history, usage and refusals."""
 
 import asyncio
 import base64
+import hashlib
 import io
 import itertools
+import json
+import xml.etree.ElementTree
 import zlib
 from typing import Any
 
@@ -126,6 +129,34 @@ def test_the_same_seed_gives_the_same_bytes_whole_and_streamed(client: openai.Op
     stream = client.chat.completions.create(**request, stream=True)
     assert whole_document(first.choices[0].message) == whole_document(again.choices[0].message)
     assert streamed_document(stream)[:2] == whole_document(first.choices[0].message)
+
+
+@pytest.mark.parametrize(("encoding", "place"), [("png", "XML:com.adobe.xmp"), ("jpeg", "xmp"), ("webp", "xmp")])
+def test_a_drawn_picture_says_that_a_model_made_it_and_from_which_recipe(
+    client: openai.OpenAI, model: str, encoding: str, place: str
+) -> None:
+    extra = {"image_format": encoding, "provenance": True}
+    answer = client.chat.completions.create(
+        model=model, messages=[user(DRAW)], temperature=0, seed=7, extra_body=extra
+    )
+    url = answer.choices[0].message.images[0]["image_url"]["url"]
+    picture = Image.open(io.BytesIO(base64.b64decode(url.split(",")[1])))
+    packet = picture.info[place]
+    packet = packet.decode() if isinstance(packet, bytes) else packet
+    body = packet.split("?>", 1)[1].rsplit("<?", 1)[0]
+    tags = {element.tag: element.text for element in xml.etree.ElementTree.fromstring(body).iter()}
+    source = tags["{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"]
+    assert source == "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+
+    said = answer.provenance["pictures"][0]
+    pixels = picture.convert("RGB")
+    sizes = b"".join(side.to_bytes(4, "little") for side in pixels.size)
+    assert said["pixels_sha256"] == hashlib.sha256(sizes + pixels.tobytes()).hexdigest()
+    if encoding == "png":
+        recipe = json.loads(picture.info["reverie:provenance"])
+        assert recipe["pixels_sha256"] == said["pixels_sha256"]
+        assert recipe["parameters"] == answer.provenance["parameters"]
+        assert recipe["parameters"]["seed"] == 7
 
 
 def test_another_image_seed_gives_another_picture_beside_the_same_text(client: openai.OpenAI, model: str) -> None:

@@ -102,6 +102,7 @@ impl Converter {
                 .iter()
                 .map(|tensor| tensor.num_elements())
                 .sum(),
+            weights_sha256: Some(checkpoint.weights_content().digest()),
             files,
         };
         write_text(&partial.path, MANIFEST_FILE, &pretty(&json!(manifest)))?;

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::shards::inside;
 use super::{io_error, json, malformed};
 use crate::CheckpointError;
+use crate::digest::hexadecimal;
 
 /// The manifest's file name.
 pub const MANIFEST_FILE: &str = "reverie_manifest.json";
@@ -27,6 +28,10 @@ pub struct Manifest {
     pub num_tensors: usize,
     /// Number of parameters in them.
     pub num_parameters: u64,
+    /// Digest of the tensors, whatever files they lie in ([`WeightsContent::digest`](super::WeightsContent));
+    /// absent where an older version converted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights_sha256: Option<String>,
     /// Every file of the folder but the manifest, by path.
     pub files: Vec<ManifestFile>,
 }
@@ -108,14 +113,4 @@ fn digest_file(path: &Path) -> Result<String, CheckpointError> {
         }
         digest.update(&buffer[..length]);
     }
-}
-
-/// Lower-case hexadecimal.
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -6,6 +6,7 @@
 //! inside files cannot lead out of the folder.
 
 mod component;
+mod content;
 mod convert;
 mod convert_configs;
 mod inspect;
@@ -34,6 +35,7 @@ use candle_core::{DType, Device};
 use candle_nn::VarBuilder;
 
 pub use component::Component;
+pub use content::WeightsContent;
 pub use convert::{ConvertProgress, Converter, convert};
 pub use inspect::{ComponentSummary, ContextBudget, Inspection, MemoryEstimate, memory_estimate};
 pub use inventory::{ExpectedTensor, expected_tensors};
@@ -127,6 +129,12 @@ impl Checkpoint {
     pub fn weights(&self, dtype: DType, device: &Device) -> VarBuilder<'static> {
         let backend = weights::Weights { tensors: Arc::clone(&self.tensors) };
         VarBuilder::from_backend(Box::new(backend), dtype, device.clone())
+    }
+
+    /// The weights, for whoever wants their digest.
+    pub fn weights_content(&self) -> WeightsContent {
+        let stated = self.manifest.as_ref().and_then(|manifest| manifest.weights_sha256.clone());
+        WeightsContent { tensors: Arc::clone(&self.tensors), stated }
     }
 
     /// Compares every file of a converted folder with its manifest and returns the bytes verified;

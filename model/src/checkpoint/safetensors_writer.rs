@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::manifest::{ManifestFile, hexadecimal};
+use super::manifest::ManifestFile;
 use super::safetensors::{LENGTH_BYTES, element_type_name};
 use super::stored_tensor::StoredTensor;
 use super::{io_error, malformed};
 use crate::CheckpointError;
+use crate::digest::hexadecimal;
 
 /// Where the data of a file begins, and every tensor whose size is a multiple of it: a cache line,
 /// and what vector instructions want.

@@ -2,11 +2,14 @@
 //! caller states. Knows nothing of where a picture came from.
 
 use std::io::Cursor;
+use std::sync::Arc;
 
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::webp::WebPEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 
+use super::metadata::{Metadata, PNG_XMP_KEYWORD};
+use super::{PictureLimits, decode};
 use crate::error::PictureError;
 use crate::picture::Picture;
 
@@ -44,23 +47,29 @@ impl PictureFormat {
     }
 }
 
-/// Most bytes of a JPEG comment: its length counts itself.
-const MAX_COMMENT_BYTES: usize = u16::MAX as usize - 2;
+/// Most bytes of a JPEG segment: its length counts itself.
+const MAX_SEGMENT_BYTES: usize = u16::MAX as usize - 2;
+/// What the segment of a JPEG that holds an XMP packet begins with (XMP, part 3).
+const JPEG_XMP_NAME: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
+const START_OF_IMAGE: [u8; 2] = [0xff, 0xd8];
+const APP0: [u8; 2] = [0xff, 0xe0];
+const APP1: [u8; 2] = [0xff, 0xe1];
+const COMMENT: [u8; 2] = [0xff, 0xfe];
 
-/// Writes a picture with `metadata`, pairs of a key and a text: iTXt chunks in PNG, `key: text` comments in
-/// JPEG (a long one goes on in the next), one XMP chunk in WebP. Keys are 1 to 79 bytes of ASCII.
+/// Writes a picture with `metadata`. Its notes are iTXt chunks in PNG, `key: text` comments in JPEG (a long
+/// one goes on in the next) and in the XMP packet in WebP; its source type is in XMP everywhere.
 ///
 /// # Errors
 /// `TooLarge` for a side that the format cannot state.
 ///
 /// # Panics
-/// For keys of another form: a defect of the caller.
+/// For keys of another form than [`Metadata::notes`] says: a defect of the caller.
 pub fn encode(
     picture: &Picture,
     format: PictureFormat,
-    metadata: &[(String, String)],
+    metadata: &Metadata,
 ) -> Result<Vec<u8>, PictureError> {
-    for (key, _) in metadata {
+    for (key, _) in &metadata.notes {
         assert!((1..=79).contains(&key.len()) && key.is_ascii(), "keys are short ASCII: {key:?}");
     }
     let (width, height) = (picture.width(), picture.height());
@@ -77,17 +86,34 @@ pub fn encode(
     written.ok_or(too_large)
 }
 
-fn encode_png(
-    picture: &Picture,
-    metadata: &[(String, String)],
-) -> Result<Vec<u8>, png::EncodingError> {
+/// The picture as whoever opens the file that [`encode`] writes sees it: itself, unless the format is lossy.
+///
+/// # Errors
+/// Those of [`encode`].
+pub fn as_delivered(
+    picture: &Arc<Picture>,
+    format: PictureFormat,
+) -> Result<Arc<Picture>, PictureError> {
+    match format {
+        PictureFormat::Png | PictureFormat::Webp => Ok(Arc::clone(picture)),
+        PictureFormat::Jpeg { .. } => {
+            let file = encode(picture, format, &Metadata::default())?;
+            decode(&file, &PictureLimits::none()).map(Arc::new)
+        }
+    }
+}
+
+fn encode_png(picture: &Picture, metadata: &Metadata) -> Result<Vec<u8>, png::EncodingError> {
     let mut file = Vec::new();
     let mut encoder = png::Encoder::new(&mut file, picture.width(), picture.height());
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
     encoder.set_compression(png::Compression::Fast);
-    for (key, text) in metadata {
+    for (key, text) in &metadata.notes {
         encoder.add_itxt_chunk(key.clone(), text.clone())?;
+    }
+    if let Some(packet) = metadata.xmp(&[]) {
+        encoder.add_itxt_chunk(PNG_XMP_KEYWORD.to_owned(), packet)?;
     }
     let mut writer = encoder.write_header()?;
     writer.write_image_data(picture.rgb())?;
@@ -95,33 +121,47 @@ fn encode_png(
     Ok(file)
 }
 
-fn encode_jpeg(picture: &Picture, quality: u8, metadata: &[(String, String)]) -> Option<Vec<u8>> {
+fn encode_jpeg(picture: &Picture, quality: u8, metadata: &Metadata) -> Option<Vec<u8>> {
     let mut coded = Vec::new();
     JpegEncoder::new_with_quality(&mut coded, quality.clamp(1, 100))
         .write_image(picture.rgb(), picture.width(), picture.height(), ExtendedColorType::Rgb8)
         .ok()?;
-    let (start, rest) = coded.split_at_checked(2)?;
+    // JFIF's own segment stays first.
+    let after_start = coded.strip_prefix(&START_OF_IMAGE)?;
+    let jfif = match after_start.strip_prefix(&APP0) {
+        Some(segment) => 2 + usize::from(u16::from_be_bytes([*segment.first()?, *segment.get(1)?])),
+        None => 0,
+    };
+    let (start, rest) = coded.split_at_checked(START_OF_IMAGE.len() + jfif)?;
     let mut file = start.to_vec();
-    for (key, text) in metadata {
-        for comment in format!("{key}: {text}").into_bytes().chunks(MAX_COMMENT_BYTES) {
-            file.extend([0xff, 0xfe]);
-            file.extend((comment.len() as u16 + 2).to_be_bytes());
-            file.extend(comment);
+    if let Some(packet) = metadata.xmp(&[]) {
+        push_segment(&mut file, APP1, &[JPEG_XMP_NAME, packet.as_bytes()].concat());
+    }
+    for (key, text) in &metadata.notes {
+        for comment in format!("{key}: {text}").into_bytes().chunks(MAX_SEGMENT_BYTES) {
+            push_segment(&mut file, COMMENT, comment);
         }
     }
     file.extend(rest);
     Some(file)
 }
 
-fn encode_webp(picture: &Picture, metadata: &[(String, String)]) -> Option<Vec<u8>> {
+/// `data` is at most [`MAX_SEGMENT_BYTES`] long.
+fn push_segment(file: &mut Vec<u8>, marker: [u8; 2], data: &[u8]) {
+    file.extend(marker);
+    file.extend((data.len() as u16 + 2).to_be_bytes());
+    file.extend(data);
+}
+
+fn encode_webp(picture: &Picture, metadata: &Metadata) -> Option<Vec<u8>> {
     let mut simple = Cursor::new(Vec::new());
     WebPEncoder::new_lossless(&mut simple)
         .write_image(picture.rgb(), picture.width(), picture.height(), ExtendedColorType::Rgb8)
         .ok()?;
     let simple = simple.into_inner();
-    if metadata.is_empty() {
+    let Some(packet) = metadata.xmp(&metadata.notes) else {
         return Some(simple);
-    }
+    };
     // The extended form: what the file has (XMP only), the canvas, the bitstream as it is, the XMP.
     const HAS_XMP: u8 = 0x04;
     let mut extended = vec![HAS_XMP, 0, 0, 0];
@@ -130,7 +170,7 @@ fn encode_webp(picture: &Picture, metadata: &[(String, String)]) -> Option<Vec<u
     let mut body = b"WEBP".to_vec();
     push_chunk(&mut body, b"VP8X", &extended);
     body.extend(simple.get(12..)?);
-    push_chunk(&mut body, b"XMP ", xmp(metadata).as_bytes());
+    push_chunk(&mut body, b"XMP ", packet.as_bytes());
     let mut file = b"RIFF".to_vec();
     file.extend((body.len() as u32).to_le_bytes());
     file.extend(body);
@@ -142,19 +182,4 @@ fn push_chunk(file: &mut Vec<u8>, name: &[u8; 4], data: &[u8]) {
     file.extend((data.len() as u32).to_le_bytes());
     file.extend(data);
     file.extend(&[0][..data.len() % 2]);
-}
-
-/// An XMP packet that lists `key: text` as the picture's description.
-fn xmp(metadata: &[(String, String)]) -> String {
-    let escape = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let items: String = metadata
-        .iter()
-        .map(|(key, text)| format!("<rdf:li>{}: {}</rdf:li>", escape(key), escape(text)))
-        .collect();
-    format!(
-        "<?xpacket begin=\"\u{feff}\" id=\"W5M0MpCehiHzreSzNTczkc9d\"?>\
-         <x:xmpmeta xmlns:x=\"adobe:ns:meta/\"><rdf:RDF xmlns:rdf=\"http://www.w3.org/1999/02/22-rdf-syntax-ns#\">\
-         <rdf:Description xmlns:dc=\"http://purl.org/dc/elements/1.1/\"><dc:relation><rdf:Bag>{items}</rdf:Bag>\
-         </dc:relation></rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end=\"r\"?>"
-    )
 }

@@ -1,6 +1,6 @@
 //! Picture files ⇄ `Picture`: the header is judged by us before any decoder runs, and every file becomes
-//! the RGB that the reference's `load_image` (Pillow) makes of it. Keeps pixels only: no metadata survives.
-//! Knows nothing of URLs, base64 or the model.
+//! the RGB that the reference's `load_image` (Pillow) makes of it. Of a file that is read as a picture
+//! nothing but pixels survives. Knows nothing of URLs, base64 or the model.
 
 mod decode_gif;
 mod decode_jpeg;
@@ -8,11 +8,13 @@ mod decode_png;
 mod decode_webp;
 mod encode;
 mod header;
+mod metadata;
 mod orientation;
 mod pillow;
 
-pub use encode::{PictureFormat, encode};
+pub use encode::{PictureFormat, as_delivered, encode};
 pub use header::{Header, PictureFileFormat, read_header};
+pub use metadata::{Metadata, TRAINED_ALGORITHMIC_MEDIA, read_png_notes};
 
 use crate::error::PictureError;
 use crate::picture::Picture;
@@ -29,6 +31,11 @@ pub struct PictureLimits {
 }
 
 impl PictureLimits {
+    /// For files of our own.
+    pub fn none() -> Self {
+        Self { max_pixels: u64::MAX, max_side: u32::MAX, max_aspect_ratio: u32::MAX }
+    }
+
     /// Refuses sizes outside the limits.
     ///
     /// # Errors

@@ -25,6 +25,10 @@ fn a_converted_checkpoint_equals_its_source_bit_for_bit() {
         assert_eq!(result.config(), source.config());
         assert!(raw_tensors(&result) == raw_tensors(&source), "some tensor differs");
         assert_eq!(result.manifest(), Some(&manifest));
+        let (before, after) = (source.weights_content(), result.weights_content());
+        assert_eq!(before.digest(), after.digest(), "the weights are the same in any layout");
+        assert_eq!(after.stated(), Some(after.digest().as_str()), "and the manifest says so");
+        assert_eq!(before.stated(), None);
         assert_eq!(manifest.num_tensors, source.tensors().len());
         let bytes: u64 = manifest.files.iter().map(|file| file.bytes).sum();
         assert_eq!(result.verify_checksums().unwrap(), bytes);
@@ -139,6 +143,8 @@ fn a_changed_byte_is_noticed_by_checksum_and_a_changed_length_at_once() {
     bytes[middle] ^= 1;
     std::fs::write(&path, &bytes).unwrap();
     let damaged = Checkpoint::open(&scratch.path().join("converted")).unwrap();
+    let weights = damaged.weights_content();
+    assert_ne!(Some(weights.digest().as_str()), weights.stated(), "other weights, another digest");
     match damaged.verify_checksums() {
         Err(CheckpointError::Checksum { path: found, .. }) => assert_eq!(found, path),
         other => panic!("wanted a checksum error, got {other:?}"),

@@ -55,10 +55,10 @@ async fn serve<F: Future<Output = Script> + Send + 'static>(
         .route("/v1/models", get(|| async { Json(json!({"data": [{"id": "m"}]})) }))
         .route("/v1/chat/completions", post(chat))
         .with_state(react);
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/v1/", listener.local_addr().unwrap());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("of a test server");
+    let url = format!("http://{}/v1/", listener.local_addr().expect("of a test server"));
     let mut tasks = JoinSet::new();
-    tasks.spawn(async move { axum::serve(listener, app).await.unwrap() });
+    tasks.spawn(async move { axum::serve(listener, app).await.expect("of a test server") });
     (url, tasks)
 }
 
@@ -76,7 +76,7 @@ async fn serve_together(count: usize) -> (String, JoinSet<()>) {
 }
 
 fn client(url: &str) -> Client {
-    Client::new(url, None, PATIENCE).unwrap()
+    Client::new(url, None, PATIENCE).expect("of a test server")
 }
 
 async fn chat(State(react): State<React>, Json(body): Json<Value>) -> Response {
@@ -86,25 +86,26 @@ async fn chat(State(react): State<React>, Json(body): Json<Value>) -> Response {
         Then::End => Box::pin(pieces),
         Then::Silence => Box::pin(pieces.chain(tokio_stream::pending())),
     };
-    (StatusCode::from_u16(status).unwrap(), Body::from_stream(stream)).into_response()
+    (StatusCode::from_u16(status).expect("of a test server"), Body::from_stream(stream))
+        .into_response()
 }
 
 fn event(data: &Value) -> String {
     format!("data: {data}\n\n")
 }
 
-fn delta(delta: Value) -> String {
+fn delta(delta: &Value) -> String {
     event(&json!({"choices": [{"index": 0, "delta": delta, "finish_reason": null}]}))
 }
 
 fn text(text: &str) -> String {
-    delta(json!({"content": text}))
+    delta(&json!({"content": text}))
 }
 
 /// More than a proxy's line.
 fn picture() -> String {
     let url = format!("data:image/png;base64,{}", "A".repeat(200 << 10));
-    delta(json!({"images": [{"type": "image_url", "index": 0, "image_url": {"url": url}}]}))
+    delta(&json!({"images": [{"type": "image_url", "index": 0, "image_url": {"url": url}}]}))
 }
 
 fn last(usage: &Value) -> String {
@@ -119,7 +120,7 @@ fn script(pieces: Vec<String>) -> Script {
 
 /// Three words and two pictures for a document, one picture for a picture, two words for all else.
 fn answer(body: &Value) -> Script {
-    let role = delta(json!({"role": "assistant", "content": ""}));
+    let role = delta(&json!({"role": "assistant", "content": ""}));
     let usage = |completion: u64, image: u64| {
         last(&json!({"prompt_tokens": 7, "completion_tokens": completion, "total_tokens": 0,
                      "completion_tokens_details": {"image_tokens": image}}))
@@ -135,7 +136,7 @@ fn answer(body: &Value) -> Script {
 }
 
 fn workload(mix: &str) -> Workload {
-    let mix: Mix = mix.parse().unwrap();
+    let mix: Mix = mix.parse().expect("of a test server");
     Workload { seed: 1, mix, model: "m".to_owned(), output_len: None, extra_body: Map::new() }
 }
 
@@ -156,7 +157,7 @@ async fn one(react: impl Fn() -> Script + Send + Sync + 'static) -> Record {
 #[tokio::test]
 async fn every_piece_of_every_answer_is_counted_in_its_order() {
     let (url, _server) = serve(|body| std::future::ready(answer(&body))).await;
-    assert_eq!(client(&url).model().await.unwrap(), "m");
+    assert_eq!(client(&url).model().await.expect("of a test server"), "m");
     let workload = workload("text,vqa,picture,document");
     let records = generator(client(&url)).open_loop(workload.requests(40), &at_once(40)).await;
     let indices: Vec<_> = records.iter().map(|record| record.index).collect();
@@ -179,7 +180,7 @@ async fn every_piece_of_every_answer_is_counted_in_its_order() {
         assert!(moments.is_sorted(), "{record:?}");
         assert!(record.images.iter().all(|image| (first..=record.end).contains(image)));
     }
-    let summary = Summary::of(&records, Some(&"latency=3600".parse().unwrap()));
+    let summary = Summary::of(&records, Some(&"latency=3600".parse().expect("of a test server")));
     let count = |kind: &str| summary.completed_by_kind[kind];
     assert_eq!(summary.images, count("picture") + 2 * count("document"));
     assert_eq!((summary.completed, summary.good), (40, Some(40)));
@@ -245,7 +246,7 @@ async fn whatever_is_no_whole_answer_is_told_apart() {
         (|| script(vec![text("one"), event(&json!({"error": {"message": "no"}}))]), Fault::Error),
         (|| script(vec![text("one"), "data: {\n\n".to_owned()]), Fault::Shape),
         (
-            || script(vec![text("one"), delta(json!({"images": [{"image_url": {"url": ""}}]}))]),
+            || script(vec![text("one"), delta(&json!({"images": [{"image_url": {"url": ""}}]}))]),
             Fault::Shape,
         ),
     ];
@@ -269,7 +270,7 @@ async fn whatever_is_no_whole_answer_is_told_apart() {
 async fn an_answer_that_never_ends_is_given_up() {
     let silent = || Script { then: Then::Silence, ..script(vec![text("one")]) };
     let (url, _server) = serve(move |_| std::future::ready(silent())).await;
-    let client = Client::new(&url, None, Duration::from_millis(200)).unwrap();
+    let client = Client::new(&url, None, Duration::from_millis(200)).expect("of a test server");
     let records = generator(client).open_loop(workload("text").requests(1), &at_once(1)).await;
     assert!(matches!(records[0].outcome, Outcome::Failed { fault: Fault::TimedOut, .. }));
 }
@@ -289,7 +290,7 @@ fn bench(client: Client) -> Bench<'static> {
     Bench {
         generator: generator(client),
         workload: workload("text=4,vqa=2,picture=1,document=1"),
-        bounds: Some("latency=3600".parse().unwrap()),
+        bounds: Some("latency=3600".parse().expect("of a test server")),
         concurrency: 4,
         part: Micros(100_000),
         rounds: 2,
@@ -330,14 +331,15 @@ async fn every_scenario_ends_with_its_parts_and_claims() {
         (Scenario::HalfLoad, "half-load", 4..=4, 8),
     ];
     for (scenario, name, parts, checks) in scenarios {
-        let report = bench(client(&url)).run(scenario).await.unwrap();
+        let report = bench(client(&url)).run(scenario).await.expect("of a test server");
         assert_eq!(report.scenario, name);
         assert!(parts.contains(&report.parts.len()), "{name}: {} parts", report.parts.len());
         assert_eq!(report.checks.len(), checks, "{name}");
         let lines = report.record_lines();
         let records: usize = report.parts.iter().map(|part| part.records.len()).sum();
         assert_eq!(lines.lines().count(), records);
-        let read: Record = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+        let read: Record =
+            serde_json::from_str(lines.lines().next().expect("of a test server")).unwrap();
         assert_eq!(read, report.parts[0].records[0], "a line says everything");
         let json = report.to_json(&json!({"date": "today"}));
         assert_eq!((&json["date"], &json["scenario"]), (&json!("today"), &json!(name)));
@@ -353,7 +355,7 @@ async fn every_scenario_ends_with_its_parts_and_claims() {
 #[tokio::test]
 async fn the_runs_of_half_load_ask_and_get_the_same() {
     let (url, _server) = serve(|body| std::future::ready(answer(&body))).await;
-    let report = bench(client(&url)).run(Scenario::HalfLoad).await.unwrap();
+    let report = bench(client(&url)).run(Scenario::HalfLoad).await.expect("of a test server");
     for check in &report.checks[..4] {
         assert!(check.held && check.measured == Some(0.0), "{check}");
     }
@@ -367,7 +369,7 @@ async fn the_runs_of_half_load_ask_and_get_the_same() {
 async fn overload_counts_refusals_and_shows_nothing_without_any() {
     for (places, is_measured) in [(2, true), (usize::MAX, false)] {
         let (url, _server) = serve_slowly(places).await;
-        let report = bench(client(&url)).run(Scenario::Overload).await.unwrap();
+        let report = bench(client(&url)).run(Scenario::Overload).await.expect("of a test server");
         let overloaded = &report.parts[report.parts.len() - 1].summary;
         assert_eq!(overloaded.errors.contains_key("status 429"), is_measured);
         assert_eq!(report.checks[1].measured.is_some(), is_measured);

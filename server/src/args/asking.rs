@@ -1,4 +1,4 @@
-//! Flags of verbs that ask a server over HTTP: which server, and those of `eval` and `batch`.
+//! Flags of verbs that ask a server over HTTP: which server, and those of `eval`, `batch` and `replay`.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -86,4 +86,28 @@ pub struct BatchArgs {
     /// Requests sent at a time
     #[arg(long, value_name = "N", default_value = "8")]
     pub concurrency: NonZeroUsize,
+}
+
+/// Flags of `reverie replay`.
+#[derive(Debug, Clone, Args)]
+pub struct ReplayArgs {
+    /// An answer with provenance (JSON), or a picture that Reverie drew (PNG)
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// The request it answered (JSON), where FILE does not hold it
+    #[arg(long, value_name = "FILE")]
+    pub request: Option<PathBuf>,
+
+    /// Which server writes it again.
+    #[command(flatten)]
+    pub server: ServerArgs,
+
+    /// Compare even if other weights are served
+    #[arg(long)]
+    pub any_model: bool,
+
+    /// For programs
+    #[arg(long)]
+    pub json: bool,
 }

@@ -13,7 +13,7 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use reverie_model::Kernels;
 
-pub use asking::{BatchArgs, EvalArgs, ServerArgs};
+pub use asking::{BatchArgs, EvalArgs, ReplayArgs, ServerArgs};
 pub use bench::{BenchArgs, ScenarioName};
 pub use offline::{CompleteArgs, ConvertArgs, HealthArgs, InspectArgs, VerifyArgs};
 pub use serve::ServeArgs;
@@ -46,6 +46,8 @@ pub enum Command {
     Bench(Box<BenchArgs>),
     /// Answer the requests of a file, in OpenAI's batch format
     Batch(Box<BatchArgs>),
+    /// Write an answer or draw a picture again, and compare
+    Replay(Box<ReplayArgs>),
     /// Ask a running server whether it can serve; for container health checks
     Health(HealthArgs),
 }

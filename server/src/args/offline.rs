@@ -66,6 +66,11 @@ pub struct CompleteArgs {
     /// What pictures should not show
     #[arg(long, value_name = "TEXT")]
     pub negative_prompt: Option<String>,
+
+    /// Keep the prompt and all else that was asked in each picture's file, so that `reverie replay` can draw
+    /// it again
+    #[arg(long)]
+    pub keep_request: bool,
 }
 
 /// Flags of `reverie convert`.

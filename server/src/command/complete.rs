@@ -10,19 +10,21 @@ use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use reverie_model::Picture;
 use reverie_model::noise::CounterNoise;
-use reverie_model::picture_codec::{PictureFormat, encode};
 use serde_json::{Map, Value, json};
 use tokio_stream::StreamExt as _;
 
 use super::{Failure, SOFTWARE, SYSTEM, USAGE, cache_dir};
 use crate::args::CompleteArgs;
-use crate::complete::document::Document;
+use crate::complete::document::{Document, PictureFile};
 use crate::complete::html;
 use crate::config::Config;
 use crate::daemon::Daemon;
 use crate::engine::document_engine::{EngineStatus, EventStream};
 use crate::engine::event::{EngineEvent, FinishReason};
+use crate::picture_codec::{PictureCodec, PictureFormat};
+use crate::provenance::{AnswerProvenance, picture_digest};
 use crate::request::{decode_pictures, validate};
 use crate::startup::PreparedModel;
 
@@ -66,6 +68,7 @@ fn body(args: &CompleteArgs, model: &str) -> Result<Value, Failure> {
         ("guidance_scale", args.guidance.map(Value::from)),
         ("sampler", args.sampler.clone().map(Value::from)),
         ("negative_prompt", args.negative_prompt.clone().map(Value::from)),
+        ("provenance", args.keep_request.then(|| "full".into())),
     ];
     for (name, value) in parameters {
         if let Some(value) = value {
@@ -93,12 +96,13 @@ async fn write(args: &CompleteArgs, daemon: &Daemon) -> Result<ExitCode, Failure
     })
     .map_err(|error| usage(&error))?;
     let request = valid.engine_request(&turns, &state.model.template, state.model.encoder(), None);
+    let provenance = AnswerProvenance::new(&state.model.provenance, &valid, &request);
     fs::create_dir_all(&args.out).map_err(|error| unreadable(&args.out, &error))?;
     if daemon.engine().loaded().await != EngineStatus::Ready {
         return Err(Failure::new(SOFTWARE, "the model could not be loaded"));
     }
     let events = state.engine.submit(request).map_err(|error| usage(&error))?;
-    let document = print(args, events).await?;
+    let document = print(args, events, (state.codec, &provenance)).await?;
     let seeds = format!("seed {}, image seed {}", valid.effective.seed, valid.effective.image_seed);
     if let Some(path) = &args.html {
         let footer = format!(
@@ -114,21 +118,25 @@ async fn write(args: &CompleteArgs, daemon: &Daemon) -> Result<ExitCode, Failure
 }
 
 /// Prints text as it comes, and the name of each picture's file at its place.
-async fn print(args: &CompleteArgs, mut events: EventStream) -> Result<Document, Failure> {
+async fn print(
+    args: &CompleteArgs,
+    mut events: EventStream,
+    (codec, provenance): (PictureCodec, &AnswerProvenance),
+) -> Result<Document, Failure> {
     let mut out = io::stdout().lock();
     let mut document = Document::default();
     while let Some(event) = events.next().await {
-        document.append(&event);
         match event {
             EngineEvent::Text { delta, num_tokens: _ } => {
+                document.push_text(&delta);
                 write!(out, "{delta}")?;
                 out.flush()?;
             }
             EngineEvent::Image { index, picture } => {
                 let path = args.out.join(format!("picture-{}.png", index + 1));
-                let png = encode(&picture, PictureFormat::Png, &[])
-                    .map_err(|error| Failure::new(SOFTWARE, error))?;
-                fs::write(&path, png).map_err(|error| unreadable(&path, &error))?;
+                let file = picture_file(codec, &picture, provenance, index)?;
+                fs::write(&path, &file.png).map_err(|error| unreadable(&path, &error))?;
+                document.push_picture(file);
                 writeln!(out, "\n[{}]", path.display())?;
             }
             EngineEvent::ImageStarted { .. } | EngineEvent::ImageProgress { .. } => {}
@@ -148,6 +156,19 @@ async fn print(args: &CompleteArgs, mut events: EventStream) -> Result<Document,
         }
     }
     Err(Failure::new(SOFTWARE, "the engine ended without an answer"))
+}
+
+/// The file that a client would be sent.
+fn picture_file(
+    codec: PictureCodec,
+    picture: &Picture,
+    provenance: &AnswerProvenance,
+    index: usize,
+) -> Result<PictureFile, Failure> {
+    let metadata = provenance.of_picture(picture_digest(picture, index));
+    let png = (codec.encode)(picture, PictureFormat::Png, &metadata);
+    let png = png.map_err(|error| Failure::new(SOFTWARE, error))?;
+    Ok(PictureFile { width: picture.width(), height: picture.height(), png })
 }
 
 fn ending(reason: FinishReason) -> &'static str {

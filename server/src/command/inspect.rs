@@ -8,15 +8,15 @@ use reverie_model::checkpoint::{Checkpoint, Inspection, MANIFEST_FILE};
 use reverie_model::tokenizer::{SpecialTokens, Tokenizer};
 use serde_json::{Value, json};
 
-use super::{Failure, USAGE};
+use super::{CONFIGURATION, Failure, USAGE};
 use crate::args::InspectArgs;
 use crate::template::PromptTemplate;
 
 pub(super) fn run(args: &InspectArgs) -> Result<ExitCode, Failure> {
     let checkpoint = Checkpoint::open(&args.folder)?;
     let tokenizer = Tokenizer::load(&args.folder, checkpoint.config().llama.vocab_size)?;
-    let template =
-        PromptTemplate::of_checkpoint(&args.folder).map_err(|error| Failure::new(78, error))?;
+    let template = PromptTemplate::of_checkpoint(&args.folder)
+        .map_err(|error| Failure::new(CONFIGURATION, error))?;
     // The CPU computes in float32; the table says what that takes.
     let inspection = Inspection::of(&checkpoint, DType::F32);
     let special = special_ids(tokenizer.special());

@@ -9,6 +9,7 @@ mod convert;
 mod eval;
 mod health;
 mod inspect;
+mod replay;
 mod serve;
 mod verify;
 
@@ -45,6 +46,8 @@ const SOFTWARE: u8 = 70;
 const SYSTEM: u8 = 71;
 /// Something was cut off; asking again may succeed.
 const TEMPORARY: u8 = 75;
+/// Something was set up otherwise than it must be.
+const CONFIGURATION: u8 = 78;
 
 impl Failure {
     fn new(exit_code: u8, message: impl fmt::Display) -> Self {
@@ -114,6 +117,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Eval(args) => eval::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Batch(args) => batch::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Health(args) => health::run(&args),
     }
 }

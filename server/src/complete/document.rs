@@ -1,10 +1,4 @@
-//! A finished document: text and pictures in the order in which they were written.
-
-use std::sync::Arc;
-
-use reverie_model::Picture;
-
-use crate::engine::event::EngineEvent;
+//! A finished document: text and picture files in the order in which they were written.
 
 /// One piece of a document.
 #[derive(Debug, Clone)]
@@ -12,7 +6,18 @@ pub enum DocumentPart {
     /// Text between two pictures.
     Text(String),
     /// A drawn picture.
-    Image(Arc<Picture>),
+    Image(PictureFile),
+}
+
+/// A drawn picture's file.
+#[derive(Debug, Clone)]
+pub struct PictureFile {
+    /// Pixels across.
+    pub width: u32,
+    /// Pixels down.
+    pub height: u32,
+    /// PNG.
+    pub png: Vec<u8>,
 }
 
 /// What a request was answered with.
@@ -23,22 +28,18 @@ pub struct Document {
 }
 
 impl Document {
-    /// Appends what an event adds; events that carry neither text nor a picture add nothing.
-    pub fn append(&mut self, event: &EngineEvent) {
-        match event {
-            EngineEvent::Text { delta, .. } => match self.parts.last_mut() {
-                Some(DocumentPart::Text(text)) => text.push_str(delta),
-                Some(DocumentPart::Image(_)) | None => {
-                    self.parts.push(DocumentPart::Text(delta.clone()));
-                }
-            },
-            EngineEvent::Image { picture, .. } => {
-                self.parts.push(DocumentPart::Image(Arc::clone(picture)));
+    /// Appends text.
+    pub fn push_text(&mut self, delta: &str) {
+        match self.parts.last_mut() {
+            Some(DocumentPart::Text(text)) => text.push_str(delta),
+            Some(DocumentPart::Image(_)) | None => {
+                self.parts.push(DocumentPart::Text(delta.to_owned()));
             }
-            EngineEvent::ImageStarted { .. }
-            | EngineEvent::ImageProgress { .. }
-            | EngineEvent::Finished { .. }
-            | EngineEvent::Failed(_) => {}
         }
+    }
+
+    /// Appends a picture.
+    pub fn push_picture(&mut self, file: PictureFile) {
+        self.parts.push(DocumentPart::Image(file));
     }
 }

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use reverie_model::picture_codec::{PictureFormat, encode};
 
 use super::document::{Document, DocumentPart};
 
@@ -36,13 +35,11 @@ pub fn render(prompt: &str, document: &Document, footer: &str) -> String {
             }
             DocumentPart::Image(picture) => {
                 num_images += 1;
-                let Ok(file) = encode(picture, PictureFormat::Png, &[]) else { continue };
-                let png = STANDARD.encode(file);
+                let png = STANDARD.encode(&picture.png);
                 let _ = writeln!(
                     page,
                     "<img src=\"data:image/png;base64,{png}\" width=\"{}\" height=\"{}\" alt=\"Picture {num_images}\">",
-                    picture.width(),
-                    picture.height()
+                    picture.width, picture.height
                 );
             }
         }
@@ -67,15 +64,12 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use reverie_model::Picture;
-
     use super::*;
+    use crate::complete::document::PictureFile;
 
     #[test]
     fn text_cannot_become_markup_and_pictures_stand_in_place() {
-        let picture = Arc::new(Picture::new(1, 1, vec![1, 2, 3]));
+        let picture = PictureFile { width: 1, height: 1, png: vec![1, 2, 3] };
         let document = Document {
             parts: vec![
                 DocumentPart::Text("before <script>".to_owned()),

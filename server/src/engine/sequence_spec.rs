@@ -5,7 +5,6 @@ use reverie_scheduler::{
     Budget, ContentHash, DocumentLimits, DrawingSpec, ImageChoice, LatentSize, SequenceId,
     SequenceSpec, Span, TenantId, TokenId,
 };
-use sha2::{Digest, Sha256};
 
 use super::request::{EngineRequest, PictureParams, PromptSegment};
 
@@ -64,11 +63,7 @@ pub fn drawing_spec(
 
 /// What tells a picture from every other one: its size and its pixels as the vision tower is given them.
 pub fn content_hash(picture: &Picture) -> ContentHash {
-    let mut hash = Sha256::new();
-    hash.update(picture.width().to_le_bytes());
-    hash.update(picture.height().to_le_bytes());
-    hash.update(picture.rgb());
-    ContentHash(hash.finalize().into())
+    ContentHash(picture.sha256())
 }
 
 /// An upper bound of the events that `request` can cause, so that sending one never has to wait.

@@ -8,7 +8,7 @@ use reverie_proto::{
 use tokio_stream::StreamExt as _;
 
 use super::error::ApiError;
-use super::picture_delivery::PictureDelivery;
+use super::picture_delivery::{DeliveredPicture, PictureDelivery};
 use crate::engine::document_engine::EventStream;
 use crate::engine::event::{EngineEvent, FinishReason, Usage};
 
@@ -34,16 +34,21 @@ pub(super) async fn whole(
         images: Vec::new(),
         content_parts: Vec::new(),
     };
+    let mut digests = Vec::new();
     while let Some(event) = events.next().await {
         match event {
             EngineEvent::Text { delta, num_tokens: _ } => append_text(&mut message, &delta),
             EngineEvent::ImageStarted { .. } | EngineEvent::ImageProgress { .. } => {}
             EngineEvent::Image { index, picture } => {
-                message.images.push(delivery.item(picture, index).await?);
+                let DeliveredPicture { item, digest } = delivery.item(picture, index).await?;
+                message.images.push(item);
+                digests.push(digest);
                 message.content_parts.push(OrderedPart::ImageRef { index: index as u64 });
             }
             EngineEvent::Finished { reason, usage } => {
-                return Ok(completion(head, message, reason, usage));
+                let provenance = delivery.provenance.of_answer(digests);
+                let completion = completion(head, message, reason, usage);
+                return Ok(ChatCompletion { provenance, ..completion });
             }
             EngineEvent::Failed(error) => return Err(ApiError::from(error)),
         }
@@ -79,6 +84,7 @@ fn completion(
         choices: vec![Choice { index: 0, message, logprobs: None, finish_reason, finish_details }],
         usage: wire_usage(&usage),
         effective: head.effective,
+        provenance: None,
     }
 }
 

@@ -14,6 +14,7 @@ use super::picture_delivery::PictureDelivery;
 use super::{AppState, sse};
 use crate::engine::document_engine::EngineStatus;
 use crate::engine::request::EngineRequest;
+use crate::provenance::AnswerProvenance;
 use crate::request::{DeliveryMode, Piece, RequestError, ValidRequest, decode_pictures, validate};
 
 /// Writes one document.
@@ -30,7 +31,7 @@ pub(super) async fn completions(
     let body = body::json_bytes(request, &state).await?;
     let preparing = Arc::clone(&state.preparing).try_acquire_owned();
     let preparing = preparing.map_err(|_all_taken| ApiError::too_many_preparing())?;
-    let (valid, request) = prepare(&state, body).await?;
+    let Prepared { valid, request, provenance } = prepare(&state, body).await?;
     drop(preparing); // from here on the engine counts it
     let events = state.engine.submit(request)?;
 
@@ -44,7 +45,7 @@ pub(super) async fn completions(
         codec: state.codec,
         work: Arc::clone(&state.picture_writing),
         format: valid.delivery.picture_format,
-        notes: picture_notes(&head),
+        provenance: Arc::new(provenance),
     };
     match valid.delivery.mode {
         DeliveryMode::Whole => {
@@ -57,12 +58,16 @@ pub(super) async fn completions(
     }
 }
 
+/// A request that the engine can be given.
+struct Prepared {
+    valid: ValidRequest,
+    request: EngineRequest,
+    provenance: AnswerProvenance,
+}
+
 /// Everything that takes long, where blocking is allowed: first the text, then, holding a permit, the
 /// pictures.
-async fn prepare(
-    state: &AppState,
-    body: HeldBody,
-) -> Result<(ValidRequest, EngineRequest), ApiError> {
+async fn prepare(state: &AppState, body: HeldBody) -> Result<Prepared, ApiError> {
     let model = Arc::clone(&state.model);
     let drawn_seed = state.origin.seed();
     let HeldBody { bytes, room } = body;
@@ -92,7 +97,11 @@ async fn prepare(
         })?;
         drop((permit, room)); // held by the work, not by the client: leaving does not free it early
         let request = valid.engine_request(&turns, &model.template, model.encoder(), deadline);
-        Ok((valid, request))
+        let provenance = AnswerProvenance::new(&model.provenance, &valid, &request);
+        if provenance.is_asked_for() {
+            model.provenance.hash.get(); // here, where it may take long
+        }
+        Ok(Prepared { valid, request, provenance })
     })
     .await
 }
@@ -107,18 +116,4 @@ async fn blocking<T: Send + 'static>(
             Err(ApiError::internal())
         }
     }
-}
-
-/// What a drawn picture's file says of itself; nothing in it depends on when or to whom it is sent.
-fn picture_notes(head: &AnswerHead) -> Vec<(String, String)> {
-    let effective = &head.effective;
-    [
-        ("Software", concat!("Reverie ", env!("CARGO_PKG_VERSION")).to_owned()),
-        ("reverie:model", head.model.clone()),
-        ("reverie:image_seed", effective.image_seed.to_string()),
-        ("reverie:num_inference_steps", effective.num_inference_steps.to_string()),
-        ("reverie:guidance_scale", effective.guidance_scale.to_string()),
-    ]
-    .map(|(keyword, text)| (keyword.to_owned(), text))
-    .to_vec()
 }

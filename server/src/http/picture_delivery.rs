@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use reverie_model::picture_codec::as_delivered;
 use reverie_model::{Picture, PictureError};
 use reverie_proto::message::ImageItemType;
-use reverie_proto::{ImageItem, ImageUrl};
+use reverie_proto::{ImageItem, ImageUrl, PictureDigest};
 use tokio::sync::Semaphore;
 
 use super::error::ApiError;
 use crate::picture_codec::{PictureCodec, PictureFormat};
+use crate::provenance::{AnswerProvenance, picture_digest};
 
 /// How one answer's pictures are sent.
 #[derive(Debug, Clone)]
@@ -19,7 +21,14 @@ pub(super) struct PictureDelivery {
     pub(super) codec: PictureCodec,
     pub(super) work: Arc<Semaphore>,
     pub(super) format: PictureFormat,
-    pub(super) notes: Vec<(String, String)>,
+    pub(super) provenance: Arc<AnswerProvenance>,
+}
+
+/// A picture as it is sent, and what tells it from others.
+#[derive(Debug)]
+pub(super) struct DeliveredPicture {
+    pub(super) item: ImageItem,
+    pub(super) digest: PictureDigest,
 }
 
 impl PictureDelivery {
@@ -28,26 +37,29 @@ impl PictureDelivery {
         &self,
         picture: Arc<Picture>,
         index: usize,
-    ) -> Result<ImageItem, ApiError> {
+    ) -> Result<DeliveredPicture, ApiError> {
         let Ok(permit) = Arc::clone(&self.work).acquire_owned().await else {
             return Err(ApiError::internal());
         };
-        let Self { codec, work: _, format, notes } = self.clone();
-        let encoding = tokio::task::spawn_blocking(move || {
-            let file = (codec.encode)(&picture, format, &notes)?;
+        let Self { codec, work: _, format, provenance } = self.clone();
+        let encoding = tokio::task::spawn_blocking(move || -> Result<_, PictureError> {
+            let digest = picture_digest(as_delivered(&picture, format)?.as_ref(), index);
+            let file = (codec.encode)(&picture, format, &provenance.of_picture(digest.clone()))?;
             drop(permit);
-            Ok(format!("data:{};base64,{}", format.media_type(), STANDARD.encode(file)))
+            let url = format!("data:{};base64,{}", format.media_type(), STANDARD.encode(file));
+            Ok((url, digest))
         });
         let refused = |error: &dyn std::error::Error| {
             tracing::error!(%error, "encoding a picture failed");
             ApiError::internal()
         };
-        let url: Result<String, PictureError> = encoding.await.map_err(|error| refused(&error))?;
-        let url = url.map_err(|error| refused(&error))?;
-        Ok(ImageItem {
+        let encoded = encoding.await.map_err(|error| refused(&error))?;
+        let (url, digest) = encoded.map_err(|error| refused(&error))?;
+        let item = ImageItem {
             r#type: ImageItemType::ImageUrl,
             index: Some(index as u64),
             image_url: ImageUrl { url, detail: None },
-        })
+        };
+        Ok(DeliveredPicture { item, digest })
     }
 }

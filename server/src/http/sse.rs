@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,15 +15,16 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_core::Stream;
-use reverie_proto::{ChatCompletionChunk, ChunkChoice, Delta, ImageItem, Role};
+use reverie_proto::{ChatCompletionChunk, ChunkChoice, Delta, PictureDigest, Role};
 use serde::Serialize;
 use tokio_stream::StreamExt as _;
 
 use super::answer::{AnswerHead, finish, wire_usage};
 use super::error::ApiError;
-use super::picture_delivery::PictureDelivery;
+use super::picture_delivery::{DeliveredPicture, PictureDelivery};
 use crate::engine::document_engine::EventStream;
 use crate::engine::event::{EngineEvent, FinishReason, Usage};
+use crate::provenance::AnswerProvenance;
 
 /// The response that streams `events`.
 pub(super) fn stream(
@@ -32,11 +34,12 @@ pub(super) fn stream(
     include_usage: bool,
     keep_alive: Duration,
 ) -> Response {
+    let provenance = Arc::clone(&delivery.provenance);
     let delivered = events.then(move |event| {
         let delivery = delivery.clone();
         async move { deliver(event, &delivery).await }
     });
-    let chunks = ChunkStream::new(Box::pin(delivered), head, include_usage);
+    let chunks = ChunkStream::new(Box::pin(delivered), head, provenance, include_usage);
     let keep_alive = KeepAlive::new().interval(keep_alive);
     let mut response = Sse::new(chunks).keep_alive(keep_alive).into_response();
     // Proxies that gather an answer before passing it on are told not to.
@@ -49,7 +52,7 @@ pub(super) fn stream(
 enum Delivered {
     Nothing,
     Text(String),
-    Image(ImageItem),
+    Image(DeliveredPicture),
     Finished(FinishReason, Usage),
     Failed(ApiError),
 }
@@ -60,7 +63,7 @@ async fn deliver(event: EngineEvent, delivery: &PictureDelivery) -> Delivered {
         EngineEvent::Text { delta, num_tokens: _ } => Delivered::Text(delta),
         EngineEvent::ImageStarted { .. } | EngineEvent::ImageProgress { .. } => Delivered::Nothing,
         EngineEvent::Image { index, picture } => match delivery.item(picture, index).await {
-            Ok(item) => Delivered::Image(item),
+            Ok(delivered) => Delivered::Image(delivered),
             Err(error) => Delivered::Failed(error),
         },
         EngineEvent::Finished { reason, usage } => Delivered::Finished(reason, usage),
@@ -74,6 +77,9 @@ struct ChunkStream {
     events: Option<Pin<Box<dyn Stream<Item = Delivered> + Send>>>,
     ready: VecDeque<Event>,
     head: AnswerHead,
+    provenance: Arc<AnswerProvenance>,
+    /// Of the pictures so far.
+    digests: Vec<PictureDigest>,
     include_usage: bool,
 }
 
@@ -81,9 +87,11 @@ impl ChunkStream {
     fn new(
         events: Pin<Box<dyn Stream<Item = Delivered> + Send>>,
         head: AnswerHead,
+        provenance: Arc<AnswerProvenance>,
         include_usage: bool,
     ) -> Self {
-        let mut chunks = Self { events: Some(events), ready: VecDeque::new(), head, include_usage };
+        let (events, ready, digests) = (Some(events), VecDeque::new(), Vec::new());
+        let mut chunks = Self { events, ready, head, provenance, digests, include_usage };
         let role = Some(Role::Assistant);
         chunks.push_delta(Delta { role, content: Some(String::new()), images: Vec::new() });
         chunks
@@ -95,7 +103,8 @@ impl ChunkStream {
             Delivered::Text(text) => {
                 self.push_delta(Delta { content: Some(text), ..Delta::default() });
             }
-            Delivered::Image(item) => {
+            Delivered::Image(DeliveredPicture { item, digest }) => {
+                self.digests.push(digest);
                 self.push_delta(Delta { images: vec![item], ..Delta::default() });
             }
             Delivered::Finished(reason, usage) => self.push_end(reason, &usage),
@@ -127,7 +136,8 @@ impl ChunkStream {
             finish_details: Some(finish_details),
         };
         let effective = Some(self.head.effective.clone());
-        let last = ChatCompletionChunk { effective, ..self.chunk(vec![last]) };
+        let provenance = self.provenance.of_answer(std::mem::take(&mut self.digests));
+        let last = ChatCompletionChunk { effective, provenance, ..self.chunk(vec![last]) };
         self.ready.push_back(json_event(Event::default(), &last));
         if self.include_usage {
             let usage = Some(wire_usage(usage));
@@ -147,6 +157,7 @@ impl ChunkStream {
             choices,
             usage: None,
             effective: None,
+            provenance: None,
         }
     }
 }

@@ -10,6 +10,7 @@ use super::{AllowedHosts, ApiKey, Origin};
 use crate::engine::document_engine::DocumentEngine;
 use crate::picture_codec::{PictureCodec, ShrinkPicture};
 use crate::prompt::PromptEncoder;
+use crate::provenance::ModelProvenance;
 use crate::request::Limits;
 use crate::template::PromptTemplate;
 
@@ -53,6 +54,8 @@ pub struct ServedModel {
     pub eos: u32,
     /// What is kept of a picture.
     pub shrink: ShrinkPicture,
+    /// Where its answers come from.
+    pub provenance: ModelProvenance,
     /// When it was loaded, seconds since 1970.
     pub created: u64,
 }

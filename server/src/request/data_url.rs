@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::PictureUrlFault;
 
 /// The bytes of `url`'s data, at most `max_bytes` of them.
-pub(super) fn decode(url: &str, max_bytes: usize) -> Result<Vec<u8>, PictureUrlFault> {
+pub(crate) fn decode(url: &str, max_bytes: usize) -> Result<Vec<u8>, PictureUrlFault> {
     let Some((scheme, rest)) = url.split_once(':') else {
         return Err(PictureUrlFault::NotADataUrl);
     };

@@ -4,6 +4,7 @@
 mod abilities;
 mod conversation;
 mod data_url;
+mod disclosure;
 mod error;
 mod harmless;
 mod pictures;
@@ -26,6 +27,8 @@ use crate::prompt::{PromptEncoder, build_prompt, raw_prompt};
 use crate::template::{CheckpointDefaults, PromptTemplate, TextToImage};
 
 pub(crate) use abilities::max_images;
+pub(crate) use data_url::decode as picture_file;
+pub use disclosure::Disclosure;
 pub use error::{PictureUrlFault, RequestError};
 
 /// What a request may ask for, complete.
@@ -136,6 +139,8 @@ pub struct ValidRequest {
     pub delivery: Delivery,
     /// What the parameters came to, for the answer.
     pub effective: EffectiveParameters,
+    /// What the answer and its pictures may tell of all this.
+    pub disclosure: Disclosure,
 }
 
 /// How a conversation becomes a context.
@@ -229,11 +234,17 @@ pub fn validate(
         seed: sampling.seed,
         image_seed: pictures.seed,
         temperature: sampling::effective_temperature(&request, &limits.defaults),
+        top_p: request.top_p.unwrap_or(1.0),
+        top_k: sampling.top_k as u64,
+        num_beams: sampling.num_beams as u64,
         size: format!("{}x{}", pictures.width, pictures.height),
         sampler: request.sampler.unwrap_or(limits.defaults.sampler),
         num_inference_steps: pictures.num_inference_steps,
         guidance_scale: request.guidance_scale.unwrap_or(limits.defaults.guidance_scale),
+        guidance_rescale: request.guidance_rescale.unwrap_or(0.0),
+        eta: request.eta.unwrap_or(0.0),
     };
+    let disclosure = disclosure::disclosure(&request, sampling.seed)?;
     let negative_prompt = request.negative_prompt.filter(|text| !text.is_empty());
     if let Some(text) = &negative_prompt {
         conversation::check_length("negative_prompt", text.len(), limits)?;
@@ -250,6 +261,7 @@ pub fn validate(
         negative_prompt,
         delivery,
         effective,
+        disclosure,
     })
 }
 

@@ -5,4 +5,5 @@ mod measuring;
 mod offline;
 mod process;
 mod refusals;
+mod replay;
 mod serving;

@@ -28,13 +28,18 @@ use reverie_server::engine::request::EngineRequest;
 use reverie_server::http::{
     AllowedHosts, AppState, BODY_UNIT, HttpSettings, Origin, ServedModel, router,
 };
-use reverie_server::picture_codec::{PictureCodec, PictureFormat, PictureLimits};
+use reverie_server::model_hash::ModelHash;
+use reverie_server::picture_codec::{Metadata, PictureCodec, PictureFormat, PictureLimits};
+use reverie_server::provenance::ModelProvenance;
 use reverie_server::request::{Defaults, Limits};
 use reverie_server::template::{PromptTemplate, TextToImage};
 use serde_json::Value;
 use tokio::sync::{Semaphore, oneshot};
 use tower::Service as _;
 use uuid::Uuid;
+
+/// The digest of the weights that the scripted engine does not have.
+pub(crate) const MODEL_SHA256: &str = "5ca1ab1e";
 
 /// What the engine does after its script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -232,6 +237,11 @@ pub(crate) fn state_with(engine: &Arc<ScriptedEngine>, settings: HttpSettings) -
             bos: 1,
             eos: 2,
             shrink: Arc::new(Picture::clone),
+            provenance: ModelProvenance {
+                hash: Arc::new(ModelHash::known(MODEL_SHA256)),
+                numerics_class: "scripted".to_owned(),
+                device: "cpu",
+            },
             created: 1_700_000_000,
         }),
         codec: PictureCodec { decode, encode },
@@ -263,9 +273,9 @@ fn decode(bytes: &[u8], limits: &PictureLimits) -> Result<Picture, PictureError>
 fn encode(
     picture: &Picture,
     format: PictureFormat,
-    notes: &[(String, String)],
+    metadata: &Metadata,
 ) -> Result<Vec<u8>, PictureError> {
-    assert!(notes.iter().any(|(keyword, _)| keyword == "Software"));
+    assert!(metadata.notes.iter().any(|(keyword, _)| keyword == "Software"));
     let format = match format {
         PictureFormat::Png => ImageFormat::Png,
         PictureFormat::Jpeg { quality: _ } => ImageFormat::Jpeg,

@@ -7,7 +7,7 @@ use candle_core::Tensor;
 use reverie_model::config::Ability;
 use reverie_model::decoder::{DecoderRow, KvCache};
 use reverie_model::diffusion::denoiser::DenoiseJob;
-use reverie_model::picture_codec::{self, PictureFormat, PictureLimits};
+use reverie_model::picture_codec::as_delivered;
 use reverie_model::{ModelError, Picture};
 use reverie_scheduler::{
     Branch, DecodeRow, DenoiseRow, EncodeRow, RenderRow, SequenceId, StepPlan,
@@ -236,30 +236,14 @@ impl CandleRunner {
         let job = job.expect("a picture is denoised before it is rendered");
         let picture = Arc::new(self.model.denoiser()?.finish(&job)?);
         let state = self.sequence(row.sequence);
-        let seen = as_delivered(&picture, state.request.pictures.format)?;
+        let format = state.request.pictures.format;
+        let seen = as_delivered(&picture, format).map_err(|error| ModelError::Parameter {
+            parameter: "image_format",
+            found: error.to_string(),
+            wanted: "a format that holds the picture".to_owned(),
+        })?;
         let content = content_hash(&seen);
         state.main.pictures.push(ContextPicture::new(seen));
         Ok(RenderedPicture { sequence: row.sequence, picture, content })
-    }
-}
-
-/// The picture as whoever opens the delivered file sees it. Files with notes hold the same pixels.
-fn as_delivered(picture: &Arc<Picture>, format: PictureFormat) -> Result<Arc<Picture>, ModelError> {
-    match format {
-        PictureFormat::Png | PictureFormat::Webp => Ok(Arc::clone(picture)),
-        PictureFormat::Jpeg { .. } => {
-            let unlimited = PictureLimits {
-                max_pixels: u64::MAX,
-                max_side: u32::MAX,
-                max_aspect_ratio: u32::MAX,
-            };
-            let file = picture_codec::encode(picture, format, &[]);
-            let seen = file.and_then(|file| picture_codec::decode(&file, &unlimited));
-            seen.map(Arc::new).map_err(|error| ModelError::Parameter {
-                parameter: "image_format",
-                found: error.to_string(),
-                wanted: "a format that holds the picture".to_owned(),
-            })
-        }
     }
 }
