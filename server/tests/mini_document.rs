@@ -3,7 +3,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use reverie_model::diffusion::SamplerKind;
 use reverie_model::noise::CounterNoise;
@@ -12,7 +12,8 @@ use reverie_server::engine::candle_runner::CandleRunner;
 use reverie_server::engine::document_engine::{DocumentEngine, EngineStatus};
 use reverie_server::engine::event::EngineEvent;
 use reverie_server::engine::request::{
-    EngineRequest, ImageChoice, PictureParams, PromptSegment, SamplingParams, StoppingParams,
+    EngineRequest, ImageChoice, ONE_TENANT, PictureParams, PromptSegment, SamplingParams,
+    StoppingParams,
 };
 use reverie_server::engine::{Engine, EngineConfig, EngineHandle};
 use reverie_server::startup::PreparedModel;
@@ -20,6 +21,7 @@ use tokio_stream::StreamExt;
 
 fn request(prompt: Vec<u32>, seed: u64) -> EngineRequest {
     EngineRequest {
+        tenant: ONE_TENANT,
         prompt: vec![PromptSegment::Tokens(prompt)],
         sampling: SamplingParams { temperature: 1.5, top_p: 0.95, top_k: 50, seed, num_beams: 1 },
         stopping: StoppingParams {
@@ -79,6 +81,8 @@ async fn a_seed_stands_for_one_document_whatever_was_written_before() {
         max_num_batched_tokens: 512,
         max_num_encodes: 1,
         max_num_waiting: 4,
+        num_kv_blocks: 128,
+        max_token_gap: Duration::MAX,
     };
     let (handle, thread) = Engine::start(load, config, Arc::new(Instant::now)).expect("a thread");
     assert_eq!(handle.loaded().await, EngineStatus::Ready);

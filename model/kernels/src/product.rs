@@ -268,28 +268,36 @@ impl<const R: usize, const P: usize> Kernel for SizedTask<'_, '_, '_, R, P> {
                 common = common.min(*count);
             }
         }
-        let mut lines = [right.lines(panel, start, depth); P];
-        for (index, lines) in lines.iter_mut().enumerate() {
-            *lines = right.lines(panel + index, start, depth);
-        }
         let mut sums = [[simd.zero(); P]; R];
-        for step in 0..common.min(BLOCK) {
-            let mut vectors = [simd.zero(); P];
-            for index in 0..P {
-                vectors[index] = simd.load(&lines[index][step]);
+        let mut done = 0;
+        while done < common {
+            // One run, unless the steps are a context's positions.
+            let run = right.run(start + done, common - done);
+            let mut lines = [right.lines(panel, start + done, run); P];
+            for (index, lines) in lines.iter_mut().enumerate() {
+                *lines = right.lines(panel + index, start + done, run);
             }
-            for row in 0..R {
+            let end = (done + run).min(BLOCK);
+            for step in done..end {
+                let mut vectors = [simd.zero(); P];
                 for index in 0..P {
-                    sums[row][index] =
-                        simd.mul_add(rows[row][step], vectors[index], sums[row][index]);
+                    vectors[index] = simd.load(&lines[index][step - done]);
+                }
+                for row in 0..R {
+                    for index in 0..P {
+                        sums[row][index] =
+                            simd.mul_add(rows[row][step], vectors[index], sums[row][index]);
+                    }
                 }
             }
+            done = end;
         }
         for step in common..depth {
             for row in 0..R {
                 if step < counts[row] {
                     for index in 0..P {
-                        let vector = simd.load(&lines[index][step]);
+                        let line = &right.lines(panel + index, start + step, 1)[0];
+                        let vector = simd.load(line);
                         sums[row][index] = simd.mul_add(rows[row][step], vector, sums[row][index]);
                     }
                 }
