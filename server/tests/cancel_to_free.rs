@@ -1,8 +1,8 @@
 //! How soon a request that nobody waits for any more is gone: the engine steps that begin between the drop
 //! of its stream and the moment in which the scheduler and the runner hold nothing of it. Cancels come at
 //! random while many requests of all kinds are served by the embedded model: 160 of them, or as many as
-//! `REVERIE_CANCELS` says. `server/cancel-to-free` makes it ten thousand; its last result stands in `docs/cancel-to-free.txt`.
-#![expect(clippy::print_stdout, reason = "the long form prints a table")]
+//! `REVERIE_CANCELS` says. `server/cancel-to-free` makes it ten thousand; its last result stands in
+//! `docs/cancel-to-free.txt`.
 
 use std::collections::BTreeMap;
 use std::path::Path;

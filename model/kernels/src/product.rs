@@ -292,16 +292,21 @@ impl<const R: usize, const P: usize> Kernel for SizedTask<'_, '_, '_, R, P> {
             }
             done = end;
         }
-        for step in common..depth {
+        let mut step = common;
+        while step < depth {
+            let mut vectors = [simd.zero(); P];
+            for (index, vector) in vectors.iter_mut().enumerate() {
+                *vector = simd.load(&right.lines(panel + index, start + step, 1)[0]);
+            }
             for row in 0..R {
                 if step < counts[row] {
                     for index in 0..P {
-                        let line = &right.lines(panel + index, start + step, 1)[0];
-                        let vector = simd.load(line);
-                        sums[row][index] = simd.mul_add(rows[row][step], vector, sums[row][index]);
+                        sums[row][index] =
+                            simd.mul_add(rows[row][step], vectors[index], sums[row][index]);
                     }
                 }
             }
+            step += 1;
         }
         for row in 0..R {
             if counts[row] == 0 {
