@@ -101,6 +101,21 @@ impl<'a> Panels<'a> {
             }
         }
     }
+
+    /// The [lines](Self::lines) of `P` panels side by side.
+    #[inline(always)]
+    pub(crate) fn neighbours<const P: usize>(
+        &self,
+        panel: usize,
+        start: usize,
+        len: usize,
+    ) -> [&'a [Line]; P] {
+        let mut lines: [&[Line]; P] = [&[]; P];
+        for (index, lines) in lines.iter_mut().enumerate() {
+            *lines = self.lines(panel + index, start, len);
+        }
+        lines
+    }
 }
 
 /// A matrix of its own, packed once.
