@@ -1,4 +1,4 @@
-//! Several clients of one server: nobody changes another's document, and whoever leaves makes room.
+//! Several clients of one server: whoever leaves makes room, and whoever cannot be served hears why.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
