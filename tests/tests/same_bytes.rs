@@ -131,7 +131,7 @@ async fn a_document_is_the_same_bytes_in_every_company() {
 
     let tight = |config: &mut reverie_server::config::Config| {
         config.engine.max_num_seqs = Some(12);
-        config.engine.kv_cache_bytes = Some(1); // as much as one context takes
+        config.engine.kv_cache_bytes = Some(1); // as much as two contexts take
     };
     let server = Setup::new(&mini()).configured(tight).start().await;
     let long = |request: &mut Value| {

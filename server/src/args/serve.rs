@@ -56,7 +56,7 @@ pub struct ServeArgs {
     #[arg(long, env = "REVERIE_MAX_NUM_SEQS", value_name = "N")]
     pub max_num_seqs: Option<usize>,
 
-    /// Memory of the KV cache, at least one context's [default: half a context for each request served at
+    /// Memory of the KV cache, at least two contexts' [default: half a context for each request served at
     /// once, in at most half of the memory that the model leaves]
     #[arg(long, env = "REVERIE_KV_CACHE_BYTES", value_name = "N")]
     pub kv_cache_bytes: Option<u64>,

@@ -57,7 +57,7 @@ pub struct EngineConfig {
     pub max_num_encodes: usize,
     /// Requests that may wait besides those that are served.
     pub max_num_waiting: usize,
-    /// Blocks of the KV cache, of sixteen positions each; at least those of one full context are used.
+    /// Blocks of the KV cache, of sixteen positions each; at least those of two full contexts are used.
     pub num_kv_blocks: usize,
     /// While a text goes on, a step is predicted to take no longer than this.
     pub max_token_gap: Duration,

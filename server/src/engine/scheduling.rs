@@ -13,7 +13,8 @@ const MAX_NUM_DEFERRED: usize = 4;
 
 /// All limits of the scheduler, for a worker of these costs.
 pub fn scheduler_config(config: &EngineConfig, budget: Budget, cost: CostModel) -> SchedulerConfig {
-    let least_blocks = budget.max_model_len.div_ceil(KvPool::BLOCK_SIZE);
+    // A document has a context and its negative prompt another.
+    let least_blocks = 2 * budget.max_model_len.div_ceil(KvPool::BLOCK_SIZE);
     SchedulerConfig {
         budget,
         max_num_seqs: config.max_num_seqs,
