@@ -4,14 +4,15 @@
 #![expect(clippy::print_stdout, reason = "prints a table")]
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use candle_core::{D, DType, Device, Module, Result, Tensor};
 use candle_nn::ops;
 use reverie_kernels::{
     Activation, CausalRow, Conv2d, ConvGeometry, ConvSize, Cpu, GroupNorm, GroupNormShape,
-    HeadShape, Isa, KeyValuePanels, Linear, Padding, Plane, Store, activate, causal_attention,
-    full_attention,
+    HeadShape, Isa, KeyValueBlock, KeyValueShape, Linear, Padding, Plane, Store, activate,
+    causal_attention, full_attention,
 };
 
 /// Time for one pair of measurements of one side.
@@ -191,12 +192,17 @@ fn decode(table: &Table, cases: &[(&str, usize, usize, usize, usize)]) -> Result
         }
         let width = heads * head_dim;
         let shape = HeadShape { heads, kv_heads: heads, head_dim };
-        let mut cache = KeyValuePanels::new(heads, head_dim, keys);
-        for position in 0..keys {
-            cache.write(position, &random(width), &random(width));
-        }
+        let kv = KeyValueShape { layers: 1, kv_heads: heads, head_dim };
+        let block = |_| {
+            let mut block = KeyValueBlock::new(kv);
+            for slot in 0..KeyValueBlock::POSITIONS {
+                block.write(0, slot, &random(width), &random(width));
+            }
+            Arc::new(block)
+        };
+        let blocks: Vec<_> = (0..keys.div_ceil(KeyValueBlock::POSITIONS)).map(block).collect();
         let queries = random(width);
-        let batch = vec![CausalRow { queries: &queries, past: keys - 1, cache: &cache }; rows];
+        let batch = vec![CausalRow { queries: &queries, past: keys - 1, blocks: &blocks }; rows];
         let query = tensor(&[heads, 1, head_dim])?;
         let (key, value) = (tensor(&[heads, keys, head_dim])?, tensor(&[heads, keys, head_dim])?);
         table.compare(
@@ -204,7 +210,7 @@ fn decode(table: &Table, cases: &[(&str, usize, usize, usize, usize)]) -> Result
             2 * rows * keys * width,
             || {
                 let mut out = vec![0.0; rows * width];
-                causal_attention(table.cpu, shape, &batch, &mut out);
+                causal_attention(table.cpu, (shape, 0), &batch, &mut out);
                 black_box(out);
             },
             || {

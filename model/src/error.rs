@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use candle_core::{DType, Tensor};
+
 use crate::config::Ability;
 
 /// A checkpoint folder that cannot be used. Exit code 65 (data) or 78 (configuration) at the command line.
@@ -170,6 +172,17 @@ impl ModelError {
             return Ok(());
         }
         Err(Self::NotFinite { stage })
+    }
+
+    /// As [`unless_finite`](Self::unless_finite), of a tensor wherever it is: one number comes back from
+    /// there.
+    ///
+    /// # Errors
+    /// [`ModelError::NotFinite`], naming `stage`; [`ModelError::Tensor`] if the device refuses.
+    pub fn unless_all_finite(stage: &'static str, values: &Tensor) -> Result<(), Self> {
+        // x · 0 is 0 of finite numbers only.
+        let sum = values.affine(0.0, 0.0)?.sum_all()?.to_dtype(DType::F32)?.to_scalar::<f32>()?;
+        Self::unless_finite(stage, &[sum])
     }
 }
 

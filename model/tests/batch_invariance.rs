@@ -104,6 +104,70 @@ fn a_prompt_in_chunks_is_the_prompt_at_once_is_token_by_token() {
     }
 }
 
+/// Rows of two contexts with one beginning, whose blocks lie in any order and were used before.
+#[test]
+fn blocks_of_a_pool_hold_to_the_bit_what_a_cache_of_its_own_holds() {
+    let decoder = decoder();
+    let mut pool = decoder.new_pool();
+    pool.hold(12).unwrap();
+    let mut compute = |decoder: &Decoder, blocks: &[u32], past: usize, ids: &[u32]| {
+        let mut cache = pool.lend(blocks, past, ids.len()).unwrap();
+        let hidden = forward(decoder, ids, &mut cache);
+        pool.take_back(blocks, past, cache);
+        bits(&hidden)
+    };
+    compute(&decoder, &[7, 2, 9, 4, 11], 0, &ids(80, 9));
+    let prefix = ids(32, 1);
+    compute(&decoder, &[9, 4], 0, &prefix);
+    let tables = [[9, 4, 7, 0], [9, 4, 2, 3]];
+    for (table, salt) in tables.iter().zip([3, 4]) {
+        let whole = [&prefix[..], &ids(20, salt)].concat();
+        let wanted = bits(&forward(&decoder, &whole, &mut decoder.new_cache()));
+        // The first of the two was not touched by the second.
+        let mut found = compute(&decoder, table, 32, &whole[32..45]);
+        found.extend(compute(&decoder, table, 45, &whole[45..]));
+        assert!(found == wanted[wanted.len() - found.len()..], "blocks {table:?}");
+    }
+    let mut rows: Vec<_> =
+        tables.iter().map(|table| pool.lend(table, 52, 1).unwrap()).collect::<Vec<_>>();
+    let next = decoder.embed(&[77]).unwrap();
+    let mut batch: Vec<_> =
+        rows.iter_mut().map(|cache| DecoderRow { embeds: &next, cache }).collect();
+    let together = bits_of_all(&decoder.forward(&mut batch).unwrap());
+    let mut alone = Vec::new();
+    for salt in [3, 4] {
+        let whole = [&prefix[..], &ids(20, salt)].concat();
+        let mut cache = decoder.new_cache();
+        forward(&decoder, &whole, &mut cache);
+        alone.extend(bits(&forward(&decoder, &[77], &mut cache)));
+    }
+    assert!(together == alone, "rows that share blocks");
+}
+
+/// By candle's operations the blocks are gathered, which moves numbers and computes none.
+#[test]
+fn candles_contexts_are_the_same_bits_from_blocks_and_from_one_piece() {
+    let decoder = Decoder::load(&checkpoint().config().llama, weights(Kernels::Candle)).unwrap();
+    let (mut pool, mut own) = (decoder.new_pool(), decoder.new_cache());
+    pool.hold(3).unwrap();
+    let tokens = ids(50, 2);
+    let table = [5, 1, 2, 0];
+    for (past, end) in [(0, 20), (20, 21), (21, 50)] {
+        // It grows while something is computed in it.
+        pool.hold(if past == 0 { 6 } else { 9 }).unwrap();
+        let mut lent = pool.lend(&table, past, end - past).unwrap();
+        let found = bits(&forward(&decoder, &tokens[past..end], &mut lent));
+        let forked = lent.fork();
+        pool.take_back(&table, past, lent);
+        assert!(found == bits(&forward(&decoder, &tokens[past..end], &mut own)), "{past}");
+        // A fork of what was lent grows in memory of its own.
+        let (mut one, mut other) = (forked, own.fork());
+        let (found, wanted) =
+            (forward(&decoder, &[8, 9], &mut one), forward(&decoder, &[8, 9], &mut other));
+        assert!(bits(&found) == bits(&wanted), "a fork at {end}");
+    }
+}
+
 #[test]
 fn threads_do_not_change_a_bit() {
     let decoder = decoder();

@@ -163,7 +163,7 @@ pub struct Usage {
 /// Where the prompt's positions went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PromptTokensDetails {
-    /// Always 0 yet.
+    /// Positions that had been computed for an earlier request of the same tenant.
     pub cached_tokens: usize,
     /// Positions of pictures.
     pub image_tokens: usize,

@@ -75,12 +75,16 @@ pub struct ModelConfig {
 /// How much is done at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EngineLimits {
-    /// Requests served at once.
-    pub max_num_seqs: usize,
+    /// Requests served at once; `None` is as many as the memory holds, up to 32.
+    pub max_num_seqs: Option<usize>,
     /// Positions computed in one engine step.
     pub max_num_batched_tokens: usize,
     /// Requests that may wait.
     pub max_waiting: usize,
+    /// Memory of the KV cache; `None` follows from `max_num_seqs` and the memory there is.
+    pub kv_cache_bytes: Option<u64>,
+    /// While a text goes on, a step is predicted to take no longer than this.
+    pub max_token_gap: Duration,
 }
 
 /// What requests may ask for, as far as flags decide it.
@@ -248,6 +252,8 @@ impl TryFrom<ServeArgs> for Config {
                 max_num_seqs: args.max_num_seqs,
                 max_num_batched_tokens: args.max_num_batched_tokens,
                 max_waiting: args.max_waiting,
+                kv_cache_bytes: args.kv_cache_bytes,
+                max_token_gap: Duration::from_millis(args.max_token_gap),
             },
             connections: ConnectionLimits {
                 max_connections: args.max_connections,
@@ -263,7 +269,7 @@ impl TryFrom<ServeArgs> for Config {
 
 fn check_counts(args: &ServeArgs) -> Result<(), ConfigError> {
     let at_least_one = [
-        ("max-num-seqs", args.max_num_seqs),
+        ("max-num-seqs", args.max_num_seqs.unwrap_or(usize::MAX)),
         ("max-num-batched-tokens", args.max_num_batched_tokens),
         ("max-waiting", args.max_waiting),
         ("max-connections", args.max_connections),
@@ -284,7 +290,7 @@ fn check_counts(args: &ServeArgs) -> Result<(), ConfigError> {
             return Err(ConfigError::OutOfRange { flag, found, wanted });
         }
     }
-    if args.max_num_batched_tokens < args.max_num_seqs {
+    if args.max_num_batched_tokens < args.max_num_seqs.unwrap_or(1) {
         return Err(ConfigError::OutOfRange {
             flag: "max-num-batched-tokens",
             found: args.max_num_batched_tokens.to_string(),
@@ -297,6 +303,10 @@ fn check_counts(args: &ServeArgs) -> Result<(), ConfigError> {
             found: args.max_held_body_bytes.to_string(),
             wanted: "room for one body of --max-body-bytes",
         });
+    }
+    if args.max_token_gap == 0 || args.kv_cache_bytes == Some(0) {
+        let flag = if args.max_token_gap == 0 { "max-token-gap" } else { "kv-cache-bytes" };
+        return Err(ConfigError::OutOfRange { flag, found: "0".into(), wanted: "at least 1" });
     }
     if args.max_image_pixels == 0 {
         let found = "0".to_owned();

@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
+use reverie_model::decoder::KvPool;
 use reverie_model::diffusion::noise_schedule::NoiseSchedule;
 use reverie_model::noise::NoiseSource;
 use reverie_model::vision::as_seen;
@@ -12,7 +13,9 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::capacity::{Capacity, KvNeeds};
 use crate::config::{Config, ModelFacts};
+use crate::device;
 use crate::engine::candle_runner::CandleRunner;
 use crate::engine::document_engine::{DocumentEngine as _, EngineStatus};
 use crate::engine::runner::ModelRunner;
@@ -28,8 +31,9 @@ use crate::startup::PreparedModel;
 /// has, so that reading a burst of large pictures cannot starve the engine.
 const PICTURE_WORKERS: usize = 2;
 
-/// Pictures embedded in one engine step: one, so that a client that leaves is noticed after each.
-const MAX_NUM_ENCODES: usize = 1;
+/// Pictures embedded in one engine step: a few in one pass of the vision tower, and not so many that a
+/// client that leaves is noticed late.
+const MAX_NUM_ENCODES: usize = 4;
 
 /// The largest drawn picture is this many times the checkpoint's own side: the UNet repeats itself beyond.
 const MAX_SIDE_FACTOR: usize = 2;
@@ -62,12 +66,16 @@ impl Daemon {
         std::thread::Builder::new().name("model-hash".to_owned()).spawn(move || {
             tracing::debug!(sha256 = hash.get(), "the weights' digest is known");
         })?;
+        let capacity = Capacity::new(&config.engine, kv_needs(&prepared, max_model_len));
+        tracing::info!(capacity.max_num_seqs, capacity.num_kv_blocks, "capacity");
         let load = move || -> Result<Box<dyn ModelRunner>, LoadError> {
             let runner = CandleRunner::new(prepared.load()?, noise)?;
             Ok(Box::new(runner.with_max_model_len(max_model_len)))
         };
         let engine_config = EngineConfig {
-            max_num_seqs: config.engine.max_num_seqs,
+            max_num_seqs: capacity.max_num_seqs,
+            num_kv_blocks: capacity.num_kv_blocks,
+            max_token_gap: config.engine.max_token_gap,
             max_num_batched_tokens: config.engine.max_num_batched_tokens,
             max_num_encodes: MAX_NUM_ENCODES,
             max_num_waiting: config.engine.max_waiting,
@@ -113,6 +121,17 @@ impl Daemon {
             Some(Ok(Err(failure))) => Err(failure),
             Some(Err(panic)) => std::panic::resume_unwind(panic),
         }
+    }
+}
+
+/// What its contexts take, and what the machine has left for them.
+fn kv_needs(prepared: &PreparedModel, max_model_len: usize) -> KvNeeds {
+    let llama = &prepared.checkpoint.config().llama;
+    let available = device::available_memory(&prepared.device);
+    KvNeeds {
+        block_bytes: KvPool::block_bytes(llama, prepared.dtype),
+        context_blocks: max_model_len.div_ceil(KvPool::BLOCK_SIZE),
+        spare_bytes: available.map(|bytes| bytes.saturating_sub(prepared.memory_estimate)),
     }
 }
 

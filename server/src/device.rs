@@ -93,7 +93,7 @@ pub fn check_memory(needed: u64, device: &Device, dtype: DType) -> Result<(), De
 }
 
 /// Bytes that can still be allocated: on the CPU the smaller of the system's and the control group's word.
-fn available_memory(device: &Device) -> Option<u64> {
+pub(crate) fn available_memory(device: &Device) -> Option<u64> {
     if !device.is_cpu() {
         return cuda_available_memory();
     }

@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod assets;
+pub mod capacity;
 pub mod command;
 pub mod complete;
 pub mod config;

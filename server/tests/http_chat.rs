@@ -86,7 +86,7 @@ async fn a_stream_is_in_document_order() {
     assert_eq!(chunks[7]["choices"], json!([]));
     let usage = json!({
         "prompt_tokens": 40, "completion_tokens": 41, "total_tokens": 81,
-        "prompt_tokens_details": {"cached_tokens": 0, "image_tokens": 10},
+        "prompt_tokens_details": {"cached_tokens": 32, "image_tokens": 10},
         "completion_tokens_details": {"reasoning_tokens": 0, "image_tokens": 36},
         "images": {"input": 1, "output": 2, "positions_used": 81, "positions_left": 943,
                    "more_images_fit": 26},

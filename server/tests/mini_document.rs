@@ -3,8 +3,9 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use reverie_model::Picture;
 use reverie_model::diffusion::SamplerKind;
 use reverie_model::noise::CounterNoise;
 use reverie_server::args::{DeviceChoice, DtypeChoice};
@@ -12,14 +13,16 @@ use reverie_server::engine::candle_runner::CandleRunner;
 use reverie_server::engine::document_engine::{DocumentEngine, EngineStatus};
 use reverie_server::engine::event::EngineEvent;
 use reverie_server::engine::request::{
-    EngineRequest, ImageChoice, PictureParams, PromptSegment, SamplingParams, StoppingParams,
+    EngineRequest, ImageChoice, ONE_TENANT, PictureParams, PromptSegment, SamplingParams,
+    StoppingParams, TenantId,
 };
-use reverie_server::engine::{Engine, EngineConfig, EngineHandle};
+use reverie_server::engine::{Engine, EngineConfig, EngineFailure, EngineHandle};
 use reverie_server::startup::PreparedModel;
 use tokio_stream::StreamExt;
 
 fn request(prompt: Vec<u32>, seed: u64) -> EngineRequest {
     EngineRequest {
+        tenant: ONE_TENANT,
         prompt: vec![PromptSegment::Tokens(prompt)],
         sampling: SamplingParams { temperature: 1.5, top_p: 0.95, top_k: 50, seed, num_beams: 1 },
         stopping: StoppingParams {
@@ -48,8 +51,15 @@ fn request(prompt: Vec<u32>, seed: u64) -> EngineRequest {
 }
 
 /// A document as one string of text and one list of pixels.
-async fn write(handle: &EngineHandle, request: EngineRequest) -> (String, Vec<u8>) {
-    let (mut text, mut pixels) = (String::new(), Vec::new());
+struct Written {
+    text: String,
+    pixels: Vec<u8>,
+    /// Positions of its prompt that were computed before.
+    cached: usize,
+}
+
+async fn write(handle: &EngineHandle, request: EngineRequest) -> Written {
+    let (mut text, mut pixels, mut cached) = (String::new(), Vec::new(), 0);
     let stream = handle.submit(request).expect("accepted");
     for event in stream.collect::<Vec<EngineEvent>>().await {
         match event {
@@ -57,16 +67,18 @@ async fn write(handle: &EngineHandle, request: EngineRequest) -> (String, Vec<u8
             EngineEvent::Image { picture, .. } => pixels.extend_from_slice(picture.rgb()),
             EngineEvent::Finished { usage, .. } => {
                 assert_eq!((usage.images, usage.text_tokens), (1, 12));
+                cached = usage.prompt_cached_positions;
             }
             EngineEvent::ImageStarted { .. } | EngineEvent::ImageProgress { .. } => {}
             EngineEvent::Failed(error) => panic!("{error}"),
         }
     }
-    (text, pixels)
+    Written { text, pixels, cached }
 }
 
-#[tokio::test]
-async fn a_seed_stands_for_one_document_whatever_was_written_before() {
+type Thread = std::thread::JoinHandle<Result<(), EngineFailure>>;
+
+async fn start() -> (EngineHandle, Thread) {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/mini"));
     let (cache, device) = (std::env::temp_dir(), DeviceChoice::Cpu);
     let prepared = PreparedModel::open(Some(folder), &cache, device, DtypeChoice::F32)
@@ -79,19 +91,48 @@ async fn a_seed_stands_for_one_document_whatever_was_written_before() {
         max_num_batched_tokens: 512,
         max_num_encodes: 1,
         max_num_waiting: 4,
+        num_kv_blocks: 128,
+        max_token_gap: Duration::MAX,
     };
     let (handle, thread) = Engine::start(load, config, Arc::new(Instant::now)).expect("a thread");
     assert_eq!(handle.loaded().await, EngineStatus::Ready);
+    (handle, thread)
+}
+
+#[tokio::test]
+async fn a_prompt_is_found_computed_by_its_tenant_and_never_by_another() {
+    let (handle, thread) = start().await;
+    // Two blocks and a half of tokens, then two blocks of a picture with eighteen positions.
+    let mut documents = Vec::new();
+    for tenant in [7, 7, 8, 8] {
+        let mut request = request((0..40).map(|token| 1 + 7 * token).collect(), 5);
+        let picture = Picture::new(64, 64, [200, 30, 30].repeat(64 * 64));
+        request.prompt.push(PromptSegment::Picture(Arc::new(picture)));
+        request.tenant = TenantId(tenant);
+        documents.push(write(&handle, request).await);
+    }
+    let cached: Vec<usize> = documents.iter().map(|document| document.cached).collect();
+    assert_eq!(cached, [0, 48, 0, 48]);
+    for document in &documents {
+        assert_eq!((&document.text, &document.pixels), (&documents[0].text, &documents[0].pixels));
+    }
+    handle.drain();
+    thread.join().expect("no panic").expect("ends in peace");
+}
+
+#[tokio::test]
+async fn a_seed_stands_for_one_document_whatever_was_written_before() {
+    let (handle, thread) = start().await;
     assert_eq!(handle.budget().map(|budget| budget.max_model_len), Some(1024));
 
     let prompt = vec![1, 300, 301, 302];
     let first = write(&handle, request(prompt.clone(), 5)).await;
     let other = write(&handle, request(prompt.clone(), 6)).await;
     let again = write(&handle, request(prompt, 5)).await;
-    assert_eq!(first.1.len(), 64 * 64 * 3);
-    assert_eq!(first, again);
-    assert_ne!(first.0, other.0, "another seed chooses other tokens");
-    assert_ne!(first.1, other.1, "and draws another picture");
+    assert_eq!(first.pixels.len(), 64 * 64 * 3);
+    assert_eq!((&first.text, &first.pixels), (&again.text, &again.pixels));
+    assert_ne!(first.text, other.text, "another seed chooses other tokens");
+    assert_ne!(first.pixels, other.pixels, "and draws another picture");
     handle.drain();
     thread.join().expect("no panic").expect("ends in peace");
 }

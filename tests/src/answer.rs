@@ -21,7 +21,7 @@ pub struct Document {
     pub parts: Vec<Part>,
     /// Why it ended.
     pub ending: FinishDetails,
-    /// What it took.
+    /// What it took, without what was found computed, which is not a document's own.
     pub usage: Usage,
     /// What its parameters came to.
     pub effective: EffectiveParameters,
@@ -54,6 +54,8 @@ pub struct WholeAnswer {
     pub body: Value,
     /// What it says.
     pub document: Document,
+    /// Positions of the prompt that were computed before.
+    pub cached_tokens: usize,
 }
 
 impl WholeAnswer {
@@ -87,19 +89,21 @@ impl WholeAnswer {
         let parts = message.content_parts.iter().map(part).collect();
         assert_eq!(message.content, text, "`content` is the text of `content_parts`");
         assert_eq!(message.images.len() as u64, num_pictures, "every picture has its place");
-        let document = Document {
-            parts,
-            ending: choice.finish_details,
-            usage: completion.usage,
-            effective: completion.effective,
-        };
-        Self { body, document }
+        let (usage, cached_tokens) = own(completion.usage);
+        let (ending, effective) = (choice.finish_details, completion.effective);
+        Self { body, document: Document { parts, ending, usage, effective }, cached_tokens }
     }
 
     /// The message, to be sent back as it is.
     pub fn message(&self) -> Value {
         self.body["choices"][0]["message"].clone()
     }
+}
+
+/// A document's own part of its usage, and the positions that were found computed.
+fn own(mut usage: Usage) -> (Usage, usize) {
+    let cached_tokens = std::mem::take(&mut usage.prompt_tokens_details.cached_tokens);
+    (usage, cached_tokens)
 }
 
 /// An answer of server-sent events.
@@ -210,7 +214,7 @@ impl Stream {
         };
         let last = self.chunk().await.expect("the usage");
         assert!(last.choices.is_empty(), "nothing but the usage: {last:?}");
-        let usage = last.usage.expect("the usage");
+        let (usage, _) = own(last.usage.expect("the usage"));
         assert!(self.chunk().await.is_none(), "[DONE]");
         Document { parts, ending, usage, effective }
     }

@@ -11,8 +11,8 @@ use reverie_model::noise::{CounterNoise, NoiseSource};
 use reverie_server::args::{DeviceChoice, DtypeChoice, ModelArgs};
 use reverie_server::config::Config;
 use reverie_server::daemon::{Daemon, serve_until};
-use reverie_server::engine::Clock;
 use reverie_server::engine::document_engine::EngineStatus;
+use reverie_server::engine::{Clock, SchedulerStats};
 use reverie_server::shutdown::Signals;
 use reverie_server::startup::PreparedModel;
 use serde_json::{Map, Value, json};
@@ -142,6 +142,11 @@ impl TestServer {
     pub async fn post(&self, body: &Value) -> Response {
         let url = format!("{}/v1/chat/completions", self.base);
         self.client.post(url).json(body).send().await.expect("an answer")
+    }
+
+    /// The engine's numbers after its last step.
+    pub fn stats(&self) -> SchedulerStats {
+        self.daemon.engine().stats()
     }
 
     /// A whole document.

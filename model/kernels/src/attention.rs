@@ -2,11 +2,13 @@
 //! query's result depends on its own visible keys alone: scores are chains over the head's width, weights
 //! are summed over sixteen lanes and values over blocks, all from position 0.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 
 use crate::cpu::Cpu;
 use crate::isa::Isa;
-use crate::key_value::KeyValuePanels;
+use crate::key_value::{KeyValueBlock, KeyValueShape};
 use crate::panels::{LANES, Line, Panels};
 use crate::product::{
     BLOCK, EMPTY_TILE, Output, PackedRow, Product, Store, TILE_ROWS, Tile, Tiling,
@@ -30,6 +32,11 @@ impl HeadShape {
         1.0 / (self.head_dim as f32).sqrt()
     }
 
+    /// Whether such keys and values are those of these heads.
+    fn reads(self, written: KeyValueShape) -> bool {
+        (self.kv_heads, self.head_dim) == (written.kv_heads, written.head_dim)
+    }
+
     /// Width of one position's queries.
     fn width(self) -> usize {
         self.heads * self.head_dim
@@ -43,23 +50,29 @@ pub struct CausalRow<'a> {
     pub queries: &'a [f32],
     /// Positions before them.
     pub past: usize,
-    /// Keys and values of `past` positions and of the new ones.
-    pub cache: &'a KeyValuePanels,
+    /// Keys and values of `past` positions and of the new ones: position p is in block p / 16.
+    pub blocks: &'a [Arc<KeyValueBlock>],
 }
 
-/// Every row's queries over its own keys at and before them, into `out`: all positions of the first row,
-/// then of the second, each heads · head_dim wide.
+/// Every row's queries over its own keys of `layer` at and before them, into `out`: all positions of the
+/// first row, then of the second, each heads · head_dim wide.
 ///
 /// # Panics
 /// If shapes disagree.
-pub fn causal_attention(cpu: Cpu, shape: HeadShape, rows: &[CausalRow<'_>], out: &mut [f32]) {
+pub fn causal_attention(
+    cpu: Cpu,
+    (shape, layer): (HeadShape, usize),
+    rows: &[CausalRow<'_>],
+    out: &mut [f32],
+) {
     let width = shape.width();
     let mut tasks = Vec::new();
     let (mut rest, mut work) = (out, 0);
     for row in rows {
         let len = row.queries.len() / width;
-        assert!(row.cache.has_shape(shape.kv_heads, shape.head_dim), "one shape of heads");
-        assert!(row.past + len <= row.cache.capacity(), "the new positions are written");
+        assert!(row.blocks.iter().all(|block| shape.reads(block.shape())), "one shape of heads");
+        let capacity = row.blocks.len() * KeyValueBlock::POSITIONS;
+        assert!(row.past + len <= capacity, "the new positions are written");
         work += 2 * len * (row.past + len) * width;
         let (own, later) = rest.split_at_mut(len * width);
         rest = later;
@@ -68,7 +81,7 @@ pub fn causal_attention(cpu: Cpu, shape: HeadShape, rows: &[CausalRow<'_>], out:
     }
     assert!(rest.is_empty(), "as much comes out as goes in");
     let compute = |(row, first, out): (&CausalRow<'_>, usize, &mut [f32])| {
-        causal_group(cpu.isa, shape, (row, first), out);
+        causal_group(cpu.isa, (shape, layer), (row, first), out);
     };
     if cpu.parts(work) > 1 {
         tasks.into_par_iter().for_each(compute);
@@ -85,7 +98,7 @@ fn group_positions(shape: HeadShape) -> usize {
 /// Some neighbouring positions of a row from `first` on, all heads, into `out`.
 fn causal_group(
     isa: Isa,
-    shape: HeadShape,
+    (shape, layer): (HeadShape, usize),
     (row, first): (&CausalRow<'_>, usize),
     out: &mut [f32],
 ) {
@@ -96,8 +109,8 @@ fn causal_group(
     let num_queries = positions * shared;
     Scratch::lend(|scratch| {
         for kv_head in 0..shape.kv_heads {
-            let keys = row.cache.key_panels(kv_head, visible);
-            let values = row.cache.value_panels(kv_head, visible);
+            let keys = Panels::keys(row.blocks, (layer, kv_head), visible);
+            let values = Panels::values(row.blocks, (layer, kv_head), visible);
             for start in (0..num_queries).step_by(TILE_ROWS) {
                 let count = TILE_ROWS.min(num_queries - start);
                 // Query q of the group: position q / shared, head q % shared of this key/value head.

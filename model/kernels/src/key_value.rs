@@ -1,134 +1,120 @@
-//! One sequence's keys and values in one layer, kept as the panels that attention multiplies by: a key is a
-//! lane of its panel, a value a step of its. Knows positions, not queries.
+//! Keys and values of sixteen neighbouring positions of one context, in every layer, kept as the panels that
+//! attention multiplies by: a key is a lane of its panel, a value a step of its. Knows positions, not
+//! queries, and not whose positions they are.
 
-use crate::panels::{LANES, Line, Panels};
+use std::sync::Arc;
 
-/// Keys and values of up to `capacity` positions for every key/value head.
+use crate::panels::{LANES, Line};
+
+/// How much one position has to remember.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyValueShape {
+    /// Layers of the network.
+    pub layers: usize,
+    /// Key/value heads.
+    pub kv_heads: usize,
+    /// Width of one head.
+    pub head_dim: usize,
+}
+
+/// A block of a context.
 #[derive(Debug, Clone)]
-pub struct KeyValuePanels {
-    /// (heads, capacity / 16, head_dim) lines.
-    keys: Vec<Line>,
-    /// (heads, head_dim / 16, capacity) lines.
-    values: Vec<Line>,
-    heads: usize,
-    head_dim: usize,
-    capacity: usize,
+pub struct KeyValueBlock {
+    /// (layers, heads), each head_dim lines of keys and then (head_dim / 16, 16) lines of values.
+    lines: Vec<Line>,
+    shape: KeyValueShape,
 }
 
-impl KeyValuePanels {
-    /// Room for `capacity` positions, rounded up to whole panels.
-    pub fn new(heads: usize, head_dim: usize, capacity: usize) -> Self {
-        let capacity = capacity.next_multiple_of(LANES);
-        Self {
-            keys: vec![Line::ZERO; heads * (capacity / LANES) * head_dim],
-            values: vec![Line::ZERO; heads * head_dim.div_ceil(LANES) * capacity],
-            heads,
-            head_dim,
-            capacity,
-        }
+impl KeyValueBlock {
+    /// Positions of a block.
+    pub const POSITIONS: usize = LANES;
+
+    /// A block in which nothing was written yet.
+    pub fn new(shape: KeyValueShape) -> Self {
+        let heads = shape.layers * shape.kv_heads;
+        Self { lines: vec![Line::ZERO; heads * shape.lines_per_head()], shape }
     }
 
-    /// Positions there is room for.
-    pub fn capacity(&self) -> usize {
-        self.capacity
+    /// What its positions remember.
+    pub fn shape(&self) -> KeyValueShape {
+        self.shape
     }
 
-    /// A copy with room for `capacity` positions.
+    /// Writes the `key` and `value`, (kv_heads, head_dim) each, of the block's position `slot` in `layer`.
     ///
     /// # Panics
-    /// If that is less than there is.
-    pub fn enlarged(&self, capacity: usize) -> Self {
-        let mut larger = Self::new(self.heads, self.head_dim, capacity);
-        copy_chunks(&self.keys, self.key_lines(), &mut larger.keys);
-        copy_chunks(&self.values, self.capacity, &mut larger.values);
-        larger
-    }
-
-    /// Writes one position's `key` and `value`, (heads, head_dim) each.
-    ///
-    /// # Panics
-    /// If there is no room at `position`, or a slice has another length.
-    pub fn write(&mut self, position: usize, key: &[f32], value: &[f32]) {
-        let width = self.head_dim;
-        assert!(position < self.capacity, "there is room");
-        assert!(key.len() == self.heads * width && value.len() == key.len(), "(heads, head_dim)");
-        let (panel, lane) = (position / LANES, position % LANES);
-        let value_lines = self.value_lines();
-        for head in 0..self.heads {
-            let start = head * (self.capacity / LANES) * width + panel * width;
-            let lines = &mut self.keys[start..][..width];
-            for (line, key) in lines.iter_mut().zip(&key[head * width..]) {
-                line.0[lane] = *key;
+    /// If there is no such slot or layer, or a slice has another length.
+    pub fn write(&mut self, layer: usize, slot: usize, key: &[f32], value: &[f32]) {
+        let KeyValueShape { kv_heads, head_dim, .. } = self.shape;
+        assert!(slot < Self::POSITIONS, "a slot of the block");
+        assert!(key.len() == kv_heads * head_dim && value.len() == key.len(), "(heads, head_dim)");
+        for head in 0..kv_heads {
+            let own = head * head_dim..(head + 1) * head_dim;
+            let lines = self.shape.lines_of(layer, head);
+            let (keys, values) = self.lines[lines].split_at_mut(head_dim);
+            for (line, key) in keys.iter_mut().zip(&key[own.clone()]) {
+                line.0[slot] = *key;
             }
-            let lines = &mut self.values[head * value_lines..][..value_lines];
-            let parts = value[head * width..][..width].chunks(LANES);
-            for (panel, part) in parts.enumerate() {
-                lines[panel * self.capacity + position].0[..part.len()].copy_from_slice(part);
+            for (panel, part) in value[own].chunks(LANES).enumerate() {
+                values[panel * Self::POSITIONS + slot].0[..part.len()].copy_from_slice(part);
             }
         }
     }
 
-    /// The keys of the first `len` positions, (heads, len, head_dim).
-    pub fn keys(&self, len: usize) -> Vec<f32> {
-        let mut found = Vec::with_capacity(self.heads * len * self.head_dim);
-        for head in 0..self.heads {
-            let lines = &self.keys[head * self.key_lines()..];
+    /// The keys of `layer` of the first `len` positions of `blocks`, (kv_heads, len, head_dim).
+    pub fn keys_of(blocks: &[Arc<Self>], layer: usize, len: usize) -> Vec<f32> {
+        Self::gather(blocks, len, |block, head, slot, dim| {
+            block.key_lines(layer, head)[dim].0[slot]
+        })
+    }
+
+    /// The values of `layer` of the first `len` positions of `blocks`, (kv_heads, len, head_dim).
+    pub fn values_of(blocks: &[Arc<Self>], layer: usize, len: usize) -> Vec<f32> {
+        Self::gather(blocks, len, |block, head, slot, dim| {
+            block.value_lines(layer, head, dim / LANES)[slot].0[dim % LANES]
+        })
+    }
+
+    fn gather(
+        blocks: &[Arc<Self>],
+        len: usize,
+        number: impl Fn(&Self, usize, usize, usize) -> f32,
+    ) -> Vec<f32> {
+        let Some(first) = blocks.first() else { return Vec::new() };
+        let KeyValueShape { kv_heads, head_dim, .. } = first.shape;
+        let mut found = Vec::with_capacity(kv_heads * len * head_dim);
+        for head in 0..kv_heads {
             for position in 0..len {
-                let panel = &lines[position / LANES * self.head_dim..][..self.head_dim];
-                found.extend(panel.iter().map(|line| line.0[position % LANES]));
+                let block = &blocks[position / Self::POSITIONS];
+                let slot = position % Self::POSITIONS;
+                found.extend((0..head_dim).map(|dim| number(block, head, slot, dim)));
             }
         }
         found
     }
 
-    /// The values of the first `len` positions, (heads, len, head_dim).
-    pub fn values(&self, len: usize) -> Vec<f32> {
-        let mut found = Vec::with_capacity(self.heads * len * self.head_dim);
-        for head in 0..self.heads {
-            let lines = &self.values[head * self.value_lines()..];
-            for position in 0..len {
-                let element =
-                    |dim: usize| lines[dim / LANES * self.capacity + position].0[dim % LANES];
-                found.extend((0..self.head_dim).map(element));
-            }
-        }
-        found
+    /// One head's keys: a line for each step over the head's width.
+    #[inline(always)]
+    pub(crate) fn key_lines(&self, layer: usize, head: usize) -> &[Line] {
+        &self.lines[self.shape.lines_of(layer, head)][..self.shape.head_dim]
     }
 
-    /// One head's keys as the right side of queries · keysᵀ, for the first `len` positions.
-    pub(crate) fn key_panels(&self, head: usize, len: usize) -> Panels<'_> {
-        let lines = self.key_lines();
-        Panels::new(&self.keys[head * lines..][..lines], self.head_dim, self.head_dim, len)
-    }
-
-    /// One head's values as the right side of weights · values, for the first `len` positions.
-    pub(crate) fn value_panels(&self, head: usize, len: usize) -> Panels<'_> {
-        let lines = self.value_lines();
-        Panels::new(&self.values[head * lines..][..lines], self.capacity, len, self.head_dim)
-    }
-
-    /// Whether its heads are these.
-    pub(crate) fn has_shape(&self, heads: usize, head_dim: usize) -> bool {
-        (self.heads, self.head_dim) == (heads, head_dim)
-    }
-
-    fn key_lines(&self) -> usize {
-        self.capacity / LANES * self.head_dim
-    }
-
-    fn value_lines(&self) -> usize {
-        self.head_dim.div_ceil(LANES) * self.capacity
+    /// Sixteen columns of one head's values: a line for each position.
+    #[inline(always)]
+    pub(crate) fn value_lines(&self, layer: usize, head: usize, panel: usize) -> &[Line] {
+        let values = &self.lines[self.shape.lines_of(layer, head)][self.shape.head_dim..];
+        &values[panel * Self::POSITIONS..][..Self::POSITIONS]
     }
 }
 
-/// Copies chunk after chunk to the starts of as many larger chunks.
-fn copy_chunks(from: &[Line], chunk: usize, to: &mut [Line]) {
-    if from.is_empty() {
-        return;
+impl KeyValueShape {
+    fn lines_per_head(self) -> usize {
+        self.head_dim + self.head_dim.div_ceil(LANES) * KeyValueBlock::POSITIONS
     }
-    let larger = to.len() / (from.len() / chunk);
-    assert!(larger >= chunk, "the copy has more room");
-    for (from, to) in from.chunks_exact(chunk).zip(to.chunks_exact_mut(larger)) {
-        to[..chunk].copy_from_slice(from);
+
+    fn lines_of(self, layer: usize, head: usize) -> std::ops::Range<usize> {
+        let len = self.lines_per_head();
+        let start = (layer * self.kv_heads + head) * len;
+        start..start + len
     }
 }

@@ -29,7 +29,7 @@ pub use conv2d::{Conv2d, ConvGeometry, ConvSize, Padding, Plane};
 pub use cpu::Cpu;
 pub use group_norm::{GroupNorm, GroupNormShape};
 pub use isa::Isa;
-pub use key_value::KeyValuePanels;
+pub use key_value::{KeyValueBlock, KeyValueShape};
 pub use linear::Linear;
 pub use product::{BLOCK, Store};
 pub use rotary::rotate_half;

@@ -1,6 +1,10 @@
 //! A right-hand matrix as the kernels read it: panels of sixteen columns, each panel one line of sixteen
 //! numbers for every step of the reduction. Knows layout only.
 
+use std::sync::Arc;
+
+use crate::key_value::KeyValueBlock;
+
 /// Columns of a panel: the lanes of one vector.
 pub(crate) const LANES: usize = 16;
 
@@ -16,17 +20,54 @@ impl Line {
 /// A matrix of `depth` steps by `columns`, borrowed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Panels<'a> {
-    lines: &'a [Line],
-    /// Lines from one panel to the next, at least `depth`.
-    stride: usize,
+    place: Place<'a>,
     pub(crate) depth: usize,
     pub(crate) columns: usize,
+}
+
+/// Where the lines are.
+#[derive(Debug, Clone, Copy)]
+enum Place<'a> {
+    /// Side by side, so many lines from one panel to the next, at least `depth`.
+    Together { lines: &'a [Line], stride: usize },
+    /// Keys of a context: panel p is block p.
+    Keys(Head<'a>),
+    /// Values of a context: step s is in block s / 16.
+    Values(Head<'a>),
+}
+
+/// One head of a context.
+#[derive(Debug, Clone, Copy)]
+struct Head<'a> {
+    blocks: &'a [Arc<KeyValueBlock>],
+    layer: usize,
+    head: usize,
 }
 
 impl<'a> Panels<'a> {
     pub(crate) fn new(lines: &'a [Line], stride: usize, depth: usize, columns: usize) -> Self {
         assert!(depth <= stride && lines.len() >= columns.div_ceil(LANES) * stride);
-        Self { lines, stride, depth, columns }
+        Self { place: Place::Together { lines, stride }, depth, columns }
+    }
+
+    /// One head's keys as the right side of queries · keysᵀ, for the first `len` positions.
+    pub(crate) fn keys(
+        blocks: &'a [Arc<KeyValueBlock>],
+        (layer, head): (usize, usize),
+        len: usize,
+    ) -> Self {
+        let depth = blocks[0].shape().head_dim;
+        Self { place: Place::Keys(Head { blocks, layer, head }), depth, columns: len }
+    }
+
+    /// One head's values as the right side of weights · values, for the first `len` positions.
+    pub(crate) fn values(
+        blocks: &'a [Arc<KeyValueBlock>],
+        (layer, head): (usize, usize),
+        len: usize,
+    ) -> Self {
+        let columns = blocks[0].shape().head_dim;
+        Self { place: Place::Values(Head { blocks, layer, head }), depth: len, columns }
     }
 
     /// How many panels; the last one may be partly empty.
@@ -34,10 +75,46 @@ impl<'a> Panels<'a> {
         self.columns.div_ceil(LANES)
     }
 
-    /// The lines of one panel from step `start`, `len` of them.
+    /// How many of the `len` steps from `start` on lie side by side; at least 1 of 1.
+    #[inline(always)]
+    pub(crate) fn run(&self, start: usize, len: usize) -> usize {
+        match self.place {
+            Place::Together { .. } | Place::Keys(_) => len,
+            Place::Values(_) => {
+                len.min(KeyValueBlock::POSITIONS - start % KeyValueBlock::POSITIONS)
+            }
+        }
+    }
+
+    /// The lines of one panel from step `start` on, `len` of them, which lie [side by side](Self::run).
     #[inline(always)]
     pub(crate) fn lines(&self, panel: usize, start: usize, len: usize) -> &'a [Line] {
-        &self.lines[panel * self.stride + start..][..len]
+        match self.place {
+            Place::Together { lines, stride } => &lines[panel * stride + start..][..len],
+            Place::Keys(Head { blocks, layer, head }) => {
+                &blocks[panel].key_lines(layer, head)[start..][..len]
+            }
+            Place::Values(Head { blocks, layer, head }) => {
+                let block = &blocks[start / KeyValueBlock::POSITIONS];
+                let lines = block.value_lines(layer, head, panel);
+                &lines[start % KeyValueBlock::POSITIONS..][..len]
+            }
+        }
+    }
+
+    /// The [lines](Self::lines) of `P` panels side by side.
+    #[inline(always)]
+    pub(crate) fn neighbours<const P: usize>(
+        &self,
+        panel: usize,
+        start: usize,
+        len: usize,
+    ) -> [&'a [Line]; P] {
+        let mut lines: [&[Line]; P] = [&[]; P];
+        for (index, lines) in lines.iter_mut().enumerate() {
+            *lines = self.lines(panel + index, start, len);
+        }
+        lines
     }
 }
 

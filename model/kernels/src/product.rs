@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use crate::isa::{Isa, Kernel, Simd};
-use crate::panels::{LANES, Panels};
+use crate::panels::{LANES, Line, Panels};
 
 /// Steps of a reduction that form one chain; blocks start at 0, so a prefix of a reduction is cut alike.
 pub const BLOCK: usize = 256;
@@ -252,6 +252,28 @@ impl Task<'_> {
     }
 }
 
+/// Adds the products of these steps of a block, whose lines are given, to the sums.
+#[inline(always)]
+fn accumulate<S: Simd, const R: usize, const P: usize>(
+    simd: S,
+    rows: &[[f32; BLOCK]; R],
+    lines: &[&[Line]; P],
+    steps: Range<usize>,
+    sums: &mut [[S::Vector; P]; R],
+) {
+    for step in steps.start..steps.end.min(BLOCK) {
+        let mut vectors = [simd.zero(); P];
+        for index in 0..P {
+            vectors[index] = simd.load(&lines[index][step - steps.start]);
+        }
+        for row in 0..R {
+            for index in 0..P {
+                sums[row][index] = simd.mul_add(rows[row][step], vectors[index], sums[row][index]);
+            }
+        }
+    }
+}
+
 impl<const R: usize, const P: usize> Kernel for SizedTask<'_, '_, '_, R, P> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
@@ -268,32 +290,33 @@ impl<const R: usize, const P: usize> Kernel for SizedTask<'_, '_, '_, R, P> {
                 common = common.min(*count);
             }
         }
-        let mut lines = [right.lines(panel, start, depth); P];
-        for (index, lines) in lines.iter_mut().enumerate() {
-            *lines = right.lines(panel + index, start, depth);
-        }
         let mut sums = [[simd.zero(); P]; R];
-        for step in 0..common.min(BLOCK) {
-            let mut vectors = [simd.zero(); P];
-            for index in 0..P {
-                vectors[index] = simd.load(&lines[index][step]);
-            }
-            for row in 0..R {
-                for index in 0..P {
-                    sums[row][index] =
-                        simd.mul_add(rows[row][step], vectors[index], sums[row][index]);
-                }
-            }
+        // All that is common lies in one run, unless the steps are a context's positions.
+        let run = right.run(start, common);
+        let lines = right.neighbours::<P>(panel, start, run);
+        accumulate(simd, rows, &lines, 0..run, &mut sums);
+        let mut done = run;
+        while done < common {
+            let run = right.run(start + done, common - done);
+            let lines = right.neighbours::<P>(panel, start + done, run);
+            accumulate(simd, rows, &lines, done..done + run, &mut sums);
+            done += run;
         }
-        for step in common..depth {
+        let mut step = common;
+        while step < depth {
+            let mut vectors = [simd.zero(); P];
+            for (index, vector) in vectors.iter_mut().enumerate() {
+                *vector = simd.load(&right.lines(panel + index, start + step, 1)[0]);
+            }
             for row in 0..R {
                 if step < counts[row] {
                     for index in 0..P {
-                        let vector = simd.load(&lines[index][step]);
-                        sums[row][index] = simd.mul_add(rows[row][step], vector, sums[row][index]);
+                        sums[row][index] =
+                            simd.mul_add(rows[row][step], vectors[index], sums[row][index]);
                     }
                 }
             }
+            step += 1;
         }
         for row in 0..R {
             if counts[row] == 0 {

@@ -3,9 +3,11 @@
 
 mod kit;
 
+use std::sync::Arc;
+
 use kit::{Random, assert_close, bits, machines};
 use reverie_kernels::{
-    CausalRow, Cpu, HeadShape, KeyValuePanels, causal_attention, full_attention,
+    CausalRow, Cpu, HeadShape, KeyValueBlock, KeyValueShape, causal_attention, full_attention,
 };
 
 /// One head's softmax(q·k/√d)·v in f64.
@@ -26,6 +28,8 @@ fn one_query(query: &[f32], keys: &[Vec<f32>], values: &[Vec<f32>]) -> Vec<f64> 
         .collect()
 }
 
+const LAYER: usize = 1;
+
 struct Sequence {
     shape: HeadShape,
     queries: Vec<f32>,
@@ -42,18 +46,21 @@ impl Sequence {
         Self { shape, queries, keys: random.values(len * kv), values: random.values(len * kv), len }
     }
 
-    fn cache(&self, len: usize) -> KeyValuePanels {
+    /// The first `len` positions in the second of three layers.
+    fn blocks(&self, len: usize) -> Vec<Arc<KeyValueBlock>> {
         let HeadShape { kv_heads, head_dim, .. } = self.shape;
-        let mut cache = KeyValuePanels::new(kv_heads, head_dim, 1);
         let width = kv_heads * head_dim;
-        for position in 0..len {
-            if position == cache.capacity() {
-                cache = cache.enlarged(2 * position);
+        let mut blocks = Vec::new();
+        for first in (0..len).step_by(KeyValueBlock::POSITIONS) {
+            let mut block = KeyValueBlock::new(KeyValueShape { layers: 3, kv_heads, head_dim });
+            for position in first..len.min(first + KeyValueBlock::POSITIONS) {
+                let own = position * width..(position + 1) * width;
+                let (key, value) = (&self.keys[own.clone()], &self.values[own]);
+                block.write(LAYER, position - first, key, value);
             }
-            let own = position * width..(position + 1) * width;
-            cache.write(position, &self.keys[own.clone()], &self.values[own]);
+            blocks.push(Arc::new(block));
         }
-        cache
+        blocks
     }
 
     fn width(&self) -> usize {
@@ -66,10 +73,11 @@ impl Sequence {
         let mut out = vec![f32::NAN; self.len * width];
         for past in (0..self.len).step_by(chunk) {
             let end = self.len.min(past + chunk);
-            let cache = self.cache(end);
+            let blocks = self.blocks(end);
             let queries = &self.queries[past * width..end * width];
-            let row = CausalRow { queries, past, cache: &cache };
-            causal_attention(cpu, self.shape, &[row], &mut out[past * width..end * width]);
+            let row = CausalRow { queries, past, blocks: &blocks };
+            let out = &mut out[past * width..end * width];
+            causal_attention(cpu, (self.shape, LAYER), &[row], out);
         }
         out
     }
@@ -137,17 +145,17 @@ fn rows_of_different_pasts_and_lengths_equal_the_same_rows_alone() {
     let shape = HeadShape { heads: 4, kv_heads: 2, head_dim: 48 };
     let sequences: Vec<_> =
         [5, 300, 1, 64, 33].map(|len| Sequence::new(&mut random, shape, len)).into();
-    let caches: Vec<_> = sequences.iter().map(|sequence| sequence.cache(sequence.len)).collect();
+    let caches: Vec<_> = sequences.iter().map(|sequence| sequence.blocks(sequence.len)).collect();
     let width = sequences[0].width();
     let pasts = [0, 299, 0, 40, 32];
     let rows: Vec<_> = sequences
         .iter()
         .zip(&caches)
         .zip(pasts)
-        .map(|((sequence, cache), past)| CausalRow {
+        .map(|((sequence, blocks), past)| CausalRow {
             queries: &sequence.queries[past * width..],
             past,
-            cache,
+            blocks,
         })
         .collect();
     let wanted: Vec<f32> = sequences
@@ -159,7 +167,7 @@ fn rows_of_different_pasts_and_lengths_equal_the_same_rows_alone() {
         .collect();
     for cpu in machines() {
         let mut together = vec![f32::NAN; wanted.len()];
-        causal_attention(cpu, shape, &rows, &mut together);
+        causal_attention(cpu, (shape, LAYER), &rows, &mut together);
         assert!(bits(&together) == bits(&wanted), "{cpu:?}");
     }
 }
@@ -178,16 +186,16 @@ fn positions_do_not_see_what_follows_them() {
 }
 
 #[test]
-fn a_cache_gives_back_what_was_written() {
+fn blocks_give_back_what_was_written() {
     let shape = HeadShape { heads: 3, kv_heads: 3, head_dim: 20 };
     let sequence = Sequence::new(&mut Random(9), shape, 37);
-    let cache = sequence.cache(37);
+    let blocks = sequence.blocks(37);
     let by_head = |xs: &[f32]| -> Vec<f32> {
         let position = |head: usize| (0..37).map(move |position| (position * 3 + head) * 20);
         (0..3).flat_map(position).flat_map(|start| xs[start..start + 20].to_vec()).collect()
     };
-    assert_eq!(cache.keys(37), by_head(&sequence.keys));
-    assert_eq!(cache.values(37), by_head(&sequence.values));
+    assert_eq!(KeyValueBlock::keys_of(&blocks, LAYER, 37), by_head(&sequence.keys));
+    assert_eq!(KeyValueBlock::values_of(&blocks, LAYER, 37), by_head(&sequence.values));
 }
 
 #[test]

@@ -1,62 +1,91 @@
-//! One sequence's keys and values, layer by layer. Knows shapes and ownership, not attention and not
-//! who runs next.
+//! One context's keys and values: blocks of sixteen positions in order, its own or lent by a
+//! [`KvPool`](super::KvPool). Knows shapes and ownership, not attention and not who runs next.
 
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor, bail};
-use reverie_kernels::KeyValuePanels;
+use reverie_kernels::{KeyValueBlock, KeyValueShape};
 
+use super::kv_tensors::KvTensors;
 use crate::config::LlamaConfig;
 use crate::error::ModelError;
 use crate::kernels::Kernels;
 
-/// Capacity grows in whole blocks of this many positions.
-const BLOCK_POSITIONS: usize = 64;
-
-/// The keys (after RoPE) and values of the positions a sequence has computed.
+/// The keys (after RoPE) and values of the positions a context has computed.
 ///
-/// Buffers start empty and double as the sequence grows. A [fork](Self::fork) shares them until one
-/// of the two sides writes; only then are they copied.
+/// A cache of its own starts empty and takes memory as the context grows. A [fork](Self::fork) shares
+/// what is there; whoever writes first into what is shared gets a copy of that.
 #[derive(Debug)]
 pub struct KvCache {
-    layers: Arc<Vec<LayerBuffers>>,
-    geometry: Geometry,
+    storage: KvStorage,
+    geometry: KvGeometry,
     len: usize,
-    capacity: usize,
-    device: Device,
 }
 
-/// One layer's buffers, for the kernels that read them.
+/// Where keys and values are, for the kernels that read them.
 #[derive(Debug)]
-enum LayerBuffers {
+pub(super) enum KvStorage {
     /// Our layout.
-    Panels(KeyValuePanels),
-    /// Two tensors of shape (kv_heads, capacity, head_dim).
-    Tensors { key: Tensor, value: Tensor },
+    Blocks(Vec<Arc<KeyValueBlock>>),
+    /// candle's.
+    Tensors(KvTensors),
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Geometry {
-    num_layers: usize,
-    kv_heads: usize,
-    head_dim: usize,
-    max_positions: usize,
-    dtype: DType,
-    kernels: Kernels,
+/// What keys and values of one decoder look like.
+#[derive(Debug, Clone)]
+pub(super) struct KvGeometry {
+    pub(super) num_layers: usize,
+    pub(super) kv_heads: usize,
+    pub(super) head_dim: usize,
+    pub(super) max_positions: usize,
+    pub(super) dtype: DType,
+    pub(super) device: Device,
+    pub(super) kernels: Kernels,
 }
 
-impl KvCache {
-    /// An empty cache for a decoder of this configuration and kernels; allocates nothing yet.
-    pub fn new(config: &LlamaConfig, dtype: DType, device: &Device, kernels: Kernels) -> Self {
-        let geometry = Geometry {
+impl KvGeometry {
+    pub(super) fn new(
+        config: &LlamaConfig,
+        dtype: DType,
+        device: &Device,
+        kernels: Kernels,
+    ) -> Self {
+        Self {
             num_layers: config.num_hidden_layers,
             kv_heads: config.kv_heads(),
             head_dim: config.head_width(),
             max_positions: config.max_position_embeddings,
             dtype,
+            device: device.clone(),
             kernels: kernels.on(device, dtype),
+        }
+    }
+
+    pub(super) fn new_block(&self) -> KeyValueBlock {
+        let Self { num_layers: layers, kv_heads, head_dim, .. } = *self;
+        KeyValueBlock::new(KeyValueShape { layers, kv_heads, head_dim })
+    }
+}
+
+impl KvCache {
+    /// An empty cache for a decoder of this configuration and kernels; allocates nothing yet.
+    pub fn new(config: &LlamaConfig, dtype: DType, device: &Device, kernels: Kernels) -> Self {
+        let geometry = KvGeometry::new(config, dtype, device, kernels);
+        let storage = match geometry.kernels {
+            Kernels::Reverie => KvStorage::Blocks(Vec::new()),
+            Kernels::Candle => KvStorage::Tensors(KvTensors::empty()),
         };
-        Self { layers: Arc::default(), geometry, len: 0, capacity: 0, device: device.clone() }
+        Self { storage, geometry, len: 0 }
+    }
+
+    /// A cache of what a pool lends, of whose positions the first `len` are computed.
+    pub(super) fn lent(storage: KvStorage, geometry: KvGeometry, len: usize) -> Self {
+        Self { storage, geometry, len }
+    }
+
+    /// What it was made of.
+    pub(super) fn into_storage(self) -> KvStorage {
+        self.storage
     }
 
     /// Positions computed so far.
@@ -71,7 +100,10 @@ impl KvCache {
 
     /// Positions for which memory is held.
     pub fn capacity(&self) -> usize {
-        self.capacity
+        match &self.storage {
+            KvStorage::Blocks(blocks) => blocks.len() * KeyValueBlock::POSITIONS,
+            KvStorage::Tensors(tensors) => tensors.capacity(),
+        }
     }
 
     /// Positions that still fit into the context (`max_position_embeddings` less `len`).
@@ -84,16 +116,15 @@ impl KvCache {
         self.len = self.len.min(len);
     }
 
-    /// A second sequence with the same past, as a beam search needs it. Costs nothing until one of the two
+    /// A second context with the same past, as a beam search needs it. Costs nothing until one of the two
     /// grows while the other lives.
+    #[must_use]
     pub fn fork(&self) -> Self {
-        Self {
-            layers: Arc::clone(&self.layers),
-            geometry: self.geometry,
-            len: self.len,
-            capacity: self.capacity,
-            device: self.device.clone(),
-        }
+        let storage = match &self.storage {
+            KvStorage::Blocks(blocks) => KvStorage::Blocks(blocks.clone()),
+            KvStorage::Tensors(tensors) => KvStorage::Tensors(tensors.fork()),
+        };
+        Self { storage, geometry: self.geometry.clone(), len: self.len }
     }
 
     /// A copy of the keys of `layer`, after RoPE, of shape (kv_heads, len, head_dim).
@@ -105,10 +136,12 @@ impl KvCache {
     /// If the cache is empty or has no such layer.
     pub fn key(&self, layer: usize) -> Result<Tensor, ModelError> {
         assert!(!self.is_empty(), "an empty cache has no keys");
-        match &self.layers[layer] {
-            LayerBuffers::Panels(panels) => self.by_head(panels.keys(self.len)),
-            LayerBuffers::Tensors { key, .. } => {
-                Ok(key.narrow(1, 0, self.len)?.force_contiguous()?)
+        match &self.storage {
+            KvStorage::Blocks(blocks) => {
+                self.by_head(KeyValueBlock::keys_of(blocks, layer, self.len))
+            }
+            KvStorage::Tensors(tensors) => {
+                Ok(tensors.view(layer, self.len)?.0.force_contiguous()?)
             }
         }
     }
@@ -122,17 +155,19 @@ impl KvCache {
     /// If the cache is empty or has no such layer.
     pub fn value(&self, layer: usize) -> Result<Tensor, ModelError> {
         assert!(!self.is_empty(), "an empty cache has no values");
-        match &self.layers[layer] {
-            LayerBuffers::Panels(panels) => self.by_head(panels.values(self.len)),
-            LayerBuffers::Tensors { value, .. } => {
-                Ok(value.narrow(1, 0, self.len)?.force_contiguous()?)
+        match &self.storage {
+            KvStorage::Blocks(blocks) => {
+                self.by_head(KeyValueBlock::values_of(blocks, layer, self.len))
+            }
+            KvStorage::Tensors(tensors) => {
+                Ok(tensors.view(layer, self.len)?.1.force_contiguous()?)
             }
         }
     }
 
     fn by_head(&self, values: Vec<f32>) -> Result<Tensor, ModelError> {
-        let Geometry { kv_heads, head_dim, .. } = self.geometry;
-        Ok(Tensor::from_vec(values, (kv_heads, self.len, head_dim), &self.device)?)
+        let KvGeometry { kv_heads, head_dim, ref device, .. } = self.geometry;
+        Ok(Tensor::from_vec(values, (kv_heads, self.len, head_dim), device)?)
     }
 
     /// Fails if `additional` positions do not fit into the context. Changes nothing.
@@ -144,43 +179,22 @@ impl KvCache {
         Ok(())
     }
 
-    /// Makes the buffers this sequence's own and large enough for `additional` more positions.
+    /// Makes what `additional` more positions are written into this context's own, and large enough.
     pub(super) fn reserve(&mut self, additional: usize) -> candle_core::Result<()> {
-        let wanted = self.len + additional;
-        if wanted <= self.capacity && Arc::get_mut(&mut self.layers).is_some() {
-            return Ok(());
-        }
-        let mut capacity = self.capacity;
-        if wanted > capacity {
-            capacity = wanted.max(2 * capacity).next_multiple_of(BLOCK_POSITIONS);
-        }
-        self.reallocate(capacity.min(self.geometry.max_positions))
-    }
-
-    fn reallocate(&mut self, capacity: usize) -> candle_core::Result<()> {
-        let (geometry, device) = (self.geometry, self.device.clone());
-        if self.layers.is_empty() {
-            let zeros = |_| LayerBuffers::zeros(&geometry, capacity, &device);
-            let layers = (0..geometry.num_layers).map(zeros);
-            self.layers = Arc::new(layers.collect::<candle_core::Result<_>>()?);
-            self.capacity = capacity;
-            return Ok(());
-        }
-        let enlarge = |old: &LayerBuffers| old.enlarged(&geometry, capacity, &device);
-        match Arc::get_mut(&mut self.layers) {
-            // Layer by layer, so that a layer's old memory is free before the next one grows.
-            Some(layers) => {
-                for layer in layers {
-                    *layer = enlarge(layer)?;
+        let end = self.len + additional;
+        match &mut self.storage {
+            KvStorage::Blocks(blocks) => {
+                let first = self.len / KeyValueBlock::POSITIONS;
+                for block in blocks.iter_mut().skip(first) {
+                    Arc::make_mut(block);
                 }
+                while blocks.len() * KeyValueBlock::POSITIONS < end {
+                    blocks.push(Arc::new(self.geometry.new_block()));
+                }
+                Ok(())
             }
-            None => {
-                let copies = self.layers.iter().map(enlarge).collect::<candle_core::Result<_>>()?;
-                self.layers = Arc::new(copies);
-            }
+            KvStorage::Tensors(tensors) => tensors.reserve((self.len, end), &self.geometry),
         }
-        self.capacity = capacity;
-        Ok(())
     }
 
     /// Writes `key` and `value`, (kv_heads, n, head_dim), behind the computed positions. They count only
@@ -191,22 +205,18 @@ impl KvCache {
         key: &Tensor,
         value: &Tensor,
     ) -> candle_core::Result<()> {
-        debug_assert!(Arc::get_mut(&mut self.layers).is_some(), "reserve comes before write");
-        let (keys, values) = self.tensors(layer)?;
-        keys.slice_set(key, 1, self.len)?;
-        values.slice_set(value, 1, self.len)
+        self.tensors()?.write((layer, self.len), key, value)
     }
 
-    /// Views of the first `end` keys and values of `layer`, written ones included.
+    /// The first `end` keys and values of `layer`, written ones included, (kv_heads, end, head_dim).
     pub(super) fn view(&self, layer: usize, end: usize) -> candle_core::Result<(Tensor, Tensor)> {
-        let (keys, values) = self.tensors(layer)?;
-        Ok((keys.narrow(1, 0, end)?, values.narrow(1, 0, end)?))
+        self.tensors()?.view(layer, end)
     }
 
-    fn tensors(&self, layer: usize) -> candle_core::Result<(&Tensor, &Tensor)> {
-        match &self.layers[layer] {
-            LayerBuffers::Tensors { key, value } => Ok((key, value)),
-            LayerBuffers::Panels(_) => bail!("this cache belongs to a decoder of other kernels"),
+    fn tensors(&self) -> candle_core::Result<&KvTensors> {
+        match &self.storage {
+            KvStorage::Tensors(tensors) => Ok(tensors),
+            KvStorage::Blocks(_) => bail!("this cache belongs to a decoder of other kernels"),
         }
     }
 
@@ -215,67 +225,40 @@ impl KvCache {
         self.geometry.kernels == kernels
     }
 
-    /// The keys and values of `layer`, to be read at and before the positions written.
+    /// The blocks, to be read at and before the positions written.
     ///
     /// # Panics
     /// Unless it [belongs to](Self::belongs_to) our kernels.
-    pub(super) fn panels(&self, layer: usize) -> &KeyValuePanels {
-        match &self.layers[layer] {
-            LayerBuffers::Panels(panels) => panels,
-            LayerBuffers::Tensors { .. } => unreachable!("checked before the pass"),
+    pub(super) fn blocks(&self) -> &[Arc<KeyValueBlock>] {
+        match &self.storage {
+            KvStorage::Blocks(blocks) => blocks,
+            KvStorage::Tensors(_) => unreachable!("checked before the pass"),
         }
     }
 
-    /// As [`panels`](Self::panels), to be written behind the computed positions: they count only once
-    /// [`advance`](Self::advance) is called.
+    /// Writes one position's `key` and `value`, (kv_heads, head_dim) each, behind the computed positions:
+    /// they count only once [`advance`](Self::advance) is called.
     ///
     /// # Panics
-    /// As [`panels`](Self::panels), and unless [`reserve`](Self::reserve) was called.
-    pub(super) fn panels_mut(&mut self, layer: usize) -> &mut KeyValuePanels {
-        let layers = Arc::get_mut(&mut self.layers);
-        match layers.map(|layers| &mut layers[layer]) {
-            Some(LayerBuffers::Panels(panels)) => panels,
-            Some(LayerBuffers::Tensors { .. }) | None => unreachable!("checked before the pass"),
-        }
+    /// As [`blocks`](Self::blocks), and unless [`reserve`](Self::reserve) was called.
+    pub(super) fn write_position(
+        &mut self,
+        (layer, position): (usize, usize),
+        key: &[f32],
+        value: &[f32],
+    ) {
+        let (index, slot) =
+            (position / KeyValueBlock::POSITIONS, position % KeyValueBlock::POSITIONS);
+        let block = match &mut self.storage {
+            KvStorage::Blocks(blocks) => Arc::get_mut(&mut blocks[index]),
+            KvStorage::Tensors(_) => unreachable!("checked before the pass"),
+        };
+        block.expect("reserve comes before write").write(layer, slot, key, value);
     }
 
     /// Counts `num_positions` written positions as computed.
     pub(super) fn advance(&mut self, num_positions: usize) {
         self.len += num_positions;
-        assert!(self.len <= self.capacity, "positions are written before they count");
-    }
-}
-
-impl LayerBuffers {
-    fn zeros(geometry: &Geometry, capacity: usize, device: &Device) -> candle_core::Result<Self> {
-        let Geometry { kv_heads, head_dim, dtype, .. } = *geometry;
-        match geometry.kernels {
-            Kernels::Reverie => Ok(Self::Panels(KeyValuePanels::new(kv_heads, head_dim, capacity))),
-            Kernels::Candle => {
-                let shape = (kv_heads, capacity, head_dim);
-                let (key, value) =
-                    (Tensor::zeros(shape, dtype, device)?, Tensor::zeros(shape, dtype, device)?);
-                Ok(Self::Tensors { key, value })
-            }
-        }
-    }
-
-    fn enlarged(
-        &self,
-        geometry: &Geometry,
-        capacity: usize,
-        device: &Device,
-    ) -> candle_core::Result<Self> {
-        match self {
-            Self::Panels(panels) => Ok(Self::Panels(panels.enlarged(capacity))),
-            Self::Tensors { key, value } => {
-                let larger = Self::zeros(geometry, capacity, device)?;
-                if let Self::Tensors { key: larger_key, value: larger_value } = &larger {
-                    larger_key.slice_set(key, 1, 0)?;
-                    larger_value.slice_set(value, 1, 0)?;
-                }
-                Ok(larger)
-            }
-        }
+        assert!(self.len <= self.capacity(), "positions are written before they count");
     }
 }

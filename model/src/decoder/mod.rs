@@ -8,6 +8,8 @@
 mod batch;
 mod flash;
 mod kv_cache;
+mod kv_pool;
+mod kv_tensors;
 mod layer;
 mod packed;
 mod rope;
@@ -15,6 +17,7 @@ mod rope;
 use candle_core::{DType, Device, Tensor};
 
 pub use kv_cache::KvCache;
+pub use kv_pool::KvPool;
 
 use crate::config::LlamaConfig;
 use crate::error::ModelError;
@@ -129,6 +132,11 @@ impl Decoder {
     /// An empty cache for one sequence of this decoder.
     pub fn new_cache(&self) -> KvCache {
         KvCache::new(&self.config, self.dtype(), self.device(), self.kernels())
+    }
+
+    /// A pool of blocks for many contexts of this decoder.
+    pub fn new_pool(&self) -> KvPool {
+        KvPool::new(&self.config, self.dtype(), self.device(), self.kernels())
     }
 
     /// The embeddings of `ids`, (ids, hidden).

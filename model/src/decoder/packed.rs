@@ -111,7 +111,6 @@ impl PackedLayers {
         let mut position_qkv = buffers.qkv.chunks_exact_mut(queries + 2 * keys);
         let mut position_queries = buffers.queries.chunks_exact_mut(queries);
         for (span, row) in spans.iter().zip(rows.iter_mut()) {
-            let panels = row.cache.panels_mut(index);
             let new = (&mut position_qkv).zip(&mut position_queries).take(span.len);
             for (position, (qkv, to)) in (span.past..).zip(new) {
                 let (query, rest) = qkv.split_at_mut(queries);
@@ -119,7 +118,7 @@ impl PackedLayers {
                 let (cos, sin) = tables.at(position);
                 rotate_half(query, cos, sin);
                 rotate_half(key, cos, sin);
-                panels.write(position, key, value);
+                row.cache.write_position((index, position), key, value);
                 to.copy_from_slice(query);
             }
         }
@@ -129,10 +128,10 @@ impl PackedLayers {
             .map(|(span, row)| CausalRow {
                 queries: &buffers.queries[span.offset * queries..][..span.len * queries],
                 past: span.past,
-                cache: row.cache.panels(index),
+                blocks: row.cache.blocks(),
             })
             .collect();
-        causal_attention(cpu, self.shape, &rows, &mut buffers.attended);
+        causal_attention(cpu, (self.shape, index), &rows, &mut buffers.attended);
         layer.o_proj.forward(cpu, &buffers.attended, Store::Add, hidden);
     }
 

@@ -7,11 +7,13 @@ use std::fmt::Display;
 use candle_core::{DType, Tensor};
 
 use super::SamplerKind;
+use super::denoise_pass::{FinishProgress, Predictions, StepPass, StepProgress};
 use super::guidance::Guidance;
 use super::noise_schedule::NoiseSchedule;
+use super::probe::Probe;
 use super::sampler::{Sampler, new_sampler};
-use super::unet::Unet;
-use super::vae::Vae;
+use super::unet::{Unet, UnetProgress};
+use super::vae::{DecodePass, DecodeProgress, Vae};
 use crate::config::HeadConfig;
 use crate::error::ModelError;
 use crate::noise::{NoiseDraw, NoiseKey, NoiseSource};
@@ -142,8 +144,20 @@ impl DenoiseJob {
         noise.normal(&NoiseKey { seed, choice, picture, draw }, self.latents.len())
     }
 
-    /// Takes the UNet's prediction for this job's rows, (rows · C · h · w) values.
-    fn absorb(&mut self, prediction: &[f32], noise: &dyn NoiseSource) {
+    /// Makes the step that `prediction` is for: the UNet's for this job's rows, (rows · C · h · w) values.
+    ///
+    /// # Errors
+    /// [`ModelError::NotFinite`] if the latents are no numbers any more.
+    ///
+    /// # Panics
+    /// If no step is left, or the prediction has another length.
+    pub fn take_step(
+        &mut self,
+        prediction: &[f32],
+        noise: &dyn NoiseSource,
+    ) -> Result<(), ModelError> {
+        assert!(!self.is_done(), "a step is left");
+        assert_eq!(prediction.len(), self.rows() * self.latents.len(), "its own rows");
         let guided = match prediction.split_at(prediction.len() - self.latents.len()) {
             ([], positive) => positive.to_vec(),
             (negative, positive) => self.guidance.combine(negative, positive),
@@ -155,6 +169,7 @@ impl DenoiseJob {
             .then(|| self.noise(NoiseDraw::Step(index as u32), noise));
         self.sampler.step(index, &guided, &mut self.latents, fresh.as_deref());
         self.steps_done += 1;
+        ModelError::unless_finite("denoiser", &self.latents)
     }
 }
 
@@ -263,8 +278,8 @@ impl Denoiser {
     /// each at its own timestep, sampler and guidance.
     ///
     /// # Errors
-    /// [`ModelError::Tensor`] if conditions differ in shape or the device is out of memory,
-    /// [`ModelError::NotFinite`] if latents overflow; jobs of shapes not yet reached have not moved.
+    /// [`ModelError::Tensor`] if conditions differ in shape or the device is out of memory, or
+    /// [`ModelError::NotFinite`] if latents overflow; jobs of shapes not yet reached have not moved then.
     pub fn step(
         &self,
         jobs: &mut [&mut DenoiseJob],
@@ -288,40 +303,91 @@ impl Denoiser {
         jobs: &mut [&mut DenoiseJob],
         noise: &dyn NoiseSource,
     ) -> Result<(), ModelError> {
-        let mut sample = Vec::new();
-        let mut timesteps = Vec::new();
+        let under_way: Vec<&DenoiseJob> = jobs.iter().map(|job| &**job).collect();
+        let mut pass = self.begin_step(&under_way)?;
+        let predictions = loop {
+            match self.advance_step(pass)? {
+                StepProgress::More(rest) => pass = rest,
+                StepProgress::Done(predictions) => break predictions,
+            }
+        };
+        let mut moved = Ok(());
+        for (index, job) in jobs.iter_mut().enumerate() {
+            moved = moved.and(job.take_step(predictions.of(index), noise));
+        }
+        moved
+    }
+
+    /// How many times a step can be [advanced](Self::advance_step).
+    pub fn num_step_segments(&self) -> usize {
+        self.unet.num_segments()
+    }
+
+    /// Starts the next step of `jobs`, at least one, all unfinished and of one latent shape: one UNet pass
+    /// for all of them. The jobs do not move before they [take](DenoiseJob::take_step) what it comes to.
+    ///
+    /// # Errors
+    /// [`ModelError::Tensor`] if shapes differ or the device is out of memory.
+    pub fn begin_step(&self, jobs: &[&DenoiseJob]) -> Result<StepPass, ModelError> {
+        let (mut sample, mut timesteps, mut lens) = (Vec::new(), Vec::new(), Vec::new());
         let mut conditions = Vec::with_capacity(jobs.len());
-        for job in jobs.iter() {
+        for job in jobs {
             let scaled = job.sampler.scale_model_input(&job.latents, job.steps_done);
             for _ in 0..job.rows() {
                 sample.extend_from_slice(&scaled);
                 timesteps.push(job.sampler.timesteps()[job.steps_done]);
             }
             conditions.push(&job.conditions);
+            lens.push(job.rows() * scaled.len());
         }
         let (channels, height, width) = jobs[0].latent_shape;
         let shape = (timesteps.len(), channels, height, width);
         let sample = Tensor::from_vec(sample, shape, self.unet.device())?;
         let conditions = Tensor::cat(&conditions, 0)?;
-        let prediction = self.unet.forward(&sample, &timesteps, &conditions)?;
+        let unet = self.unet.begin(&sample, &timesteps, &conditions, &mut Probe::blind())?;
+        Ok(StepPass { unet, lens })
+    }
 
-        let prediction = prediction.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
-        let mut rest = prediction.as_slice();
-        for job in jobs.iter_mut() {
-            let (own, others) = rest.split_at(job.rows() * job.latents.len());
-            job.absorb(own, noise);
-            ModelError::unless_finite("denoiser", &job.latents)?;
-            rest = others;
+    /// Computes one more segment. Resting between calls changes nothing.
+    ///
+    /// # Errors
+    /// [`ModelError::Tensor`] if the device is out of memory.
+    pub fn advance_step(&self, pass: StepPass) -> Result<StepProgress, ModelError> {
+        let StepPass { unet, lens } = pass;
+        match self.unet.advance(unet, &mut Probe::blind())? {
+            UnetProgress::More(unet) => Ok(StepProgress::More(StepPass { unet, lens })),
+            UnetProgress::Done(prediction) => {
+                let values = prediction.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+                Ok(StepProgress::Done(Predictions { values, lens }))
+            }
         }
-        Ok(())
     }
 
     /// The picture of a job whose steps are all done.
     ///
     /// # Errors
     /// [`ModelError::Parameter`] if steps are left; [`ModelError::Tensor`] if the device is out of
-    /// memory.
+    /// memory; [`ModelError::NotFinite`] if the VAE overflows.
     pub fn finish(&self, job: &DenoiseJob) -> Result<Picture, ModelError> {
+        let mut pass = self.begin_finish(job)?;
+        loop {
+            match self.advance_finish(pass)? {
+                FinishProgress::More(rest) => pass = rest,
+                FinishProgress::Done(picture) => return Ok(picture),
+            }
+        }
+    }
+
+    /// How many times a picture can be [advanced](Self::advance_finish).
+    pub fn num_finish_segments(&self) -> usize {
+        self.vae.num_decode_segments()
+    }
+
+    /// Starts to decode a job whose steps are all done.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub fn begin_finish(&self, job: &DenoiseJob) -> Result<DecodePass, ModelError> {
         if !job.is_done() {
             return Err(ModelError::Parameter {
                 parameter: "num_inference_steps",
@@ -332,7 +398,19 @@ impl Denoiser {
         let (channels, height, width) = job.latent_shape;
         let shape = (1, channels, height, width);
         let latents = Tensor::from_slice(&job.latents, shape, self.vae.device())?;
-        let pixels = self.vae.decode_latents(&latents)?;
-        self.vae.to_picture(&pixels.get(0)?)
+        self.vae.begin_decode(&self.vae.unscale_latents(&latents)?, &mut Probe::blind())
+    }
+
+    /// Computes one more segment. Resting between calls changes nothing.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub fn advance_finish(&self, pass: DecodePass) -> Result<FinishProgress, ModelError> {
+        match self.vae.advance_decode(pass, &mut Probe::blind())? {
+            DecodeProgress::More(rest) => Ok(FinishProgress::More(rest)),
+            DecodeProgress::Done(pixels) => {
+                Ok(FinishProgress::Done(self.vae.to_picture(&pixels.get(0)?)?))
+            }
+        }
     }
 }

@@ -8,6 +8,7 @@ use crate::error::ModelError;
 
 pub mod ddim;
 pub mod ddpm;
+pub mod denoise_pass;
 pub mod denoiser;
 pub mod dpm_solver;
 pub mod euler;

@@ -174,17 +174,17 @@ fn a_row_that_does_not_fit_is_refused_and_no_cache_changes() {
 }
 
 #[test]
-fn memory_grows_by_doubling_and_is_kept_when_positions_are_forgotten() {
+fn memory_grows_block_by_block_and_is_kept_when_positions_are_forgotten() {
     let decoder = load(&plain());
     let mut cache = decoder.new_cache();
     assert_eq!((cache.is_empty(), cache.capacity()), (true, 0));
     prefill(&decoder, &ids(65, 0), &mut cache);
-    assert_eq!((cache.len(), cache.capacity()), (65, 128));
+    assert_eq!((cache.len(), cache.capacity()), (65, 80));
     prefill(&decoder, &ids(64, 0), &mut cache);
-    assert_eq!((cache.len(), cache.capacity()), (129, 256));
+    assert_eq!((cache.len(), cache.capacity()), (129, 144));
     cache.truncate(5);
     cache.truncate(9);
-    assert_eq!((cache.len(), cache.capacity()), (5, 256));
+    assert_eq!((cache.len(), cache.capacity()), (5, 144));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use candle_core::Tensor;
 use reverie_model::ModelError;
 use reverie_model::diffusion::SamplerKind;
+use reverie_model::diffusion::denoise_pass::{FinishProgress, StepProgress};
 use reverie_model::diffusion::denoiser::{DenoiseJob, DenoiseParams, DenoiseRequest, Denoiser};
 use reverie_model::noise::{NoiseDraw, NoiseKey, NoiseSource};
 
@@ -215,6 +216,58 @@ fn jobs_of_any_kind_that_share_passes_draw_what_they_draw_alone() {
             .map(|picture| picture.rgb().iter().map(|byte| f32::from(*byte)).collect::<Vec<f32>>());
         assert!(distance(&bytes[0], &bytes[1]) <= 1.0);
     }
+}
+
+/// Every step of two pictures in one piece, and the same with a rest after each segment, in which another
+/// picture's pass advances.
+#[test]
+fn passes_that_rest_between_blocks_come_to_the_same_bits() {
+    let denoiser = golden_denoiser();
+    let start = |index: usize| {
+        let request = mixed_requests().swap_remove(index);
+        let params = params(request.params.sampler, 4, request.params.guidance_scale);
+        denoiser.start(DenoiseRequest { params, ..request }, &Waves).unwrap()
+    };
+    let mut straight = [start(0), start(3)];
+    for _ in 0..4 {
+        let [one, two] = &mut straight;
+        denoiser.step(&mut [one, two], &Waves).unwrap();
+    }
+    let (mut resting, bystander) = ([start(0), start(3)], start(5));
+    let mut meanwhile = denoiser.begin_step(&[&bystander]).unwrap();
+    for _ in 0..4 {
+        let mut pass = denoiser.begin_step(&[&resting[0], &resting[1]]).unwrap();
+        let mut num_segments = 0;
+        let predictions = loop {
+            num_segments += 1;
+            match denoiser.advance_step(pass).unwrap() {
+                StepProgress::More(rest) => pass = rest,
+                StepProgress::Done(predictions) => break predictions,
+            }
+            meanwhile = match denoiser.advance_step(meanwhile).unwrap() {
+                StepProgress::More(rest) => rest,
+                StepProgress::Done(_) => denoiser.begin_step(&[&bystander]).unwrap(),
+            };
+        };
+        assert_eq!(num_segments, denoiser.num_step_segments());
+        for (index, job) in resting.iter_mut().enumerate() {
+            job.take_step(predictions.of(index), &Waves).unwrap();
+        }
+    }
+    for (resting, straight) in resting.iter().zip(&straight) {
+        assert_eq!(resting.latents(), straight.latents());
+    }
+    let mut pass = denoiser.begin_finish(&resting[0]).unwrap();
+    let mut num_segments = 1;
+    let picture = loop {
+        match denoiser.advance_finish(pass).unwrap() {
+            FinishProgress::More(rest) => pass = rest,
+            FinishProgress::Done(picture) => break picture,
+        }
+        num_segments += 1;
+    };
+    assert_eq!(num_segments, denoiser.num_finish_segments());
+    assert_eq!(picture, denoiser.finish(&straight[0]).unwrap());
 }
 
 #[test]

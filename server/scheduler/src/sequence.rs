@@ -119,6 +119,8 @@ pub(crate) struct Sequence {
     reserved_blocks: usize,
     budget: Budget,
     prompt: Usage,
+    /// How often it began to compute its context: once, and again after each preemption.
+    num_begun: usize,
 }
 
 impl Sequence {
@@ -153,6 +155,7 @@ impl Sequence {
             reserved_blocks,
             budget,
             prompt,
+            num_begun: 0,
         };
         if pending == NextMove::Draw {
             sequence.main.push_condition(&budget);
@@ -237,6 +240,11 @@ impl Sequence {
     /// Begins with `cached`, which [`Self::cached_prefix`] has found, and takes what is missing.
     pub(crate) fn begin(&mut self, cached: Vec<BlockId>, kv: &mut Kv) {
         self.main.begin_with(cached, kv);
+        // Later ones find what it has computed itself.
+        if self.num_begun == 0 {
+            self.prompt.prompt_cached_positions = self.main.computed();
+        }
+        self.num_begun += 1;
         self.allocate_missing(kv);
     }
 

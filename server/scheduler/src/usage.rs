@@ -7,6 +7,8 @@ pub struct Usage {
     pub prompt_positions: usize,
     /// Positions of the prompt that picture blocks and dream blocks took.
     pub prompt_image_positions: usize,
+    /// Positions of the prompt that were found computed when the document first got its place.
+    pub prompt_cached_positions: usize,
     /// Pictures in the prompt.
     pub prompt_images: usize,
     /// Sampled tokens (text and `</s>`; `<dream_start>` counts as a picture's position).

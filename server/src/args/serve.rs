@@ -52,9 +52,20 @@ pub struct ServeArgs {
     #[arg(long, env = "REVERIE_ALLOWED_HOST", value_name = "NAME", value_delimiter = ',')]
     pub allowed_host: Vec<String>,
 
-    /// Requests served at once
-    #[arg(long, env = "REVERIE_MAX_NUM_SEQS", value_name = "N", default_value_t = 1)]
-    pub max_num_seqs: usize,
+    /// Requests served at once [default: as many as the memory holds, up to 32]
+    #[arg(long, env = "REVERIE_MAX_NUM_SEQS", value_name = "N")]
+    pub max_num_seqs: Option<usize>,
+
+    /// Memory of the KV cache, at least two contexts' [default: half a context for each request served at
+    /// once, in at most half of the memory that the model leaves]
+    #[arg(long, env = "REVERIE_KV_CACHE_BYTES", value_name = "N")]
+    pub kv_cache_bytes: Option<u64>,
+
+    /// Milliseconds that an engine step may take while texts go on, as far as measured costs can tell;
+    /// pictures get what texts leave of them. The default keeps a gap of 30 with something to spare for
+    /// a step that takes longer than predicted
+    #[arg(long, env = "REVERIE_MAX_TOKEN_GAP", value_name = "MILLISECONDS", default_value_t = 25)]
+    pub max_token_gap: u64,
 
     /// Positions computed in one engine step; longer prompts take several
     #[arg(long, env = "REVERIE_MAX_NUM_BATCHED_TOKENS", value_name = "N", default_value_t = 512)]

@@ -63,7 +63,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
         Scenario::Plain(_) | Scenario::Throughput | Scenario::Gap | Scenario::HalfLoad => None,
     });
     let server = AskedServer::open(&args.server, |serve| {
-        serve.max_num_seqs = args.max_num_seqs;
+        serve.max_num_seqs = Some(args.max_num_seqs);
         serve.max_waiting = max_waiting.unwrap_or(serve.max_waiting);
     })?;
     let timeout = Duration::from_secs(args.timeout.get() as u64);

@@ -2,10 +2,10 @@
 //! Knows counts and states, not requests.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use reverie_scheduler::Budget;
+use reverie_scheduler::{Budget, SchedulerStats};
 use tokio::sync::watch;
 
 use super::document_engine::EngineStatus;
@@ -23,6 +23,8 @@ pub(super) struct Admission {
     num_accepted: AtomicUsize,
     /// How long a document takes, smoothed; 0 until one has ended.
     document_millis: AtomicU64,
+    /// The scheduler's numbers after the last step.
+    stats: Mutex<SchedulerStats>,
 }
 
 /// A request's place in the engine, from its submission to its end.
@@ -38,7 +40,17 @@ impl Admission {
             max_accepted: max_num_waiting + max_num_running,
             num_accepted: AtomicUsize::new(0),
             document_millis: AtomicU64::new(0),
+            stats: Mutex::default(),
         }
+    }
+
+    /// The scheduler's numbers after the last step.
+    pub(super) fn stats(&self) -> SchedulerStats {
+        *self.stats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_stats(&self, stats: SchedulerStats) {
+        *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = stats;
     }
 
     /// Requests in the engine at most.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use reverie_scheduler::{Budget, SequenceId};
+use reverie_scheduler::{Budget, SchedulerStats, SequenceId};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -48,6 +48,11 @@ impl EngineHandle {
     /// How long a context may be and what pictures take in it; `None` while the model is loading.
     pub fn budget(&self) -> Option<Budget> {
         self.admission.budget()
+    }
+
+    /// The scheduler's numbers after the last step.
+    pub fn stats(&self) -> SchedulerStats {
+        self.admission.stats()
     }
 
     /// Waits until the engine has failed; for ever if it never does.

@@ -27,9 +27,11 @@ mod worker;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use reverie_model::{CheckpointError, ModelError};
+use reverie_scheduler::CostModel;
+pub use reverie_scheduler::SchedulerStats;
 use tokio::sync::mpsc;
 
 use self::admission::Admission;
@@ -37,6 +39,7 @@ use self::document_engine::EngineStatus;
 use self::event::EngineError;
 pub use self::handle::EngineHandle;
 use self::runner::ModelRunner;
+use self::scheduling::scheduler_config;
 use self::worker::Worker;
 
 /// Tells the time. Production passes `Instant::now`.
@@ -54,6 +57,10 @@ pub struct EngineConfig {
     pub max_num_encodes: usize,
     /// Requests that may wait besides those that are served.
     pub max_num_waiting: usize,
+    /// Blocks of the KV cache, of sixteen positions each; at least those of two full contexts are used.
+    pub num_kv_blocks: usize,
+    /// While a text goes on, a step is predicted to take no longer than this.
+    pub max_token_gap: Duration,
 }
 
 /// Why there is no model.
@@ -106,8 +113,9 @@ impl Engine {
         let handle = EngineHandle::new(sender, Arc::clone(&admission), Arc::clone(&clock));
         let thread = std::thread::Builder::new().name("engine".to_owned()).spawn(move || {
             let _failed_unless_told_otherwise = FailedOnPanic(Arc::clone(&admission));
-            let ended = load_and_warm_up(load).and_then(|runner| {
-                Worker::new(runner, config, clock, Arc::clone(&admission)).run(commands)
+            let ended = load_and_warm_up(load, &clock).and_then(|(runner, cost)| {
+                let scheduler = scheduler_config(&config, runner.budget(), cost);
+                Worker::new(runner, scheduler, clock, Arc::clone(&admission)).run(commands)
             });
             if ended.is_err() {
                 admission.set_status(EngineStatus::Failed);
@@ -118,13 +126,17 @@ impl Engine {
     }
 }
 
-fn load_and_warm_up<F>(load: F) -> Result<Box<dyn ModelRunner>, EngineFailure>
+fn load_and_warm_up<F>(
+    load: F,
+    clock: &Clock,
+) -> Result<(Box<dyn ModelRunner>, CostModel), EngineFailure>
 where
     F: FnOnce() -> Result<Box<dyn ModelRunner>, LoadError>,
 {
     let mut runner = load()?;
-    runner.warm_up().map_err(EngineFailure::WarmUp)?;
-    Ok(runner)
+    let cost = runner.warm_up(clock).map_err(EngineFailure::WarmUp)?;
+    tracing::debug!(?cost, "measured");
+    Ok((runner, cost))
 }
 
 /// Marks the engine as failed if its thread unwinds.

@@ -6,7 +6,10 @@ use std::time::Duration;
 use reverie_model::Picture;
 use reverie_model::diffusion::SamplerKind;
 use reverie_model::picture_codec::PictureFormat;
-pub use reverie_scheduler::ImageChoice;
+pub use reverie_scheduler::{ImageChoice, TenantId};
+
+/// Whose every request is where keys are not told apart.
+pub const ONE_TENANT: TenantId = TenantId(0);
 
 /// A piece of the context, in order.
 #[derive(Debug, Clone)]
@@ -32,6 +35,8 @@ impl PromptSegment {
 /// One document to write.
 #[derive(Debug, Clone)]
 pub struct EngineRequest {
+    /// Whose it is: what it computes is reused for nobody else.
+    pub tenant: TenantId,
     /// The context so far.
     pub prompt: Vec<PromptSegment>,
     /// How tokens are chosen.

@@ -4,8 +4,11 @@
 use std::sync::Arc;
 
 use reverie_model::Picture;
-use reverie_scheduler::{Budget, ContentHash, DrawingSpec, FinishReason, SequenceId, StepPlan};
+use reverie_scheduler::{
+    Budget, ContentHash, CostModel, DrawingSpec, FinishReason, SequenceId, StepPlan,
+};
 
+use super::Clock;
 use super::event::EngineError;
 use super::request::EngineRequest;
 
@@ -14,11 +17,12 @@ pub trait ModelRunner {
     /// How long a context may be and what pictures take in it; constant.
     fn budget(&self) -> Budget;
 
-    /// One real pass through every stage, so that what cannot work fails before the first request.
+    /// Real passes through every stage, so that what cannot work fails before the first request; how long
+    /// each takes by `clock`.
     ///
     /// # Errors
     /// What the failing stage says.
-    fn warm_up(&mut self) -> Result<(), EngineError>;
+    fn warm_up(&mut self, clock: &Clock) -> Result<CostModel, EngineError>;
 
     /// Takes on a sequence's contents. Computes nothing yet.
     ///
@@ -71,6 +75,20 @@ pub struct StepOutput {
     pub rendered: Vec<RenderedPicture>,
     /// Sequences that cannot go on, while the others can.
     pub failed: Vec<FailedSequence>,
+}
+
+impl StepOutput {
+    /// `sequence` cannot go on; the first error stands.
+    pub fn fail(&mut self, sequence: SequenceId, error: EngineError) {
+        if !self.has_failed(sequence) {
+            self.failed.push(FailedSequence { sequence, error });
+        }
+    }
+
+    /// Whether `sequence` cannot go on.
+    pub fn has_failed(&self, sequence: SequenceId) -> bool {
+        self.failed.iter().any(|failed| failed.sequence == sequence)
+    }
 }
 
 /// One sequence's choice.

@@ -7,9 +7,11 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use reverie_model::Picture;
 use reverie_scheduler::{
-    Branch, Budget, DecodeRow, FinishReason, LegalTokens, RenderRow, SequenceId, StepPlan,
+    Branch, Budget, CostModel, DecodeRow, FinishReason, LegalTokens, RenderRow, SequenceId,
+    StepPlan,
 };
 
+use super::Clock;
 use super::event::EngineError;
 use super::request::EngineRequest;
 use super::runner::{
@@ -114,7 +116,8 @@ impl ScriptedRunner {
 
     fn decode(&mut self, row: &DecodeRow) -> Result<Option<SampledToken>, EngineError> {
         let playing = self.playing.get_mut(&row.sequence).expect("rows are of open sequences");
-        let computed = playing.computed.entry(row.branch).or_default();
+        // A context may begin behind a prefix that was computed before.
+        let computed = playing.computed.entry(row.branch).or_insert(row.start);
         assert_eq!(row.start, *computed, "chunks follow one another");
         *computed += row.num_positions();
         let Some(legal) = row.sample else { return Ok(None) };
@@ -146,8 +149,8 @@ impl ModelRunner for ScriptedRunner {
         self.budget
     }
 
-    fn warm_up(&mut self) -> Result<(), EngineError> {
-        Ok(())
+    fn warm_up(&mut self, _: &Clock) -> Result<CostModel, EngineError> {
+        Ok(CostModel::unmeasured())
     }
 
     fn open(

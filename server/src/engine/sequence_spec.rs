@@ -3,16 +3,14 @@
 use reverie_model::Picture;
 use reverie_scheduler::{
     Budget, ContentHash, DocumentLimits, DrawingSpec, ImageChoice, LatentSize, SequenceId,
-    SequenceSpec, Span, TenantId, TokenId,
+    SequenceSpec, Span, TokenId,
 };
+use sha2::{Digest, Sha256};
 
 use super::request::{EngineRequest, PictureParams, PromptSegment};
 
 /// Guidance up to this scale is none (`guidance_scale > 1` in the reference).
 const NO_GUIDANCE: f32 = 1.0;
-
-/// Whose every request is, as long as the edge does not tell its keys apart.
-const ONE_TENANT: TenantId = TenantId(0);
 
 /// The priority of a request that names none (vLLM's default).
 const DEFAULT_PRIORITY: i32 = 0;
@@ -37,7 +35,7 @@ pub fn sequence_spec(
     let negative = request.pictures.negative_prompt.as_ref().filter(|_| draws && drawing.is_guided);
     SequenceSpec {
         id,
-        tenant: ONE_TENANT,
+        tenant: request.tenant,
         priority: DEFAULT_PRIORITY,
         prompt: spans(&request.prompt),
         negative: negative.map(|segments| spans(segments)),
@@ -61,9 +59,16 @@ pub fn drawing_spec(
     }
 }
 
-/// What tells a picture from every other one: its size and its pixels as the vision tower is given them.
+/// Of how pictures become patch embeddings; another one for whatever changes these.
+const PREPROCESSING_VERSION: u32 = 1;
+
+/// What tells a picture from every other one: its size and its pixels as the vision tower is given them,
+/// and how they are preprocessed.
 pub fn content_hash(picture: &Picture) -> ContentHash {
-    ContentHash(picture.sha256())
+    let mut hash = Sha256::new();
+    hash.update(PREPROCESSING_VERSION.to_le_bytes());
+    hash.update(picture.sha256());
+    ContentHash(hash.finalize().into())
 }
 
 /// An upper bound of the events that `request` can cause, so that sending one never has to wait.

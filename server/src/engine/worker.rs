@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use reverie_scheduler::{
     FailedRow, FinishReason, RenderedRow, RowFailure, Sampled, SampledRow, Scheduler,
-    SequenceEvent, SequenceId, StepOutcome, StepPlan, TokenId,
+    SchedulerConfig, SequenceEvent, SequenceId, StepOutcome, StepPlan, TokenId,
 };
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
@@ -18,10 +18,9 @@ use super::command::{Command, Submission};
 use super::event::{EngineError, EngineEvent};
 use super::request::PromptSegment;
 use super::runner::{FailedSequence, ModelRunner, OpenedSequence, StepOutput, TokenChoice};
-use super::scheduling::scheduler_config;
 use super::sequence_spec::sequence_spec;
 use super::session::{GivenUp, Session, refuse};
-use super::{Clock, EngineConfig, EngineFailure};
+use super::{Clock, EngineFailure};
 
 /// The engine's thread, as a value.
 pub(super) struct Worker {
@@ -37,11 +36,11 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(
         runner: Box<dyn ModelRunner>,
-        config: EngineConfig,
+        config: SchedulerConfig,
         clock: Clock,
         admission: Arc<Admission>,
     ) -> Self {
-        let scheduler = Scheduler::new(scheduler_config(&config, runner.budget()));
+        let scheduler = Scheduler::new(config);
         let sessions = BTreeMap::new();
         Self { runner, scheduler, sessions, admission, clock, next_id: 0, draining: false }
     }
@@ -59,6 +58,7 @@ impl Worker {
         while ended.is_ok() && self.take_commands(&mut commands) {
             self.sweep();
             ended = self.step();
+            self.admission.set_stats(self.scheduler.stats());
         }
         commands.close();
         while let Some(command) = commands.blocking_recv() {

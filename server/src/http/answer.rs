@@ -107,7 +107,7 @@ pub(super) fn wire_usage(usage: &Usage) -> WireUsage {
         completion_tokens,
         total_tokens: usage.prompt_positions + completion_tokens,
         prompt_tokens_details: PromptTokensDetails {
-            cached_tokens: 0,
+            cached_tokens: usage.prompt_cached_positions,
             image_tokens: usage.prompt_image_positions,
         },
         completion_tokens_details: CompletionTokensDetails {

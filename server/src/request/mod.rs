@@ -21,7 +21,9 @@ use reverie_model::diffusion::noise_schedule::NoiseSchedule;
 use reverie_model::{Picture, PictureError};
 use reverie_proto::{ChatCompletionRequest, EffectiveParameters, Sampler};
 
-use crate::engine::request::{EngineRequest, PictureParams, SamplingParams, StoppingParams};
+use crate::engine::request::{
+    EngineRequest, ONE_TENANT, PictureParams, SamplingParams, StoppingParams,
+};
 use crate::picture_codec::{PictureFormat, PictureLimits};
 use crate::prompt::{PromptEncoder, build_prompt, raw_prompt};
 use crate::template::{CheckpointDefaults, PromptTemplate, TextToImage};
@@ -313,6 +315,7 @@ impl ValidRequest {
             PromptForm::Caption => raw_prompt(&caption(turns, template), encoder),
         };
         EngineRequest {
+            tenant: ONE_TENANT,
             prompt,
             sampling: self.sampling.clone(),
             stopping: self.stopping.clone(),

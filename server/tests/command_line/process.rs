@@ -143,10 +143,16 @@ impl Served {
 
     /// The same with more flags.
     pub(crate) fn start_with(model: &Path, flags: &[&str]) -> Self {
+        Self::start_in(model, flags, &[])
+    }
+
+    /// The same in another environment.
+    pub(crate) fn start_in(model: &Path, flags: &[&str], environment: &[(&str, &str)]) -> Self {
         let arguments =
             ["serve", "--port", "0", "--device", "cpu", "--log-format", "json", "--model"];
         let mut command = reverie(&arguments);
         let command = command.arg(model).args(flags).stderr(Stdio::piped());
+        command.envs(environment.iter().copied());
         let mut child = command.spawn().expect("the binary runs");
         let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
         // Room for every line of a test, so that the server never waits for its reader.

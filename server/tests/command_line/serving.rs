@@ -119,3 +119,32 @@ fn a_second_sigterm_ends_at_once() {
     let rest = stream.rest();
     assert!(rest.iter().all(|data| data != "[DONE]"), "the document was not finished");
 }
+
+/// What a server with so many threads answers to a text and a picture, both drawn at random.
+fn answers(threads: &str) -> Vec<Value> {
+    let served = Served::start_in(&mini(), &[], &[("RAYON_NUM_THREADS", threads)]);
+    let fields = [
+        json!({"temperature": 1.0, "max_tokens": 60, "image_choice": "none"}),
+        json!({"image_choice": 1, "num_inference_steps": 6, "sampler": "euler_ancestral"}),
+    ];
+    let answer = |fields: &Value| -> Value {
+        let mut request = request(fields);
+        request["stream"] = json!(false);
+        let response = ureq::post(format!("http://{}/v1/chat/completions", served.address))
+            .content_type("application/json")
+            .send(request.to_string())
+            .expect("an answer");
+        let text = response.into_body().read_to_string().expect("text");
+        let answer: Value = serde_json::from_str(&text).expect("JSON");
+        answer["choices"].clone()
+    };
+    fields.iter().map(answer).collect()
+}
+
+#[test]
+fn answers_are_the_same_bytes_on_one_thread_and_on_two() {
+    let alone = answers("1");
+    let pictures = |answer: &Value| answer[0]["message"]["images"].as_array().map(Vec::len);
+    assert_eq!((alone.len(), pictures(&alone[1])), (2, Some(1)));
+    assert_eq!(answers("2"), alone);
+}

@@ -13,7 +13,8 @@ use reverie_scheduler::Budget;
 use reverie_server::engine::document_engine::{DocumentEngine, EngineStatus, EventStream};
 use reverie_server::engine::event::{EngineEvent, FinishReason, Usage};
 use reverie_server::engine::request::{
-    EngineRequest, ImageChoice, PictureParams, PromptSegment, SamplingParams, StoppingParams,
+    EngineRequest, ImageChoice, ONE_TENANT, PictureParams, PromptSegment, SamplingParams,
+    StoppingParams,
 };
 use reverie_server::engine::scripted_runner::{Script, ScriptItem, ScriptedRunner, StepControl};
 use reverie_server::engine::{Clock, Engine, EngineConfig, EngineFailure, EngineHandle, LoadError};
@@ -27,6 +28,8 @@ const CONFIG: EngineConfig = EngineConfig {
     max_num_batched_tokens: 32,
     max_num_encodes: 1,
     max_num_waiting: 2,
+    num_kv_blocks: 56,
+    max_token_gap: Duration::MAX,
 };
 
 type EngineThread = JoinHandle<Result<(), EngineFailure>>;
@@ -131,6 +134,7 @@ pub(crate) fn engine_that_panics_while_loading() -> (EngineHandle, EngineThread)
 /// A request with a prompt of so many tokens, in which the model decides everything.
 pub(crate) fn request(prompt_tokens: usize) -> EngineRequest {
     EngineRequest {
+        tenant: ONE_TENANT,
         prompt: vec![PromptSegment::Tokens(vec![1; prompt_tokens])],
         sampling: SamplingParams { temperature: 0.0, top_p: 1.0, top_k: 0, seed: 0, num_beams: 1 },
         stopping: StoppingParams {

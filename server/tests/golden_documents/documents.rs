@@ -1,7 +1,7 @@
 //! The two golden documents: three chunks of text and two pictures each.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use reverie_scheduler::{FinishReason, SchedulerStats};
 use reverie_server::engine::candle_runner::RunnerCounters;
@@ -146,6 +146,8 @@ async fn the_golden_documents_texts_and_pictures_stream_in_document_order() {
         max_num_batched_tokens: 64,
         max_num_encodes: 1,
         max_num_waiting: 1,
+        num_kv_blocks: 128,
+        max_token_gap: Duration::MAX,
     };
     let (handle, thread) = Engine::start(load, config, Arc::new(Instant::now)).expect("a thread");
     assert_eq!(handle.loaded().await, EngineStatus::Ready);

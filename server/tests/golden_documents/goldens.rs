@@ -3,20 +3,22 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use candle_core::{Device, Tensor};
 use reverie_model::Picture;
 use reverie_model::diffusion::SamplerKind;
 use reverie_model::noise::{NoiseDraw, NoiseKey, NoiseSource};
 use reverie_scheduler::{
-    FinishReason, RenderedRow, Sampled, SampledRow, Scheduler, SchedulerConfig, SchedulerStats,
-    SequenceEvent, SequenceId, StepOutcome, TokenId, Usage,
+    CostModel, FinishReason, RenderedRow, Sampled, SampledRow, Scheduler, SchedulerConfig,
+    SchedulerStats, SequenceEvent, SequenceId, StepOutcome, TokenId, Usage,
 };
 use reverie_server::args::{DeviceChoice, DtypeChoice};
 use reverie_server::engine::EngineConfig;
 use reverie_server::engine::candle_runner::CandleRunner;
 use reverie_server::engine::request::{
-    EngineRequest, ImageChoice, PictureParams, PromptSegment, SamplingParams, StoppingParams,
+    EngineRequest, ImageChoice, ONE_TENANT, PictureParams, PromptSegment, SamplingParams,
+    StoppingParams,
 };
 use reverie_server::engine::runner::{ModelRunner, RenderedPicture, SampledToken, TokenChoice};
 use reverie_server::engine::scheduling::scheduler_config;
@@ -122,6 +124,7 @@ pub(crate) fn largest_difference(found: &Picture, wanted: &Picture) -> u8 {
 /// Greedy, as many tokens as fit, pictures as the model likes: DDPM, 4 steps, guidance 7.5, 64 pixels.
 pub(crate) fn golden_request(prompt: Vec<PromptSegment>) -> EngineRequest {
     EngineRequest {
+        tenant: ONE_TENANT,
         prompt,
         sampling: SamplingParams { temperature: 0.0, top_p: 1.0, top_k: 0, seed: 0, num_beams: 1 },
         stopping: StoppingParams {
@@ -182,8 +185,11 @@ pub(crate) fn limits(
         max_num_batched_tokens,
         max_num_encodes: 1,
         max_num_waiting: 0,
+        // Five beams, each of them a full context.
+        num_kv_blocks: (2 * max_num_seqs).max(5) * runner.budget().max_model_len.div_ceil(16),
+        max_token_gap: Duration::MAX,
     };
-    scheduler_config(&config, runner.budget())
+    scheduler_config(&config, runner.budget(), CostModel::unmeasured())
 }
 
 /// Drives `runner` until all requests are done; what came of each, and the scheduler's numbers at the end.

@@ -1,7 +1,7 @@
 //! Pictures in, text out: the reference's answer to a question about a picture, greedy and by beams.
 
 use reverie_model::noise::CounterNoise;
-use reverie_scheduler::FinishReason;
+use reverie_scheduler::{FinishReason, TenantId};
 use reverie_server::engine::request::{ImageChoice, PromptSegment};
 
 use crate::goldens::{Part, Vectors, golden_picture, golden_request, golden_runner, write};
@@ -60,7 +60,7 @@ fn five_beams_give_the_references_answer() {
 }
 
 #[test]
-fn equal_pictures_of_one_request_are_encoded_once() {
+fn a_picture_is_encoded_once_for_a_tenant_and_again_for_another() {
     let mut runner = golden_runner(CounterNoise);
     let mut prompt = question("vqa", &["landscape.png"]);
     prompt.push(PromptSegment::Picture(golden_picture("landscape.png")));
@@ -69,8 +69,11 @@ fn equal_pictures_of_one_request_are_encoded_once() {
     write(&mut runner, request.clone(), 2048);
     assert_eq!(runner.counters().encoded_pictures, 1);
     request.prompt.push(PromptSegment::Picture(golden_picture("portrait.png")));
+    write(&mut runner, request.clone(), 2048);
+    assert_eq!(runner.counters().encoded_pictures, 2, "one of the three is new");
+    request.tenant = TenantId(1);
     write(&mut runner, request, 2048);
-    assert_eq!(runner.counters().encoded_pictures, 3, "and anew for the next request");
+    assert_eq!(runner.counters().encoded_pictures, 4, "nothing is known of another tenant's");
 }
 
 #[test]

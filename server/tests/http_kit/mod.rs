@@ -155,6 +155,7 @@ pub(crate) fn finished(reason: FinishReason) -> EngineEvent {
     let usage = Usage {
         prompt_positions: 40,
         prompt_image_positions: 10,
+        prompt_cached_positions: 32,
         prompt_images: 1,
         text_tokens: 5,
         image_positions: 36,

@@ -1,4 +1,4 @@
-//! Several clients of one server: nobody changes another's document, and whoever leaves makes room.
+//! Several clients of one server: whoever leaves makes room, and whoever cannot be served hears why.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use reverie_tests::folders::mini;
 use reverie_tests::server::{Setup, asking};
 use serde_json::{Value, json};
 
-use crate::{mini_server, square, text};
+use crate::mini_server;
 
 /// A document that takes far longer than its test.
 fn endless() -> Value {
@@ -19,6 +19,11 @@ fn endless() -> Value {
         json!({"seed": 9, "image_seed": LEAVER, "image_choice": 16, "max_tokens": 1,
                "num_inference_steps": 200, "sampler": "euler_ancestral"}),
     )
+}
+
+/// A server with one place.
+fn one_at_a_time() -> Setup {
+    Setup::new(&mini()).configured(|config| config.engine.max_num_seqs = Some(1))
 }
 
 const LEAVER: u64 = 77;
@@ -47,35 +52,10 @@ impl NoiseSource for CountedNoise {
 }
 
 #[tokio::test]
-async fn a_document_is_the_same_bytes_alone_and_among_four_others() {
-    let server = mini_server().await;
-    let request = asking(
-        json!([square([215, 35, 40]), text("Make it blue.")]),
-        json!({"seed": 4, "temperature": 0.8, "sampler": "euler_ancestral",
-               "num_inference_steps": 5, "image_choice": 1}),
-    );
-    let alone = server.whole(&request).await.document;
-    let other = |seed: u64| {
-        let fields = json!({"seed": seed, "num_inference_steps": 3, "temperature": 1.0});
-        asking(json!("Tell a picture story."), fields)
-    };
-    let others = [1, 2, 3, 4].map(other);
-    let [one, two, three, four] = &others;
-    let (_, _, among, _, _) = tokio::join!(
-        server.whole(one),
-        server.whole(two),
-        server.whole(&request),
-        server.whole(three),
-        server.whole(four),
-    );
-    assert_eq!(among.document, alone);
-}
-
-#[tokio::test]
 async fn a_client_that_leaves_makes_room_for_the_next_request() {
     let noise = CountedNoise::default();
     let counts = Arc::clone(&noise.0);
-    let server = Setup::new(&mini()).noise(noise).start().await;
+    let server = one_at_a_time().noise(noise).start().await;
     let mut leaver = server.stream(&endless()).await;
     leaver.piece().await;
     // Half-way into a picture, which no event tells.
@@ -98,7 +78,7 @@ async fn a_client_that_leaves_makes_room_for_the_next_request() {
 
 #[tokio::test]
 async fn a_full_queue_says_when_to_come_again_and_has_room_once_a_client_leaves() {
-    let setup = Setup::new(&mini()).configured(|config| config.engine.max_waiting = 1);
+    let setup = one_at_a_time().configured(|config| config.engine.max_waiting = 1);
     let server = setup.start().await;
     let running = server.stream(&endless()).await;
     let waiting = server.stream(&endless()).await;
@@ -144,7 +124,7 @@ async fn a_deadline_ends_whole_answers_with_504_and_streams_with_an_error() {
     let start = Instant::now();
     let late = Arc::new(Mutex::new(Duration::ZERO));
     let clock = Arc::clone(&late);
-    let setup = Setup::new(&mini())
+    let setup = one_at_a_time()
         .clock(Arc::new(move || start + *clock.lock().expect("no panic holds it")))
         .configured(|config| config.http.request_timeout = Some(Duration::from_secs(60)));
     let server = setup.start().await;

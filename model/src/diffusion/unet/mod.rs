@@ -165,6 +165,11 @@ impl Unet {
         }
     }
 
+    /// How many times a pass can be [advanced](Self::advance).
+    pub fn num_segments(&self) -> usize {
+        self.down_blocks.len() + 1 + self.up_blocks.len() + 1
+    }
+
     /// Starts a pass; arguments as of [`forward`](Self::forward).
     ///
     /// # Errors

@@ -76,6 +76,11 @@ impl Decoder {
         })
     }
 
+    /// How many times a decoding can be advanced.
+    pub(super) fn num_segments(&self) -> usize {
+        1 + self.up_blocks.len() + 1
+    }
+
     pub(super) fn begin(&self, latents: &Tensor, probe: &mut Probe<'_>) -> Result<DecodePass> {
         let hidden = self.conv_in.forward(latents)?;
         probe.show(format_args!("decoder.conv_in"), &hidden);

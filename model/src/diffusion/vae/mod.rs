@@ -106,7 +106,15 @@ impl Vae {
     /// # Errors
     /// [`ModelError::Tensor`] if shapes disagree or the device is out of memory.
     pub fn decode_latents(&self, scaled: &Tensor) -> Result<Tensor, ModelError> {
-        self.decode(&(scaled / self.scaling_factor)?)
+        self.decode(&self.unscale_latents(scaled)?)
+    }
+
+    /// Latents as a denoiser leaves them to unscaled ones.
+    ///
+    /// # Errors
+    /// [`ModelError::Tensor`] if the device is out of memory.
+    pub fn unscale_latents(&self, scaled: &Tensor) -> Result<Tensor, ModelError> {
+        Ok((scaled / self.scaling_factor)?)
     }
 
     /// Unscaled latents (B, C, h, w) to a picture (B, 3, H, W) in about ±1.
@@ -133,6 +141,11 @@ impl Vae {
                 DecodeProgress::Done(picture) => return Ok(picture),
             }
         }
+    }
+
+    /// How many times a decoding can be [advanced](Self::advance_decode).
+    pub fn num_decode_segments(&self) -> usize {
+        self.decoder.num_segments()
     }
 
     /// Starts to decode unscaled latents (B, C, h, w).

@@ -2,11 +2,11 @@
 //! keeps.
 
 use reverie_scheduler::{
-    Branch, ContentHash, ImageChoice, KvConfig, Scheduler, SchedulerConfig, SequenceId,
-    SequenceStatus, Span, TenantId, TokenId,
+    Branch, ContentHash, ImageChoice, KvConfig, Sampled, Scheduler, SchedulerConfig, SequenceEvent,
+    SequenceId, SequenceStatus, Span, TenantId, TokenId,
 };
 
-use crate::kit::{PICTURE, config, drawing, finish, spec, steps_until, tokens};
+use crate::kit::{PICTURE, config, drawing, finish, finish_with, spec, steps_until, tokens};
 
 fn caching() -> SchedulerConfig {
     let kv = KvConfig { block_size: 4, num_blocks: 60, enable_prefix_caching: true };
@@ -39,6 +39,25 @@ fn a_prefix_is_found_by_its_tenant_and_never_by_another() {
     assert_eq!(request(3, 7), 20);
     assert_eq!(request(4, 8), 20);
     assert_eq!(scheduler.stats().prefix_cache_hits, 40);
+}
+
+#[test]
+fn usage_says_how_much_of_the_prompt_was_found() {
+    let mut scheduler = Scheduler::new(caching());
+    let mut found = |id: u64, tenant: u128| {
+        let mut request = spec(id, &[tokens(20)]);
+        request.tenant = TenantId(tenant);
+        scheduler.add(request).unwrap();
+        loop {
+            let plan = scheduler.schedule();
+            for event in finish_with(&mut scheduler, &plan, Sampled::EndOfText) {
+                if let SequenceEvent::Finished { usage, .. } = event {
+                    return usage.prompt_cached_positions;
+                }
+            }
+        }
+    };
+    assert_eq!([found(1, 7), found(2, 7), found(3, 8)], [0, 16, 0]);
 }
 
 #[test]

@@ -59,6 +59,7 @@ fn a_document_with_one_picture_goes_text_dream_denoise_render_picture_text() {
     let usage = Usage {
         prompt_positions: 5,
         prompt_image_positions: 0,
+        prompt_cached_positions: 0,
         prompt_images: 0,
         text_tokens: 3,
         image_positions: 10,

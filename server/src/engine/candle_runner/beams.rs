@@ -29,7 +29,7 @@ impl Beams {
     /// A search that begins after `prompt`, with `room` positions left in the context.
     pub(super) fn begin(
         request: &EngineRequest,
-        prompt: &KvCache,
+        prompt: KvCache,
         room: usize,
         model: &DreamModel,
     ) -> Result<Self, ModelError> {
@@ -44,7 +44,7 @@ impl Beams {
             prompt_len: prompt.len(),
             length_penalty: LENGTH_PENALTY,
         })?;
-        let caches = vec![prompt.fork()];
+        let caches = vec![prompt];
         Ok(Self { search, caches, tokens: Vec::new(), max_new_tokens, max_tokens })
     }
 

@@ -1,14 +1,14 @@
-//! The contents of one context: its tokens, its pictures, their embeddings, its KV cache, and the hidden
-//! states of a dream block as they come. Knows how positions become embeddings, not when.
+//! The contents of one context: its tokens, its pictures, their embeddings, and the hidden states of a
+//! dream block as they come. Knows how positions become embeddings, not when, nor where keys and values are.
 
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use reverie_model::decoder::KvCache;
 use reverie_model::{DreamModel, ModelError, Picture};
-use reverie_scheduler::{DecodeRow, DreamRole, Piece};
+use reverie_scheduler::{ContentHash, DecodeRow, DreamRole, Piece};
 
 use crate::engine::request::PromptSegment;
+use crate::engine::sequence_spec::content_hash;
 
 /// One context.
 pub(super) struct ContextState {
@@ -16,7 +16,6 @@ pub(super) struct ContextState {
     pub(super) tokens: Vec<u32>,
     /// Every picture of the context in order.
     pub(super) pictures: Vec<ContextPicture>,
-    pub(super) cache: KvCache,
     /// States (positions, hidden) of the dream block that is being computed for its condition.
     dreaming: Vec<Tensor>,
 }
@@ -24,41 +23,36 @@ pub(super) struct ContextState {
 /// A picture and, once it is encoded, its block.
 pub(super) struct ContextPicture {
     pub(super) picture: Arc<Picture>,
+    pub(super) content: ContentHash,
     /// (P + 2, hidden).
     pub(super) block: Option<Tensor>,
 }
 
 impl ContextPicture {
-    pub(super) fn new(picture: Arc<Picture>) -> Self {
-        Self { picture, block: None }
+    pub(super) fn new(picture: Arc<Picture>, content: ContentHash) -> Self {
+        Self { picture, content, block: None }
     }
 }
 
 impl ContextState {
-    pub(super) fn new(prompt: &[PromptSegment], cache: KvCache) -> Self {
+    pub(super) fn new(prompt: &[PromptSegment]) -> Self {
         let (mut tokens, mut pictures) = (Vec::new(), Vec::new());
         for segment in prompt {
             match segment {
                 PromptSegment::Tokens(ids) => tokens.extend(ids),
                 PromptSegment::Picture(picture) => {
-                    pictures.push(ContextPicture::new(Arc::clone(picture)));
+                    let content = content_hash(picture);
+                    pictures.push(ContextPicture::new(Arc::clone(picture), content));
                 }
                 PromptSegment::Dream => {}
             }
         }
-        Self { tokens, pictures, cache, dreaming: Vec::new() }
+        Self { tokens, pictures, dreaming: Vec::new() }
     }
 
     /// Nothing of it is computed any more. Embedded pictures are kept: they are the same.
-    pub(super) fn forget_computed(&mut self, cache: KvCache) {
-        self.cache = cache;
+    pub(super) fn forget_computed(&mut self) {
         self.dreaming.clear();
-    }
-
-    /// The block of an equal picture that is encoded already.
-    pub(super) fn block_of(&self, picture: &Picture) -> Option<&Tensor> {
-        let known = self.pictures.iter().filter(|known| known.block.is_some());
-        known.into_iter().find(|known| *known.picture == *picture)?.block.as_ref()
     }
 
     /// The input embeddings of a row's positions, (positions, hidden).

@@ -2,7 +2,11 @@
 //! nothing about who is computed when.
 
 mod beams;
+mod calibration;
 mod context;
+mod drawing;
+mod encoding;
+mod feature_cache;
 mod rows;
 mod sequence;
 
@@ -11,14 +15,17 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 use reverie_model::config::Ability;
-use reverie_model::diffusion::SamplerKind;
-use reverie_model::diffusion::denoiser::{DenoiseParams, DenoiseRequest};
+use reverie_model::decoder::KvPool;
 use reverie_model::noise::NoiseSource;
 use reverie_model::tokenizer::Detokenizer;
-use reverie_model::{DreamConfig, DreamModel, ModelError, Picture};
-use reverie_scheduler::{Budget, SequenceId, StepPlan};
+use reverie_model::{DreamConfig, DreamModel, ModelError};
+use reverie_scheduler::{Budget, CostModel, SequenceId, StepPlan};
 
+use self::calibration::measure;
+use self::drawing::Resting;
+use self::feature_cache::FeatureCache;
 use self::sequence::SequenceState;
+use super::Clock;
 use super::event::EngineError;
 use super::request::EngineRequest;
 use super::runner::{ModelRunner, OpenedSequence, StepOutput, TextDecoder};
@@ -33,7 +40,7 @@ pub struct RunnerCounters {
     pub encoded_pictures: u64,
     /// Passes of the decoder, whatever number of rows.
     pub decoder_passes: u64,
-    /// Passes of the UNet, whatever number of rows.
+    /// Passes of the UNet that were begun, whatever number of rows and in however many segments.
     pub denoiser_passes: u64,
 }
 
@@ -47,6 +54,10 @@ pub struct CandleRunner {
     /// At most what the model was trained for.
     max_model_len: usize,
     sequences: BTreeMap<SequenceId, SequenceState>,
+    /// The KV blocks that plans name.
+    pool: KvPool,
+    features: FeatureCache,
+    resting: Resting,
     counters: RunnerCounters,
 }
 
@@ -59,9 +70,17 @@ impl CandleRunner {
     pub fn new(model: DreamModel, noise: Box<dyn NoiseSource>) -> Result<Self, ModelError> {
         let creates = model.config.abilities.has(Ability::Creation);
         let unconditional = if creates { Some(model.unconditional()?) } else { None };
-        let (sequences, counters) = (BTreeMap::new(), RunnerCounters::default());
-        let max_model_len = model.config.llama.max_position_embeddings;
-        Ok(Self { model, noise, unconditional, max_model_len, sequences, counters })
+        Ok(Self {
+            max_model_len: model.config.llama.max_position_embeddings,
+            sequences: BTreeMap::new(),
+            pool: model.decoder.new_pool(),
+            features: FeatureCache::new(),
+            resting: Resting::default(),
+            counters: RunnerCounters::default(),
+            model,
+            noise,
+            unconditional,
+        })
     }
 
     /// The same with contexts of at most `max_model_len` positions.
@@ -81,38 +100,9 @@ impl CandleRunner {
         self.counters
     }
 
-    /// One picture in, one token, one picture out, as far as the model does these.
-    fn pass_through_every_stage(&self) -> Result<(), ModelError> {
-        let model = &self.model;
-        let side = model.config.default_picture_side();
-        let mut embeds = model.decoder.embed(&[model.tokenizer.special().bos])?;
-        if model.config.abilities.has(Ability::Comprehension) {
-            let gray = Picture::new(side as u32, side as u32, vec![128; side * side * 3]);
-            let features = model.vision()?.encode(&[&gray])?;
-            embeds = Tensor::cat(&[&embeds, &model.image_block(&features[0])?], 0)?; // (1 + P + 2, hidden)
-        }
-        let mut cache = model.decoder.new_cache();
-        let hidden = model.forward_one(&embeds, &mut cache)?;
-        let logits = model.decoder.logits(&hidden.narrow(0, embeds.dim(0)? - 1, 1)?)?;
-        logits.to_vec2::<f32>()?;
-        let Some(condition) = self.unconditional.clone() else { return Ok(()) };
-        let params = DenoiseParams {
-            sampler: SamplerKind::Ddpm,
-            num_inference_steps: 1,
-            guidance_scale: 2.0,
-            guidance_rescale: 0.0,
-            eta: 0.0,
-            width: side,
-            height: side,
-        };
-        let negative = Some(condition.clone());
-        let request =
-            DenoiseRequest { params, condition, negative, seed: 0, choice: 0, picture: 0 };
-        let noise = &reverie_model::noise::CounterNoise;
-        let mut job = model.denoiser()?.start(request, noise)?;
-        model.denoiser()?.step(&mut [&mut job], noise)?;
-        model.denoiser()?.finish(&job)?;
-        Ok(())
+    /// Whether it holds nothing of any sequence; KV blocks are the scheduler's to hand out.
+    pub fn is_idle(&self) -> bool {
+        self.sequences.is_empty() && self.resting.is_empty()
     }
 }
 
@@ -121,8 +111,8 @@ impl ModelRunner for CandleRunner {
         budget(&self.model.config, self.max_model_len)
     }
 
-    fn warm_up(&mut self) -> Result<(), EngineError> {
-        self.pass_through_every_stage().map_err(model_error)
+    fn warm_up(&mut self, clock: &Clock) -> Result<CostModel, EngineError> {
+        measure(&self.model, self.unconditional.as_ref(), clock).map_err(model_error)
     }
 
     fn open(
@@ -143,6 +133,7 @@ impl ModelRunner for CandleRunner {
 
     fn close(&mut self, id: SequenceId) {
         self.sequences.remove(&id);
+        self.resting.forget(id, |member| self.sequences.contains_key(member));
     }
 
     /// A device that cannot even finish what it was given stays that way (CUDA's errors are sticky).

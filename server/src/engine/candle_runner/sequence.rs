@@ -58,8 +58,8 @@ impl SequenceState {
             forbidden.forbid(model.tokenizer.special().dream_start);
         }
         Ok(Self {
-            main: ContextState::new(&request.prompt, model.decoder.new_cache()),
-            negative: negative.map(|prompt| ContextState::new(prompt, model.decoder.new_cache())),
+            main: ContextState::new(&request.prompt),
+            negative: negative.map(|prompt| ContextState::new(prompt)),
             condition: None,
             negative_condition: None,
             job: None,
@@ -83,11 +83,16 @@ impl SequenceState {
     }
 
     /// Its contexts are to be computed again. A picture that is being drawn goes on.
-    pub(super) fn forget_computed(&mut self, model: &DreamModel) {
-        self.main.forget_computed(model.decoder.new_cache());
+    pub(super) fn forget_computed(&mut self) {
+        self.main.forget_computed();
         if let Some(negative) = &mut self.negative {
-            negative.forget_computed(model.decoder.new_cache());
+            negative.forget_computed();
         }
+    }
+
+    /// Whether its next choice is the first of a beam search.
+    pub(super) fn wants_beams(&self) -> bool {
+        self.request.sampling.num_beams > 1 && self.beams.is_none()
     }
 
     pub(super) fn context(&self, branch: Branch) -> &ContextState {
