@@ -31,7 +31,7 @@ export class ExchangeView {
       ? part.text
       : element("img", { src: part.picture, alt: "Picture in the question" })));
     return element("div", { className: "question" },
-      element("h3", { className: "unseen" }, "Question"),
+      element("h2", { className: "unseen" }, "Question"),
       element("p", {}, ...parts), button("Edit", this.wishes.edit, { className: "quiet" }));
   }
 
@@ -97,6 +97,7 @@ export class ExchangeView {
     const { parts } = this.exchange.answer;
     const number = countPictures(parts.slice(0, parts.indexOf(part) + 1));
     const picture = element("img", { src: part.picture, alt: `Picture ${number} of the answer` });
+    picture.onload = () => picture.classList.toggle("tiny", picture.naturalWidth < 160);
     const save = element("a", { href: part.picture, download: `picture-${number}.png`, className: "quiet" }, "Save");
     const manner = part.redrawing ? "redrawing" : this.exchange.answer.state === "waiting" ? "fresh" : "";
     return element("figure", { className: manner }, picture, element("figcaption", {},

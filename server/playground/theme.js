@@ -8,7 +8,7 @@
   const show = () => {
     document.documentElement.dataset.theme = theme;
     const button = document.getElementById("theme");
-    if (button) button.textContent = `Theme: ${theme}`;
+    if (button) button.ariaLabel = button.title = `Theme: ${theme}`;
   };
   show();
   document.addEventListener("DOMContentLoaded", () => {

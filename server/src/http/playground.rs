@@ -54,9 +54,10 @@ fn found(name: &str, path: &str, headers: &HeaderMap) -> Result<Response, ApiErr
     let media_type = media_type(name).ok_or_else(missing)?;
     let EmbeddedFile { data, metadata } = Files::get(name).ok_or_else(missing)?;
     let tag = entity_tag(&metadata.sha256_hash());
-    let known = headers.get_all(IF_NONE_MATCH).iter().any(|tags| {
-        tags.to_str().is_ok_and(|tags| tags.split(',').any(|one| one.trim() == tag))
-    });
+    let known = headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .any(|tags| tags.to_str().is_ok_and(|tags| tags.split(',').any(|one| one.trim() == tag)));
     let always: [(HeaderName, &str); 5] = [
         (CONTENT_SECURITY_POLICY, POLICY),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
