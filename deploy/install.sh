@@ -46,3 +46,11 @@ cargo_tool() {
     [ "$("$name" --version 2>/dev/null)" = "$name $version" ] && return 0
     again cargo install --quiet --locked --force --version "$version" "$name"
 }
+
+# node_packages FOLDER: exactly what the folder's package-lock.json says, without running anything of it.
+node_packages() {
+    local folder=$1
+    cmp --silent "$folder/package-lock.json" "$folder/node_modules/installed-lock.json" && return 0
+    again npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund --silent
+    cp "$folder/package-lock.json" "$folder/node_modules/installed-lock.json"
+}

@@ -215,6 +215,7 @@ impl TryFrom<ServeArgs> for Config {
         let http = HttpSettings {
             api_keys: api_keys(&args.api_key, args.api_key_file)?,
             allowed_hosts: allowed_hosts(args.allowed_host, args.host),
+            playground: !args.no_playground,
             max_body_bytes: args.max_body_bytes,
             max_held_body_bytes: args.max_held_body_bytes,
             body_timeout: Duration::from_secs(args.body_timeout),

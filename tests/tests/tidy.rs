@@ -84,6 +84,28 @@ fn no_file_is_longer_than_a_reader_can_hold() {
 }
 
 #[test]
+fn every_file_of_the_page_says_what_it_is_and_writes_no_markup() {
+    let page: Vec<_> = ["server/playground", "tests/browser"]
+        .iter()
+        .flat_map(|folder| files(folder, ".js"))
+        .filter(|path| !path.components().any(|part| part.as_os_str() == "node_modules"))
+        .collect();
+    assert!(page.len() > 12, "the page has its files");
+    let mut offenders = Vec::new();
+    for path in page {
+        let text = fs::read_to_string(&path).expect("the file is UTF-8");
+        let markup = ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("];
+        if !text.starts_with("// ")
+            || text.lines().count() > MAX_FILE_LINES
+            || markup.iter().any(|way| text.contains(way))
+        {
+            offenders.push(path.display().to_string());
+        }
+    }
+    assert_none("headless, too long, or making markup of strings", &offenders);
+}
+
+#[test]
 fn files_are_named_by_a_noun_of_the_field() {
     let banned = ["utils", "util", "common", "helpers", "misc", "types", "shared"];
     let offenders: Vec<_> = rust_files()

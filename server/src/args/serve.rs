@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, CommandFactory as _, FromArgMatches as _};
 
 use super::{LogFormat, ModelArgs, Secret};
@@ -51,6 +52,10 @@ pub struct ServeArgs {
     /// `Host` headers to answer, on any port [default: loopback names on a loopback address, else all]
     #[arg(long, env = "REVERIE_ALLOWED_HOST", value_name = "NAME", value_delimiter = ',')]
     pub allowed_host: Vec<String>,
+
+    /// Leave out the page at /
+    #[arg(long, env = "REVERIE_NO_PLAYGROUND", value_parser = BoolishValueParser::new())]
+    pub no_playground: bool,
 
     /// Requests served at once [default: as many as the memory holds, up to 32]
     #[arg(long, env = "REVERIE_MAX_NUM_SEQS", value_name = "N")]

@@ -9,6 +9,7 @@ mod error;
 mod models;
 mod origin;
 mod picture_delivery;
+mod playground;
 mod probes;
 mod sse;
 mod state;
@@ -34,7 +35,11 @@ pub fn router(state: AppState) -> Router {
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*id}", get(models::one))
         .route_layer(from_fn_with_state(state.clone(), access::require_key));
-    layered(guarded.merge(probes()), state)
+    let mut open = probes();
+    if state.settings.playground {
+        open = open.merge(playground::routes());
+    }
+    layered(guarded.merge(open), state)
 }
 
 /// The probes alone, behind the same layers.

@@ -84,6 +84,8 @@ pub struct HttpSettings {
     pub api_keys: Vec<ApiKey>,
     /// Which `Host` headers are answered.
     pub allowed_hosts: AllowedHosts,
+    /// Whether `/` is a page to try the server with.
+    pub playground: bool,
     /// A longer body is refused.
     pub max_body_bytes: usize,
     /// All bodies together, from their first byte until their pictures are decoded.

@@ -182,6 +182,7 @@ pub(crate) fn settings() -> HttpSettings {
         api_keys: Vec::new(),
         allowed_hosts: AllowedHosts::loopback(),
         max_body_bytes: 1 << 20,
+        playground: true,
         max_held_body_bytes: 2 << 20,
         body_timeout: Duration::from_secs(30),
         request_timeout: None,

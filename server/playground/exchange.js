@@ -1,0 +1,47 @@
+// A conversation as data: exchanges of a question and its answer, both lists of parts in order. Knows no page.
+//
+// A part is `{ text }` or `{ picture }`, a data URL. An answer also has a `state` ("waiting", "whole", "stopped" or
+// "failed"), the `request` it answers, and what the server said of it (`reason`, `effective`, `usage`, `provenance`).
+
+/** An exchange whose answer is still to come. */
+export const newExchange = (question, request) => ({ question, answer: { parts: [], state: "waiting", request } });
+
+/** Adds text at the end of `parts`. */
+export function appendText(parts, text) {
+  const last = parts.at(-1);
+  if (last && "text" in last) last.text += text;
+  else parts.push({ text });
+}
+
+export const isEmpty = (parts) => parts.every((part) => "text" in part && part.text.trim() === "");
+
+export const countPictures = (parts) => parts.filter((part) => "picture" in part).length;
+
+/** What to send: the exchanges before, as far as they were answered, and the question. */
+export function messages(before, question) {
+  const answered = before.filter(({ answer }) => !isEmpty(answer.parts));
+  const history = answered.flatMap((exchange) => [userMessage(exchange.question), assistantMessage(exchange.answer.parts)]);
+  return [...history, userMessage(question)];
+}
+
+function userMessage(parts) {
+  if (parts.every((part) => "text" in part)) return { role: "user", content: parts.map((part) => part.text).join("") };
+  const content = parts.map((part) => ("text" in part
+    ? { type: "text", text: part.text }
+    : { type: "image_url", image_url: { url: part.picture } }));
+  return { role: "user", content };
+}
+
+/** In the shape in which the server itself says it: all text, all pictures, and their order. */
+function assistantMessage(parts) {
+  const images = [], order = [];
+  for (const part of parts) {
+    if ("text" in part) order.push({ type: "text", text: part.text });
+    else {
+      order.push({ type: "image_ref", index: images.length });
+      images.push({ type: "image_url", index: images.length, image_url: { url: part.picture } });
+    }
+  }
+  const content = parts.map((part) => part.text ?? "").join("");
+  return { role: "assistant", content, ...(images.length > 0 && { images }), content_parts: order };
+}

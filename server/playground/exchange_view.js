@@ -1,0 +1,140 @@
+// One exchange on the page: the question, and the answer as it grows. Shows data and hands wishes on; asks no server.
+
+import { button, element } from "./element.js";
+import { countPictures } from "./exchange.js";
+
+/** Silence after which something slower than text is surely being made, milliseconds. */
+const quietAfter = 250;
+
+const reasons = {
+  max_tokens: "Ended at the most tokens that were allowed.",
+  max_images: "Ended before a picture beyond the most that were allowed.",
+  context_full: "Ended because the context is full.",
+};
+
+export class ExchangeView {
+  /** `wishes`: `edit`, `regenerate`, `redraw(part)`, `reuse(seed)`, `take(url)`, `showRequest`. */
+  constructor(exchange, wishes) {
+    this.exchange = exchange;
+    this.wishes = wishes;
+    this.body = element("div", { className: "answer" });
+    this.body.setAttribute("aria-label", "Answer");
+    this.body.setAttribute("role", "group");
+    this.foot = element("div", { className: "foot" });
+    this.pending = element("div", { className: "pending", data: { kind: "text" } });
+    this.root = element("article", { className: "exchange" }, this.#question(), this.body, this.foot);
+    this.render();
+  }
+
+  #question() {
+    const parts = this.exchange.question.map((part) => ("text" in part
+      ? part.text
+      : element("img", { src: part.picture, alt: "Picture in the question" })));
+    return element("div", { className: "question" },
+      element("h2", { className: "unseen" }, "Question"),
+      element("p", {}, ...parts), button("Edit", this.wishes.edit, { className: "quiet" }));
+  }
+
+  /** The whole answer anew. */
+  render() {
+    this.body.replaceChildren();
+    this.shown = 0;
+    this.update();
+  }
+
+  /** Shows what the answer has now and had not before. */
+  update() {
+    const { parts, state } = this.exchange.answer;
+    clearTimeout(this.silence);
+    this.pending.remove();
+    if (this.paragraph) this.#writeParagraph();
+    for (const part of parts.slice(this.shown)) {
+      this.paragraph = null;
+      this.body.append("text" in part ? this.#newParagraph(part) : this.#figure(part));
+    }
+    this.shown = parts.length;
+    const waiting = state === "waiting";
+    this.body.setAttribute("aria-busy", waiting);
+    if (waiting) this.#wait();
+    this.#writeFoot(waiting);
+  }
+
+  /** A step of the picture that is being drawn; `preview`, where there is one, is a data URL. */
+  showProgress({ step, num_steps: steps, preview }) {
+    clearTimeout(this.silence);
+    this.pending.dataset.kind = "drawing";
+    const bar = element("progress", { max: steps, value: step });
+    bar.setAttribute("aria-label", "Denoising steps");
+    this.pending.replaceChildren(
+      ...(preview ? [element("img", { src: preview, alt: "" })] : []),
+      element("p", { className: "steps" }, bar, `step ${step} of ${steps}`),
+    );
+  }
+
+  #wait() {
+    this.pending.dataset.kind = "text";
+    this.pending.replaceChildren();
+    this.body.append(this.pending);
+    if (this.shown === 0) return;
+    this.silence = setTimeout(() => {
+      this.pending.dataset.kind = "quiet";
+    }, quietAfter);
+  }
+
+  #newParagraph(part) {
+    this.paragraph = { part, element: element("p", {}) };
+    this.#writeParagraph();
+    return this.paragraph.element;
+  }
+
+  #writeParagraph() {
+    const { part, element: shown } = this.paragraph;
+    shown.textContent = part.text.trimStart();
+    shown.hidden = part.text.trim() === "";
+  }
+
+  #figure(part) {
+    const { parts } = this.exchange.answer;
+    const number = countPictures(parts.slice(0, parts.indexOf(part) + 1));
+    const picture = element("img", { src: part.picture, alt: `Picture ${number} of the answer` });
+    picture.onload = () => picture.classList.toggle("tiny", picture.naturalWidth < 160);
+    const save = element("a", { href: part.picture, download: `picture-${number}.png`, className: "quiet" }, "Save");
+    const manner = part.redrawing ? "redrawing" : this.exchange.answer.state === "waiting" ? "fresh" : "";
+    return element("figure", { className: manner }, picture, element("figcaption", {},
+      button("Draw again", () => this.wishes.redraw(part), { className: "quiet" }),
+      button("Use in message", () => this.wishes.take(part.picture), { className: "quiet" }), save,
+      ...(part.imageSeed === undefined ? [] : [`picture seed ${part.imageSeed}`])));
+  }
+
+  #writeFoot(waiting) {
+    const { state, fault, reason } = this.exchange.answer;
+    const rows = [];
+    if (fault) rows.push(element("p", { className: "fault" }, fault));
+    if (state === "stopped") rows.push(element("p", { className: "note" }, "Stopped."));
+    if (reasons[reason]) rows.push(element("p", { className: "note" }, reasons[reason]));
+    if (!waiting) {
+      rows.push(element("div", { className: "actions" }, this.#facts(),
+        button(state === "failed" ? "Try again" : "Regenerate", this.wishes.regenerate, { className: "quiet" }),
+        button("Copy request", this.wishes.showRequest, { className: "quiet" })));
+    }
+    this.foot.replaceChildren(...rows);
+  }
+
+  /** How the answer was made, on request; its seed at a glance. */
+  #facts() {
+    const { effective, usage, provenance } = this.exchange.answer;
+    if (!effective) return "";
+    const positions = usage && {
+      "prompt tokens": usage.prompt_tokens, "completion tokens": usage.completion_tokens,
+      ...usage.images && { "positions left": usage.images.positions_left, "pictures that still fit": usage.images.more_images_fit },
+    };
+    const entries = Object.entries({ ...effective, ...positions, ...provenance });
+    const rows = entries.flatMap(([name, value]) => [
+      element("dt", {}, name.replaceAll("_", " ")),
+      element("dd", {}, typeof value === "object" ? JSON.stringify(value) : String(value)),
+    ]);
+    return element("details", { className: "facts" },
+      element("summary", {}, `Seed ${effective.seed}`), element("dl", {}, ...rows),
+      button("Use this seed", () => this.wishes.reuse(effective.seed), { className: "quiet" }));
+  }
+}

@@ -1,0 +1,283 @@
+// The page as a person uses it, against a real daemon.
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { after, before, beforeEach, afterEach, test } from "node:test";
+
+import { answered, openBrowser, openPage, outline, pictures, send } from "./browser.js";
+import { startDaemon } from "./daemon.js";
+
+const { WORK, SCREENS, PYTHON } = process.env;
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const story = "Tell a picture story about a yellow star.";
+
+let daemon, browser, page;
+before(async () => {
+  daemon = await startDaemon("--max-num-inference-steps", "1000");
+  browser = await openBrowser();
+});
+after(async () => {
+  await browser.close();
+  await daemon.stop();
+});
+beforeEach(async () => {
+  page = await openPage(browser, daemon.url);
+});
+afterEach(async () => {
+  const { faults } = page;
+  await page.context().close();
+  assert.deepEqual(faults, [], "nothing went wrong on the page");
+});
+
+const setParameter = async (name, value) => {
+  if (await page.locator("#parameters").isHidden()) await page.click("#parameters-toggle");
+  await page.locator(`#parameter-${name}`).fill(String(value));
+};
+
+/** A transfer with one picture of the gallery as a file. */
+const transfer = (number) => page.evaluateHandle(async (at) => {
+  const url = document.querySelectorAll(".gallery img")[at].src;
+  const bytes = Uint8Array.from(atob(url.split(",")[1]), (char) => char.charCodeAt(0));
+  const data = new DataTransfer();
+  data.items.add(new File([bytes], "shape.png", { type: "image/png" }));
+  return data;
+}, number);
+
+test("text and pictures appear in the order in which the model made them, and survive a reload", async () => {
+  await setParameter("seed", 3);
+  await page.locator("#editor").click();
+  await send(page, story);
+  const shown = await outline(page);
+  assert.deepEqual(shown.map((part) => part === "picture"), [false, true, false, true, false]);
+  assert.match(shown[0], /yellow star/);
+  assert.equal(await page.locator(".facts summary").textContent(), "Seed 3");
+
+  const drawn = await pictures(page);
+  await page.reload();
+  await page.locator(".exchange").waitFor();
+  assert.deepEqual(await outline(page), shown);
+  assert.deepEqual(await pictures(page), drawn);
+});
+
+test("pictures stand where they are dropped and pasted, and are sent in that order", async () => {
+  await page.locator("#editor").click();
+  await page.keyboard.type("Draw the first object on the background of the second picture.");
+  const box = await page.locator("#editor").boundingBox();
+  const start = { clientX: box.x + 19, clientY: box.y + 26 };
+  await page.dispatchEvent("#editor", "drop", { dataTransfer: await transfer(7), ...start });
+  await page.waitForSelector("#editor img");
+  await page.keyboard.press("End");
+  const clipboardData = await transfer(8);
+  await page.evaluate((data) => {
+    const paste = new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true });
+    document.getElementById("editor").dispatchEvent(paste);
+  }, clipboardData);
+  await page.waitForSelector("#editor img:nth-of-type(2)");
+  await page.screenshot({ path: `${SCREENS}/composer.png` });
+
+  const request = page.waitForRequest(/chat\/completions/);
+  await page.keyboard.press("Enter");
+  const { content } = (await request).postDataJSON().messages[0];
+  assert.deepEqual(content.map((part) => part.type), ["image_url", "text", "image_url"]);
+  await answered(page);
+  assert.ok((await outline(page)).includes("picture"));
+
+  // A second turn sends the first one back, its pictures included.
+  const second = page.waitForRequest(/chat\/completions/);
+  await send(page, "What is this?");
+  const { messages } = (await second).postDataJSON();
+  assert.deepEqual(messages.map(({ role }) => role), ["user", "assistant", "user"]);
+  assert.equal(messages[1].images.length, 1);
+  assert.deepEqual(messages[1].content_parts.at(-1), { type: "image_ref", index: 0 });
+});
+
+test("stopping in the middle of a picture keeps what was written and frees the server", async () => {
+  await setParameter("num_inference_steps", 900);
+  await page.locator("#editor").click();
+  await page.keyboard.type(story);
+  await page.keyboard.press("Enter");
+  await page.waitForSelector(".pending[data-kind=quiet]");
+  await page.screenshot({ path: `${SCREENS}/drawing.png` });
+  await page.keyboard.press("Escape");
+  await page.getByText("Stopped.", { exact: true }).and(page.locator(".note")).waitFor();
+  assert.equal((await outline(page)).includes("picture"), false);
+  assert.match((await outline(page))[0], /^Once there was/);
+  await setParameter("num_inference_steps", "");
+  await page.locator(".exchange button", { hasText: "Regenerate" }).click();
+  await answered(page);
+  assert.equal((await pictures(page)).length, 2);
+  assert.match(daemon.log(), /the client left before the end/);
+});
+
+test("an edited question is answered anew, and what followed it is gone", async () => {
+  await page.locator("#editor").click();
+  await send(page, "Draw a cat.");
+  await send(page, "Hello.");
+  assert.equal(await page.locator(".exchange").count(), 2);
+  await page.locator(".exchange").first().getByRole("button", { name: "Edit" }).click();
+  assert.equal(await page.locator("#editor").textContent(), "Draw a cat.");
+  await page.keyboard.press("Control+A");
+  await send(page, "Draw a red circle.");
+  assert.equal(await page.locator(".exchange").count(), 1);
+  assert.equal((await pictures(page)).length, 1);
+});
+
+test("one picture is drawn again with other noise while its neighbours stay", async () => {
+  await page.locator("#editor").click();
+  await send(page, story);
+  const [first, second] = await pictures(page);
+  await page.getByRole("button", { name: "Draw again" }).last().click();
+  await page.getByText(/picture seed \d+/).waitFor();
+  await answered(page);
+  const [kept, redrawn] = await pictures(page);
+  assert.equal(kept, first);
+  assert.notEqual(redrawn, second);
+
+  const seed = await page.locator(".facts summary").textContent();
+  await page.getByRole("button", { name: "Regenerate" }).click();
+  await answered(page);
+  assert.notEqual(await page.locator(".facts summary").textContent(), seed);
+});
+
+test("the copied request gives the same document through curl, Python and JavaScript", async () => {
+  await page.locator("#editor").click();
+  await send(page, "It's a \"test\": draw a red circle.");
+  const [drawn] = await pictures(page);
+  const expected = drawn ?? (await outline(page))[0];
+  await page.getByRole("button", { name: "Copy request" }).click();
+  const programs = { curl: ["bash", "sh"], Python: [PYTHON, "py"], JavaScript: ["node", "mjs"] };
+  for (const [language, [program, ending]] of Object.entries(programs)) {
+    await page.getByLabel(language, { exact: true }).check();
+    await page.getByRole("button", { name: "Copy", exact: true }).click();
+    await page.getByRole("button", { name: "Copied" }).waitFor();
+    const file = `${WORK}/request.${ending}`;
+    writeFileSync(file, await page.evaluate(() => navigator.clipboard.readText()));
+    const said = execFileSync(program, [file], { encoding: "utf8", maxBuffer: 1 << 26 });
+    const text = said.replaceAll(/data: .*?"content":"(.*?)".*\n/g, "$1").replaceAll("\n", "");
+    assert.ok(drawn ? said.includes(drawn) : text.includes(expected), `${language}: ${said.slice(0, 500)}`);
+  }
+});
+
+test("the downloaded page and Markdown hold the document in order", async () => {
+  await page.locator("#editor").click();
+  await send(page, story);
+  const [first, second] = await pictures(page);
+  const texts = (await outline(page)).filter((part) => part !== "picture");
+  for (const name of ["HTML page", "Markdown"]) {
+    await page.getByText("Download", { exact: true }).click();
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name }).click()]);
+    const file = readFileSync(await download.path(), "utf8");
+    const places = [story, texts[0], first, texts[1], second, texts[2]].map((part) => file.indexOf(part.trim().replace(/\.$/, "")));
+    assert.ok(!places.includes(-1), `${name} lacks a part: ${places}`);
+    assert.deepEqual(places, places.toSorted((a, b) => a - b), name);
+  }
+});
+
+test("the keyboard alone is enough", async () => {
+  const tabUntil = async (selector) => {
+    for (let presses = 0; presses < 60; presses++) {
+      await page.keyboard.press("Tab");
+      if (await page.evaluate((wanted) => document.activeElement.matches(wanted), selector)) return;
+    }
+    assert.fail(`Tab never reaches ${selector}`);
+  };
+  await tabUntil(".skip");
+  await tabUntil(".gallery button");
+  await page.keyboard.press("Enter");
+  await answered(page);
+  await page.waitForFunction(() => document.activeElement.id === "editor");
+  await page.keyboard.type("Hello");
+  await page.keyboard.press("Shift+Enter");
+  await page.keyboard.type("there.");
+  const request = page.waitForRequest(/chat\/completions/);
+  await page.keyboard.press("Enter");
+  assert.equal((await request).postDataJSON().messages.at(-1).content, "Hello\nthere.");
+  await answered(page);
+  await page.reload();
+  await tabUntil("#download summary");
+  await page.keyboard.press("Enter");
+  await page.keyboard.press("Escape");
+  assert.equal(await page.evaluate(() => document.activeElement.nodeName), "SUMMARY");
+  await tabUntil("#parameters-toggle");
+  await page.keyboard.press("Enter");
+  await tabUntil("#parameter-seed");
+});
+
+test("steps and previews are shown where a server sends them, and nothing that it says becomes markup", async () => {
+  const chunk = (delta, more = {}) => `data: ${JSON.stringify({ choices: [{ index: 0, delta }], ...more })}\n\n`;
+  await page.route("**/v1/chat/completions", (route) => route.fulfill({
+    contentType: "text/event-stream",
+    body: chunk({ content: "<img src=x onerror=alert(1)> \u2028" }) + chunk({}, { progress: { index: 0, step: 7, num_steps: 20 } })
+      + "event: error\ndata: {\"error\":{\"message\":\"<b>the model failed</b>\",\"code\":\"internal_error\"}}\n\n",
+  }));
+  await page.evaluate(() => {
+    window.steps = [];
+    new MutationObserver(() => window.steps.push(document.querySelector(".steps")?.textContent))
+      .observe(document.getElementById("document"), { childList: true, subtree: true });
+  });
+  await page.locator("#editor").click();
+  await send(page, "<script>alert(1)</script>");
+  assert.ok((await page.evaluate(() => window.steps)).includes("step 7 of 20"));
+  assert.equal(await page.locator(".question p").textContent(), "<script>alert(1)</script>");
+  assert.equal(await page.locator(".fault").textContent(), "<b>the model failed</b> (internal_error).");
+  assert.equal(await page.locator(".exchange script, .exchange b, .answer img").count(), 0);
+});
+
+test("what the server refuses is said as it says it", async () => {
+  await setParameter("num_inference_steps", 1001);
+  await page.locator("#editor").click();
+  await send(page, "Draw a red circle.");
+  assert.match(await page.locator(".fault").textContent(), /400, invalid_value, in num_inference_steps/);
+  page.faults = page.faults.filter((fault) => !fault.includes("400")); // the browser's own note of the refusal
+});
+
+test("a server with a key asks for it once", async () => {
+  const guarded = await startDaemon("--api-key", "sesame");
+  const context = await browser.newContext();
+  const door = await context.newPage();
+  await door.goto(guarded.url);
+  await door.getByLabel(/wants an API key/).fill("sesame");
+  await door.getByRole("button", { name: "Use key" }).click();
+  await door.locator(".gallery button").last().click();
+  await door.getByText(/I can only draw/).waitFor();
+  await context.close();
+  await guarded.stop();
+});
+
+test("no rule of accessibility is broken, light, dark or on a phone; this is how it looks", async () => {
+  const looks = {
+    light: { colorScheme: "light" },
+    dark: { colorScheme: "dark" },
+    phone: { colorScheme: "light", viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true },
+  };
+  for (const [name, options] of Object.entries(looks)) {
+    const look = await openPage(browser, daemon.url, options);
+    await look.evaluate(() => scrollTo(0, 0));
+    await check(look, `${name}, empty`);
+    await look.screenshot({ path: `${SCREENS}/${name}-welcome.png` });
+    await look.locator(".gallery button").nth(0).click();
+    await answered(look);
+    await look.evaluate(() => scrollTo(0, 0));
+    await look.screenshot({ path: `${SCREENS}/${name}-story.png` });
+    await look.locator(".facts summary").click();
+    await look.click("#parameters-toggle");
+    await check(look, `${name}, with a document`);
+    await look.screenshot({ path: `${SCREENS}/${name}-parameters.png` });
+    await look.click("#parameters-close");
+    const width = await look.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+    assert.ok(width <= 0, `${name}: the page is wider than its window`);
+    await look.getByRole("button", { name: "Copy request" }).click();
+    await check(look, `${name}, the request`);
+    assert.deepEqual(look.faults, []);
+    await look.context().close();
+  }
+});
+
+async function check(look, where) {
+  await look.evaluate(axe);
+  const { violations } = await look.evaluate(() => window.axe.run());
+  const found = violations.map(({ id, impact, nodes }) => `${where}: ${impact} ${id}: ${nodes[0].html}`);
+  assert.deepEqual(found, []);
+}
