@@ -1,4 +1,4 @@
-//! The running whole: engine thread, HTTP edge, and how they end. What `serve` and the tests start.
+//! The running whole: pool of workers, HTTP edge, and how they end. What `serve` and the tests start.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -6,20 +6,28 @@ use std::time::Duration;
 
 use axum::Router;
 use reverie_model::diffusion::noise_schedule::NoiseSchedule;
-use reverie_model::noise::NoiseSource;
+use reverie_model::noise::{NoiseKey, NoiseSource};
 use reverie_model::vision::as_seen;
+use reverie_scheduler::dispatcher::Role;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::args::{DeviceChoice, WorkerDevice};
 use crate::config::{Config, ModelFacts};
 use crate::engine::candle_runner::CandleRunner;
 use crate::engine::document_engine::{DocumentEngine as _, EngineStatus};
-use crate::engine::runner::ModelRunner;
-use crate::engine::{Clock, Engine, EngineConfig, EngineFailure, EngineHandle, LoadError};
+use crate::engine::runner::{ModelRunner, TextDecoder};
+use crate::engine::{Clock, EngineConfig, LoadError};
 use crate::http::{AppState, BODY_UNIT, Origin, ServedModel, router};
 use crate::listener::{self, ConnectionLimits};
 use crate::picture_codec::PictureCodec;
+use crate::pool::process_worker::{ProcessPlace, WorkerProgram};
+use crate::pool::thread_worker::LoadRunner;
+use crate::pool::vocabulary::{PROTOCOL, Setup, WorkerModel};
+use crate::pool::worker_port::WorkerPlace;
+use crate::pool::worker_process::build;
+use crate::pool::{Pool, PoolConfig, PoolFailure, PoolHandle, PoolThread, TextSource};
 use crate::request::Defaults;
 use crate::shutdown::Signals;
 use crate::startup::PreparedModel;
@@ -34,16 +42,29 @@ const MAX_NUM_ENCODES: usize = 1;
 /// The largest drawn picture is this many times the checkpoint's own side: the UNet repeats itself beyond.
 const MAX_SIDE_FACTOR: usize = 2;
 
-/// Engine and edge of one model.
+/// Starts in a row that may fail before a place for a worker is given up.
+const MAX_FAILED_STARTS: u32 = 5;
+
+/// Pool and edge of one model.
 pub struct Daemon {
-    engine: EngineHandle,
-    thread: Mutex<Option<JoinHandle<Result<(), EngineFailure>>>>,
+    engine: PoolHandle,
+    thread: Mutex<Option<PoolThread>>,
     state: AppState,
 }
 
+/// The same noise for each life of a worker.
+#[derive(Clone)]
+struct SharedNoise(Arc<dyn NoiseSource>);
+
+impl NoiseSource for SharedNoise {
+    fn normal(&self, key: &NoiseKey, len: usize) -> Vec<f32> {
+        self.0.normal(key, len)
+    }
+}
+
 impl Daemon {
-    /// Starts the engine's thread, which loads the model, and prepares the edge. Pictures start from
-    /// `noise`; `clock` tells deadlines.
+    /// Starts a worker in this process, which loads the model, and prepares the edge. Pictures start from
+    /// `noise`; `clock` tells deadlines. What fails to load is not tried again.
     ///
     /// # Errors
     /// If the operating system has no thread to give.
@@ -53,20 +74,68 @@ impl Daemon {
         noise: Box<dyn NoiseSource>,
         clock: Clock,
     ) -> std::io::Result<Self> {
-        let origin = Origin::system();
+        let prepared = Arc::new(prepared);
         let max_model_len = max_model_len(config, &prepared);
-        let model = served_model(config, &prepared, max_model_len, origin.unix_time());
+        let (model, noise) = (Arc::clone(&prepared), SharedNoise(noise.into()));
         let load = move || -> Result<Box<dyn ModelRunner>, LoadError> {
-            let runner = CandleRunner::new(prepared.load()?, noise)?;
+            let runner = CandleRunner::new(model.load()?, Box::new(noise.clone()))?;
             Ok(Box::new(runner.with_max_model_len(max_model_len)))
         };
-        let engine_config = EngineConfig {
-            max_num_seqs: config.engine.max_num_seqs,
-            max_num_batched_tokens: config.engine.max_num_batched_tokens,
-            max_num_encodes: MAX_NUM_ENCODES,
-            max_num_waiting: config.engine.max_waiting,
+        let mut pool = pool_config(config, &prepared, vec![Role::Both]);
+        pool.max_failed_starts = 1;
+        let (load, class): (LoadRunner, _) = (Arc::new(load), prepared.numerics_class());
+        let text = text_source(&prepared);
+        Ok(Self::around(config, &prepared, Pool::of_threads(pool, class, &load, text, clock)?))
+    }
+
+    /// Starts a process for each device of the configuration, which loads the model there, supervises them,
+    /// and prepares the edge.
+    ///
+    /// # Errors
+    /// If the operating system has no thread to give.
+    pub fn start_processes(
+        config: &Config,
+        prepared: &PreparedModel,
+        clock: Clock,
+    ) -> std::io::Result<Self> {
+        let devices = &config.model.devices;
+        let num_threads = threads_of_each(devices);
+        let place = |worker: &WorkerDevice| -> Box<dyn WorkerPlace> {
+            let setup = Setup {
+                protocol: PROTOCOL,
+                build: build().to_owned(),
+                model: WorkerModel {
+                    folder: prepared.folder.to_string_lossy().into_owned(),
+                    device: worker.device.to_string(),
+                    dtype: config.model.dtype.name().to_owned(),
+                    kernels: config.model.kernels.to_string(),
+                    max_model_len: max_model_len(config, prepared),
+                },
+                config: engine_config(config),
+                role: worker.role,
+            };
+            Box::new(ProcessPlace::new(WorkerProgram {
+                setup,
+                num_threads,
+                log_format: config.log_format.name().to_owned(),
+                log_filter: config.log_filter.clone(),
+            }))
         };
-        let (engine, thread) = Engine::start(load, engine_config, clock)?;
+        let places = devices.iter().map(place).collect();
+        let roles = devices.iter().map(|worker| worker.role).collect();
+        let pool = pool_config(config, prepared, roles);
+        let pool = Pool::start(pool, places, text_source(prepared), clock)?;
+        Ok(Self::around(config, prepared, pool))
+    }
+
+    fn around(
+        config: &Config,
+        prepared: &PreparedModel,
+        (engine, thread): (PoolHandle, PoolThread),
+    ) -> Self {
+        let origin = Origin::system();
+        let max_model_len = max_model_len(config, prepared);
+        let model = served_model(config, prepared, max_model_len, origin.unix_time());
         let state = AppState {
             engine: Arc::new(engine.clone()),
             model: Arc::new(model),
@@ -78,11 +147,11 @@ impl Daemon {
             origin,
             settings: Arc::new(config.http.clone()),
         };
-        Ok(Self { engine, thread: Mutex::new(Some(thread)), state })
+        Self { engine, thread: Mutex::new(Some(thread)), state }
     }
 
     /// The way to the engine.
-    pub fn engine(&self) -> EngineHandle {
+    pub fn engine(&self) -> PoolHandle {
         self.engine.clone()
     }
 
@@ -96,11 +165,11 @@ impl Daemon {
         router(self.state.clone())
     }
 
-    /// Waits for the engine's thread, which ends once it was drained.
+    /// Waits for the front's thread, which ends once it was drained.
     ///
     /// # Errors
     /// Why it ended otherwise.
-    pub fn join(&self) -> Result<(), EngineFailure> {
+    pub fn join(&self) -> Result<(), PoolFailure> {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         match thread.map(JoinHandle::join) {
             None | Some(Ok(Ok(()))) => Ok(()),
@@ -108,6 +177,38 @@ impl Daemon {
             Some(Err(panic)) => std::panic::resume_unwind(panic),
         }
     }
+}
+
+fn engine_config(config: &Config) -> EngineConfig {
+    EngineConfig {
+        max_num_seqs: config.engine.max_num_seqs,
+        max_num_batched_tokens: config.engine.max_num_batched_tokens,
+        max_num_encodes: MAX_NUM_ENCODES,
+        max_num_waiting: config.engine.max_waiting,
+    }
+}
+
+fn text_source(prepared: &PreparedModel) -> TextSource {
+    let tokenizer = Arc::clone(&prepared.tokenizer);
+    Arc::new(move || Box::new(tokenizer.detokenizer()) as Box<dyn TextDecoder>)
+}
+
+fn pool_config(config: &Config, prepared: &PreparedModel, roles: Vec<Role>) -> PoolConfig {
+    PoolConfig {
+        budget: prepared.budget(max_model_len(config, prepared)),
+        engine: engine_config(config),
+        roles,
+        worker_timeout: config.engine.worker_timeout,
+        max_failed_starts: MAX_FAILED_STARTS,
+        has_tenants: config.http.api_keys.len() > 1,
+    }
+}
+
+/// Several workers on one CPU divide its threads; one alone is left to itself.
+fn threads_of_each(devices: &[WorkerDevice]) -> Option<usize> {
+    let on_cpu = devices.iter().filter(|worker| worker.device == DeviceChoice::Cpu).count();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (on_cpu > 1).then(|| (cores / on_cpu).max(1))
 }
 
 /// What the model was trained for, or less if a flag says so.

@@ -16,7 +16,7 @@ pub enum DeviceError {
         reason: String,
     },
     /// The device cannot compute in this precision.
-    #[error("the CPU computes in f32 only, not in {}: use --dtype f32", dtype_name(*dtype))]
+    #[error("the CPU computes in f32 only, not in {}: use --dtype f32", dtype.name())]
     Precision {
         /// As asked for.
         dtype: DtypeChoice,
@@ -38,16 +38,6 @@ pub enum DeviceError {
         /// Where: `CPU` or `GPU`.
         device: &'static str,
     },
-}
-
-/// The name under which `--dtype` takes it.
-fn dtype_name(dtype: DtypeChoice) -> &'static str {
-    match dtype {
-        DtypeChoice::Auto => "auto",
-        DtypeChoice::F32 => "f32",
-        DtypeChoice::Bf16 => "bf16",
-        DtypeChoice::F16 => "f16",
-    }
 }
 
 /// Opens the device and settles the precision.

@@ -11,6 +11,7 @@ pub mod engine;
 pub mod http;
 pub mod listener;
 pub mod picture_codec;
+pub mod pool;
 pub mod probe_listener;
 pub mod prompt;
 pub mod request;

@@ -8,10 +8,14 @@ use candle_core::{DType, Device};
 use reverie_model::checkpoint::{Checkpoint, memory_estimate};
 use reverie_model::tokenizer::Tokenizer;
 use reverie_model::{CheckpointError, DreamModel, Kernels, ModelError, Weights};
+use reverie_scheduler::Budget;
+use reverie_scheduler::dispatcher::NumericsClass;
+use sha2::{Digest as _, Sha256};
 
 use crate::args::{DeviceChoice, DtypeChoice};
 use crate::assets;
 use crate::device::{self, DeviceError};
+use crate::engine::candle_runner;
 use crate::template::{PromptTemplate, TemplateError};
 
 /// Why a model cannot be used.
@@ -66,6 +70,8 @@ pub struct PreparedModel {
     pub memory_estimate: u64,
     /// What it is called where nobody gives it a name.
     pub name: String,
+    /// Where its files are.
+    pub folder: PathBuf,
 }
 
 impl PreparedModel {
@@ -79,6 +85,26 @@ impl PreparedModel {
         device: DeviceChoice,
         dtype: DtypeChoice,
     ) -> Result<Self, StartupError> {
+        let (device, dtype) = device::open(device, dtype)?;
+        let prepared = Self::on(folder, cache, device, dtype)?;
+        device::check_memory(prepared.memory_estimate, &prepared.device, dtype)?;
+        Ok(prepared)
+    }
+
+    /// The same for whoever computes nothing: no device is opened, no memory asked for.
+    ///
+    /// # Errors
+    /// [`StartupError`].
+    pub fn describe(folder: Option<&Path>, cache: &Path) -> Result<Self, StartupError> {
+        Self::on(folder, cache, Device::Cpu, DType::F32)
+    }
+
+    fn on(
+        folder: Option<&Path>,
+        cache: &Path,
+        device: Device,
+        dtype: DType,
+    ) -> Result<Self, StartupError> {
         let (folder, name) = match folder {
             Some(folder) => (folder.to_owned(), folder_name(folder)),
             None => (
@@ -90,12 +116,20 @@ impl PreparedModel {
         let checkpoint = Checkpoint::open(&folder)?;
         let tokenizer = Tokenizer::load(&folder, checkpoint.config().llama.vocab_size)?;
         let template = PromptTemplate::of_checkpoint(&folder)?;
-        let (device, dtype) = device::open(device, dtype)?;
         let memory_estimate = memory_estimate(checkpoint.config(), dtype);
-        device::check_memory(memory_estimate, &device, dtype)?;
         let tokenizer = Arc::new(tokenizer);
         let kernels = Kernels::Reverie.on(&device, dtype);
-        Ok(Self { checkpoint, tokenizer, template, device, dtype, kernels, memory_estimate, name })
+        Ok(Self {
+            checkpoint,
+            tokenizer,
+            template,
+            device,
+            dtype,
+            kernels,
+            memory_estimate,
+            name,
+            folder,
+        })
     }
 
     /// To be computed by `kernels` where these can.
@@ -103,6 +137,21 @@ impl PreparedModel {
     pub fn with_kernels(mut self, kernels: Kernels) -> Self {
         self.kernels = kernels.on(&self.device, self.dtype);
         self
+    }
+
+    /// Whose numbers its answers agree with: kernel set, dtype and kind of device.
+    pub fn numerics_class(&self) -> NumericsClass {
+        let kind = if self.device.is_cpu() { "cpu" } else { "cuda" };
+        let class = format!("{kind} {} {}", self.dtype.as_str(), self.kernels);
+        let digest = Sha256::digest(class.as_bytes());
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&digest[..8]);
+        NumericsClass(u64::from_le_bytes(bytes))
+    }
+
+    /// What fits into its contexts of at most `max_model_len` positions.
+    pub fn budget(&self, max_model_len: usize) -> Budget {
+        candle_runner::budget(self.checkpoint.config(), max_model_len)
     }
 
     /// Loads the weights.

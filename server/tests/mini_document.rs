@@ -8,13 +8,16 @@ use std::time::Instant;
 use reverie_model::diffusion::SamplerKind;
 use reverie_model::noise::CounterNoise;
 use reverie_server::args::{DeviceChoice, DtypeChoice};
+use reverie_server::engine::EngineConfig;
 use reverie_server::engine::candle_runner::CandleRunner;
 use reverie_server::engine::document_engine::{DocumentEngine, EngineStatus};
 use reverie_server::engine::event::EngineEvent;
 use reverie_server::engine::request::{
-    EngineRequest, ImageChoice, PictureParams, PromptSegment, SamplingParams, StoppingParams,
+    EngineRequest, ImageChoice, PictureParams, PromptSegment, RequestIdentity, SamplingParams,
+    StoppingParams, TenantId,
 };
-use reverie_server::engine::{Engine, EngineConfig, EngineHandle};
+use reverie_server::pool::thread_worker::LoadRunner;
+use reverie_server::pool::{Pool, PoolConfig, PoolHandle, TextSource};
 use reverie_server::startup::PreparedModel;
 use tokio_stream::StreamExt;
 
@@ -44,11 +47,14 @@ fn request(prompt: Vec<u32>, seed: u64) -> EngineRequest {
             report_progress: false,
         },
         deadline: None,
+        tenant: TenantId(0),
+        priority: 0,
+        identity: RequestIdentity::default(),
     }
 }
 
 /// A document as one string of text and one list of pixels.
-async fn write(handle: &EngineHandle, request: EngineRequest) -> (String, Vec<u8>) {
+async fn write(handle: &PoolHandle, request: EngineRequest) -> (String, Vec<u8>) {
     let (mut text, mut pixels) = (String::new(), Vec::new());
     let stream = handle.submit(request).expect("accepted");
     for event in stream.collect::<Vec<EngineEvent>>().await {
@@ -71,6 +77,8 @@ async fn a_seed_stands_for_one_document_whatever_was_written_before() {
     let (cache, device) = (std::env::temp_dir(), DeviceChoice::Cpu);
     let prepared = PreparedModel::open(Some(folder), &cache, device, DtypeChoice::F32)
         .expect("the embedded model is usable");
+    let (budget, class) = (prepared.budget(1024), prepared.numerics_class());
+    let tokenizer = Arc::clone(&prepared.tokenizer);
     let load = move || {
         Ok(Box::new(CandleRunner::new(prepared.load()?, Box::new(CounterNoise))?) as Box<_>)
     };
@@ -80,9 +88,13 @@ async fn a_seed_stands_for_one_document_whatever_was_written_before() {
         max_num_encodes: 1,
         max_num_waiting: 4,
     };
-    let (handle, thread) = Engine::start(load, config, Arc::new(Instant::now)).expect("a thread");
+    let (load, text): (LoadRunner, TextSource) =
+        (Arc::new(load), Arc::new(move || Box::new(tokenizer.detokenizer())));
+    let config = PoolConfig::of_one(budget, config);
+    let (handle, thread) =
+        Pool::of_threads(config, class, &load, text, Arc::new(Instant::now)).expect("a thread");
     assert_eq!(handle.loaded().await, EngineStatus::Ready);
-    assert_eq!(handle.budget().map(|budget| budget.max_model_len), Some(1024));
+    assert_eq!(budget.max_model_len, 1024);
 
     let prompt = vec![1, 300, 301, 302];
     let first = write(&handle, request(prompt.clone(), 5)).await;

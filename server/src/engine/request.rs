@@ -6,7 +6,7 @@ use std::time::Duration;
 use reverie_model::Picture;
 use reverie_model::diffusion::SamplerKind;
 use reverie_model::picture_codec::PictureFormat;
-pub use reverie_scheduler::ImageChoice;
+pub use reverie_scheduler::{ImageChoice, TenantId};
 
 /// A piece of the context, in order.
 #[derive(Debug, Clone)]
@@ -42,6 +42,23 @@ pub struct EngineRequest {
     pub pictures: PictureParams,
     /// Give up this long after submission, if set.
     pub deadline: Option<Duration>,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Lower is earlier; 0 is ordinary.
+    pub priority: i32,
+    /// How the same request is recognised.
+    pub identity: RequestIdentity,
+}
+
+/// How a request is recognised when it comes again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RequestIdentity {
+    /// SHA-256 of what its client sent: equal fingerprints, equal requests.
+    pub fingerprint: [u8; 32],
+    /// SHA-256 of its client's name for it: asking twice under one name is asking once.
+    pub idempotency_key: Option<[u8; 32]>,
+    /// When it was asked, seconds since 1970.
+    pub created: u64,
 }
 
 /// How a token is chosen from its logits (vLLM's names).

@@ -20,7 +20,9 @@ use reverie_model::diffusion::noise_schedule::NoiseSchedule;
 use reverie_model::{Picture, PictureError};
 use reverie_proto::{ChatCompletionRequest, EffectiveParameters, Sampler};
 
-use crate::engine::request::{EngineRequest, PictureParams, SamplingParams, StoppingParams};
+use crate::engine::request::{
+    EngineRequest, PictureParams, RequestIdentity, SamplingParams, StoppingParams, TenantId,
+};
 use crate::picture_codec::{PictureFormat, PictureLimits};
 use crate::prompt::{PromptEncoder, build_prompt, raw_prompt};
 use crate::template::{CheckpointDefaults, PromptTemplate, TextToImage};
@@ -306,6 +308,9 @@ impl ValidRequest {
             stopping: self.stopping.clone(),
             pictures: PictureParams { negative_prompt, ..self.pictures.clone() },
             deadline,
+            tenant: TenantId(0),
+            priority: 0,
+            identity: RequestIdentity::default(),
         }
     }
 }

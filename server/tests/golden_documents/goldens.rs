@@ -16,7 +16,8 @@ use reverie_server::args::{DeviceChoice, DtypeChoice};
 use reverie_server::engine::EngineConfig;
 use reverie_server::engine::candle_runner::CandleRunner;
 use reverie_server::engine::request::{
-    EngineRequest, ImageChoice, PictureParams, PromptSegment, SamplingParams, StoppingParams,
+    EngineRequest, ImageChoice, PictureParams, PromptSegment, RequestIdentity, SamplingParams,
+    StoppingParams, TenantId,
 };
 use reverie_server::engine::runner::{ModelRunner, RenderedPicture, SampledToken, TokenChoice};
 use reverie_server::engine::scheduling::scheduler_config;
@@ -146,6 +147,9 @@ pub(crate) fn golden_request(prompt: Vec<PromptSegment>) -> EngineRequest {
             report_progress: false,
         },
         deadline: None,
+        tenant: TenantId(0),
+        priority: 0,
+        identity: RequestIdentity::default(),
     }
 }
 

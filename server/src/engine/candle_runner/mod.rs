@@ -3,6 +3,7 @@
 
 mod beams;
 mod context;
+mod handover;
 mod rows;
 mod sequence;
 
@@ -16,10 +17,11 @@ use reverie_model::diffusion::denoiser::{DenoiseParams, DenoiseRequest};
 use reverie_model::noise::NoiseSource;
 use reverie_model::tokenizer::Detokenizer;
 use reverie_model::{DreamConfig, DreamModel, ModelError, Picture};
-use reverie_scheduler::{Budget, SequenceId, StepPlan};
+use reverie_scheduler::{Budget, DrawingSpec, SequenceId, StepPlan};
 
 use self::sequence::SequenceState;
 use super::event::EngineError;
+use super::order::{Conditions, WrittenPiece};
 use super::request::EngineRequest;
 use super::runner::{ModelRunner, OpenedSequence, StepOutput, TextDecoder};
 
@@ -137,6 +139,25 @@ impl ModelRunner for CandleRunner {
         Ok(OpenedSequence { drawing, text })
     }
 
+    fn resume(&mut self, id: SequenceId, written: &[WrittenPiece]) -> Result<(), EngineError> {
+        self.append(id, written).map_err(model_error)
+    }
+
+    /// Which picture it is the plan's rows say, too.
+    fn open_picture(
+        &mut self,
+        id: SequenceId,
+        request: &Arc<EngineRequest>,
+        _picture: usize,
+        conditions: &Conditions,
+    ) -> Result<DrawingSpec, EngineError> {
+        self.prepare_picture(id, request, conditions).map_err(model_error)
+    }
+
+    fn take_conditions(&mut self, id: SequenceId) -> Result<Conditions, EngineError> {
+        self.give_conditions(id).map_err(model_error)
+    }
+
     fn execute(&mut self, plan: &StepPlan) -> Result<StepOutput, EngineError> {
         self.run(plan).map_err(model_error)
     }
@@ -152,7 +173,7 @@ impl ModelRunner for CandleRunner {
 }
 
 /// How long a context may be and what its blocks take.
-fn budget(config: &DreamConfig, max_model_len: usize) -> Budget {
+pub fn budget(config: &DreamConfig, max_model_len: usize) -> Budget {
     Budget {
         max_model_len,
         dream_positions: config.dream_positions(),

@@ -244,7 +244,10 @@ impl CandleRunner {
 }
 
 /// The picture as whoever opens the delivered file sees it. Files with notes hold the same pixels.
-fn as_delivered(picture: &Arc<Picture>, format: PictureFormat) -> Result<Arc<Picture>, ModelError> {
+pub(super) fn as_delivered(
+    picture: &Arc<Picture>,
+    format: PictureFormat,
+) -> Result<Arc<Picture>, ModelError> {
     match format {
         PictureFormat::Png | PictureFormat::Webp => Ok(Arc::clone(picture)),
         PictureFormat::Jpeg { .. } => {
