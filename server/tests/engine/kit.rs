@@ -40,13 +40,13 @@ pub(crate) struct Kit {
     pub(crate) clock: HandClock,
 }
 
-/// A clock that stands still until it is moved.
+/// A clock that runs, and can be moved forward.
 #[derive(Clone)]
-pub(crate) struct HandClock(Arc<Mutex<Instant>>);
+pub(crate) struct HandClock(Arc<Mutex<Duration>>);
 
 impl HandClock {
     fn new() -> Self {
-        Self(Arc::new(Mutex::new(Instant::now())))
+        Self(Arc::new(Mutex::new(Duration::ZERO)))
     }
 
     pub(crate) fn advance(&self, time: Duration) {
@@ -54,8 +54,8 @@ impl HandClock {
     }
 
     fn clock(&self) -> Clock {
-        let now = Arc::clone(&self.0);
-        Arc::new(move || *now.lock().expect("no holder panics"))
+        let moved = Arc::clone(&self.0);
+        Arc::new(move || Instant::now() + *moved.lock().expect("no holder panics"))
     }
 }
 
