@@ -52,6 +52,17 @@ pub struct EngineConfig {
     pub max_num_waiting: usize,
 }
 
+impl EngineConfig {
+    /// Jobs that an engine can hold at once.
+    pub fn max_jobs(&self, role: Role) -> usize {
+        match role {
+            Role::Both | Role::Denoise => self.max_num_seqs,
+            // A document that waits for its picture has no place: another one can have it.
+            Role::Decode => 2 * self.max_num_seqs,
+        }
+    }
+}
+
 /// Which part of the work an engine does, and whose numbers its answers agree with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EngineDuty {
@@ -104,7 +115,7 @@ pub fn serve(
     failpoint::strike_at_start();
     let mut runner = load()?;
     runner.warm_up().map_err(EngineFailure::WarmUp)?;
-    let (budget, max_jobs, class) = (runner.budget(), config.max_num_seqs, duty.class);
+    let (budget, max_jobs, class) = (runner.budget(), config.max_jobs(duty.role), duty.class);
     if outbox.say(EngineMessage::Ready { budget, max_jobs, class }).is_err() {
         return Ok(());
     }

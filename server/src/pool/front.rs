@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use reverie_scheduler::dispatcher::{
     Abilities, Action, Dispatcher, DownCause, Epoch, Event, ExitReason, JobFault, JobId, Micros,
-    Order, PrefixKey, RequestId, WorkerId, WorkerMessage,
+    Order, RequestId, Submission, WorkerId, WorkerMessage,
 };
 use tokio::sync::watch;
 
 use super::answer::{Answer, KeptAnswer};
 use super::inbox::{FrontEvent, WorkerEnd, WorkerLine};
-use super::limits::{AWAITED_BYTES, LISTEN_EVERY, PoolConfig, submission};
+use super::limits::{AWAITED_BYTES, LISTEN_EVERY, PoolConfig, micros};
 use super::wording::submit_error;
 use super::worker_port::{TellError, WorkerPlace, WorkerPort};
 use super::{PoolFailure, TextSource};
@@ -182,7 +182,7 @@ impl Front {
             self.handle(Event::Drain, None);
         }
         match event {
-            FrontEvent::Submit { request, prefix, reply } => self.submit(*request, prefix, reply),
+            FrontEvent::Submit { request, wish, reply } => self.submit(*request, *wish, reply),
             FrontEvent::Cancel(client) => self.handle(Event::Cancel(client), None),
             FrontEvent::Read(client) => {
                 let answers = self.answers.iter();
@@ -199,7 +199,7 @@ impl Front {
     fn submit(
         &mut self,
         request: EngineRequest,
-        prefix: Vec<PrefixKey>,
+        wish: Submission,
         reply: SyncSender<Result<EventStream, SubmitError>>,
     ) {
         if self.exit.is_some() {
@@ -207,7 +207,8 @@ impl Front {
         }
         let client = RequestId(self.next_client);
         self.next_client += 1;
-        let wish = submission(client, &request, prefix, &self.config.budget, self.now());
+        let deadline = request.deadline.map(|span| self.now().after(micros(span)));
+        let wish = Submission { request: client, deadline, ..wish };
         self.asking = Some(Asking { request: Arc::new(request), reply });
         self.handle(Event::Submit(wish), None);
         self.asking = None;

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
+use reverie_scheduler::Budget;
 use tokio::sync::watch;
 
 use super::inbox::{FrontEvent, INBOX, nudge};
-use super::limits::prefix_keys;
+use super::limits::submission;
 use crate::engine::document_engine::{DocumentEngine, EngineStatus, EventStream, SubmitError};
 use crate::engine::request::EngineRequest;
 
@@ -25,6 +26,7 @@ struct Door {
     inbox: SyncSender<FrontEvent>,
     drain: Arc<AtomicBool>,
     status: watch::Receiver<EngineStatus>,
+    budget: Budget,
     has_choice: bool,
 }
 
@@ -47,9 +49,9 @@ impl PoolHandle {
         inbox: SyncSender<FrontEvent>,
         drain: Arc<AtomicBool>,
         status: watch::Receiver<EngineStatus>,
-        has_choice: bool,
+        (budget, has_choice): (Budget, bool),
     ) -> Self {
-        Self(Arc::new(Door { inbox, drain, status, has_choice }))
+        Self(Arc::new(Door { inbox, drain, status, budget, has_choice }))
     }
 
     /// Refuses new requests from now on; the pool ends once the accepted ones have.
@@ -93,10 +95,10 @@ impl PoolHandle {
 impl DocumentEngine for PoolHandle {
     /// Waits for the front's decision, which takes as long as a look at its books.
     fn submit(&self, request: EngineRequest) -> Result<EventStream, SubmitError> {
-        let prefix = if self.0.has_choice { prefix_keys(&request) } else { Vec::new() };
+        let wish = Box::new(submission(&request, &self.0.budget, self.0.has_choice));
         let (reply, decision) = sync_channel(1);
         let request = Box::new(request);
-        match self.0.inbox.try_send(FrontEvent::Submit { request, prefix, reply }) {
+        match self.0.inbox.try_send(FrontEvent::Submit { request, wish, reply }) {
             Ok(()) => decision.recv().unwrap_or_else(|_front_ended| Err(self.gone())),
             Err(TrySendError::Full(_)) => {
                 Err(SubmitError::QueueFull { waiting: INBOX, retry_after: BUSY_FOR })

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::{SyncSender, TrySendError};
 
-use reverie_scheduler::dispatcher::{DownCause, Epoch, PrefixKey, RequestId, WorkerId};
+use reverie_scheduler::dispatcher::{DownCause, Epoch, RequestId, Submission, WorkerId};
 
 use crate::engine::EngineFailure;
 use crate::engine::document_engine::{EventStream, SubmitError};
@@ -19,7 +19,7 @@ pub(super) enum FrontEvent {
     /// A client asks for an answer.
     Submit {
         request: Box<EngineRequest>,
-        prefix: Vec<PrefixKey>,
+        wish: Box<Submission>,
         reply: SyncSender<Result<EventStream, SubmitError>>,
     },
     /// A client is gone.

@@ -74,7 +74,7 @@ pub struct PoolConfig {
     pub has_tenants: bool,
 }
 
-fn micros(span: Duration) -> Micros {
+pub(super) fn micros(span: Duration) -> Micros {
     Micros(u64::try_from(span.as_micros()).unwrap_or(u64::MAX))
 }
 
@@ -95,7 +95,8 @@ impl PoolConfig {
     pub(super) fn dispatcher(&self) -> DispatcherConfig {
         let workers: Vec<(WorkerId, Role)> =
             (0..).map(WorkerId).zip(self.roles.iter().copied()).collect();
-        let num_writers = self.roles.iter().filter(|role| role.writes()).count();
+        let writers = self.roles.iter().filter(|role| role.writes());
+        let num_running: usize = writers.map(|role| self.engine.max_jobs(*role)).sum();
         let max_waiting = self.engine.max_num_waiting;
         let quarter = max_waiting.div_ceil(4);
         let of_one = if self.has_tenants { TENANT_QUARTERS * quarter } else { max_waiting };
@@ -106,7 +107,7 @@ impl PoolConfig {
                 max_positions: self.budget.max_model_len,
                 max_waiting,
                 max_waiting_per_tenant: of_one.clamp(1, max_waiting.max(1)),
-                max_open: max_waiting + num_writers * self.engine.max_num_seqs,
+                max_open: max_waiting + num_running,
                 max_reserved_bytes: MAX_RESERVED_BYTES,
                 retry_after: (micros(RETRY_AFTER.0), micros(RETRY_AFTER.1)),
             },
@@ -148,17 +149,12 @@ impl PoolConfig {
 /// Bytes delivered and not read from which on readers tell that they read.
 pub(super) const AWAITED_BYTES: u64 = MAX_UNREAD_BYTES / 4;
 
-/// `request` in the dispatcher's numbers; its deadline counts from `now`.
-pub(super) fn submission(
-    client: RequestId,
-    request: &EngineRequest,
-    prefix: Vec<PrefixKey>,
-    budget: &Budget,
-    now: Micros,
-) -> Submission {
+/// `request` in the dispatcher's numbers; its name and its deadline are the front's to say. Takes as long as
+/// hashing its pictures. `is_routed`: whether it matters who holds a prefix.
+pub(super) fn submission(request: &EngineRequest, budget: &Budget, is_routed: bool) -> Submission {
     // How large its latents are and how many steps they take changes no position.
     let spec = sequence_spec(
-        reverie_scheduler::SequenceId(client.0),
+        reverie_scheduler::SequenceId(0),
         request,
         drawing_spec(&request.pictures, 1, 1),
     );
@@ -173,7 +169,7 @@ pub(super) fn submission(
     let drawing = picture_work(pictures).saturating_mul(POSITIONS_OF_A_ROW);
     let held: u64 = request.prompt.iter().map(segment_bytes).sum();
     Submission {
-        request: client,
+        request: RequestId(0),
         tenant: request.tenant,
         priority: request.priority,
         cost: (used as u64)
@@ -186,8 +182,8 @@ pub(super) fn submission(
             .saturating_add((possible as u64).saturating_mul(pixels.saturating_mul(3))),
         max_entries: budget.max_model_len,
         draws,
-        prefix,
-        deadline: request.deadline.map(|span| now.after(micros(span))),
+        prefix: if is_routed { prefix_keys(request) } else { Vec::new() },
+        deadline: None,
         fingerprint: Digest(request.identity.fingerprint),
         idempotency_key: request.identity.idempotency_key.map(Digest),
     }
@@ -202,7 +198,7 @@ fn segment_bytes(segment: &PromptSegment) -> u64 {
 }
 
 /// Keys of the beginnings of a request's context, shortest first; equal keys, equal tenants and contexts.
-pub(super) fn prefix_keys(request: &EngineRequest) -> Vec<PrefixKey> {
+fn prefix_keys(request: &EngineRequest) -> Vec<PrefixKey> {
     let mut hash = sha2::Sha256::new();
     hash.update(request.tenant.0.to_le_bytes());
     let mut keys = Vec::new();

@@ -114,8 +114,8 @@ impl Pool {
         let (sender, inbox) = sync_channel(INBOX);
         let drain = Arc::new(AtomicBool::new(false));
         let (status, watched) = watch::channel(EngineStatus::Loading);
-        let has_choice = config.has_choice();
-        let handle = PoolHandle::new(sender.clone(), Arc::clone(&drain), watched, has_choice);
+        let judging = (config.budget, config.has_choice());
+        let handle = PoolHandle::new(sender.clone(), Arc::clone(&drain), watched, judging);
         let thread = std::thread::Builder::new().name("front".to_owned()).spawn(move || {
             let lines = Lines { inbox, sender, drain, status };
             Front::new(config, places, text, lines, clock).run()
