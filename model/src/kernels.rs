@@ -36,24 +36,29 @@ impl Kernels {
         }
     }
 
-    /// Names the numerics of a model so computed: where names are equal, bits are. candle's depend on the
+    /// Names the numerics of a model so computed on devices of `family`: where names are equal, bits are. candle's depend on the
     /// batch besides, on a CPU on its instructions (which are named), on a GPU on its generation (which is
     /// not).
-    pub fn numerics_class(self, device: &Device, dtype: DType) -> String {
-        let (family, number) = (device_family(device), dtype.as_str());
-        match self.on(device, dtype) {
-            Self::Reverie => reverie_kernels::NUMERICS_CLASS.to_owned(),
-            Self::Candle if device.is_cpu() => {
+    pub fn numerics_class(self, family: &str, dtype: DType) -> String {
+        let number = dtype.as_str();
+        match self {
+            Self::Reverie if family == CPU && dtype == DType::F32 => {
+                reverie_kernels::NUMERICS_CLASS.to_owned()
+            }
+            Self::Reverie | Self::Candle if family == CPU => {
                 format!("{family}-{number}-candle-{}", reverie_kernels::Isa::detect().name())
             }
-            Self::Candle => format!("{family}-{number}-candle"),
+            Self::Reverie | Self::Candle => format!("{family}-{number}-candle"),
         }
     }
 }
 
+/// The family of every CPU.
+const CPU: &str = "cpu";
+
 /// `cpu` or `cuda`.
 pub fn device_family(device: &Device) -> &'static str {
-    if device.is_cpu() { "cpu" } else { "cuda" }
+    if device.is_cpu() { CPU } else { "cuda" }
 }
 
 impl fmt::Display for Kernels {
@@ -84,7 +89,7 @@ mod tests {
         assert_eq!(Kernels::Reverie.on(&Device::Cpu, DType::F32), Kernels::Reverie);
         assert_eq!(Kernels::Reverie.on(&Device::Cpu, DType::F16), Kernels::Candle);
         assert_eq!(Kernels::Candle.on(&Device::Cpu, DType::F32), Kernels::Candle);
-        let class = |kernels: Kernels| kernels.numerics_class(&Device::Cpu, DType::F32);
+        let class = |kernels: Kernels| kernels.numerics_class(CPU, DType::F32);
         assert_eq!(class(Kernels::Reverie), "cpu-f32-fma");
         assert!(class(Kernels::Candle).starts_with("cpu-f32-candle-"));
     }

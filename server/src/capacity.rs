@@ -2,6 +2,7 @@
 //! bytes and blocks, not what is in them.
 
 use crate::config::EngineLimits;
+use crate::engine::EngineConfig;
 
 /// Documents at once: with so many a decoder pass reads the weights once for all, and more would wait for
 /// each other longer than they save.
@@ -13,6 +14,10 @@ const OVERCOMMIT: usize = 2;
 
 /// Full contexts that the widest beam search and a negative prompt take.
 const WIDEST_DOCUMENT: usize = 9;
+
+/// Pictures embedded in one engine step: a few in one pass of the vision tower, and not so many that a
+/// client that leaves is noticed late.
+const MAX_NUM_ENCODES: usize = 4;
 
 /// What a model's contexts take here.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +65,18 @@ impl Capacity {
         // Blocks are counted by a u32.
         Self { max_num_seqs, num_kv_blocks: num_kv_blocks.min(u32::MAX as usize) }
     }
+
+    /// All limits of an engine that has this much.
+    pub fn engine_config(&self, limits: &EngineLimits) -> EngineConfig {
+        EngineConfig {
+            max_num_seqs: self.max_num_seqs,
+            max_num_batched_tokens: limits.max_num_batched_tokens,
+            max_num_encodes: MAX_NUM_ENCODES,
+            max_num_waiting: limits.max_waiting,
+            num_kv_blocks: self.num_kv_blocks,
+            max_token_gap: limits.max_token_gap,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -72,6 +89,7 @@ mod tests {
         max_waiting: 128,
         kv_cache_bytes: None,
         max_token_gap: std::time::Duration::from_millis(25),
+        worker_timeout: std::time::Duration::from_secs(60),
     };
 
     /// A context of 12 MiB, as the embedded model's.

@@ -9,8 +9,12 @@ use std::time::Duration;
 use reverie_model::Kernels;
 use reverie_model::config::Abilities;
 use reverie_model::diffusion::noise_schedule::NoiseSchedule;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
-use crate::args::{DeviceChoice, DtypeChoice, LogFormat, ModelArgs, Secret, ServeArgs};
+use crate::args::{
+    DeviceChoice, DtypeChoice, LogFormat, ModelArgs, Secret, ServeArgs, WorkerDevice,
+};
 use crate::http::{AllowedHosts, ApiKey, BODY_UNIT, HttpSettings};
 use crate::listener::ConnectionLimits;
 use crate::picture_codec::PictureLimits;
@@ -62,8 +66,10 @@ pub struct ModelConfig {
     pub cache_dir: Option<PathBuf>,
     /// What requests call it; empty means the folder's name.
     pub names: Vec<String>,
-    /// Where to compute.
+    /// Where to compute, in this process.
     pub device: DeviceChoice,
+    /// Where workers compute that are processes of their own, and what each of them does.
+    pub devices: Vec<WorkerDevice>,
     /// Number format.
     pub dtype: DtypeChoice,
     /// Whose kernels compute, where there is a choice.
@@ -85,6 +91,8 @@ pub struct EngineLimits {
     pub kv_cache_bytes: Option<u64>,
     /// While a text goes on, a step is predicted to take no longer than this.
     pub max_token_gap: Duration,
+    /// Silence after which a worker is replaced.
+    pub worker_timeout: Duration,
 }
 
 /// What requests may ask for, as far as flags decide it.
@@ -214,6 +222,7 @@ impl TryFrom<ServeArgs> for Config {
         check_counts(&args)?;
         let http = HttpSettings {
             api_keys: api_keys(&args.api_key, args.api_key_file)?,
+            tenant_salt: tenant_salt(args.tenant_secret.as_ref()),
             allowed_hosts: allowed_hosts(args.allowed_host, args.host),
             playground: !args.no_playground,
             max_body_bytes: args.max_body_bytes,
@@ -239,6 +248,7 @@ impl TryFrom<ServeArgs> for Config {
             cache_dir: args.model.cache_dir,
             names: args.served_model_name,
             device: args.model.device,
+            devices: worker_devices(args.devices, args.model.device)?,
             dtype: args.model.dtype,
             kernels: args.model.kernels,
             max_model_len: args.model.max_model_len,
@@ -255,6 +265,7 @@ impl TryFrom<ServeArgs> for Config {
                 max_waiting: args.max_waiting,
                 kv_cache_bytes: args.kv_cache_bytes,
                 max_token_gap: Duration::from_millis(args.max_token_gap),
+                worker_timeout: Duration::from_secs(args.worker_timeout),
             },
             connections: ConnectionLimits {
                 max_connections: args.max_connections,
@@ -314,9 +325,11 @@ fn check_counts(args: &ServeArgs) -> Result<(), ConfigError> {
         let flag = "max-image-pixels";
         return Err(ConfigError::OutOfRange { flag, found, wanted: "at least 1" });
     }
-    for (flag, seconds) in
-        [("body-timeout", args.body_timeout), ("write-timeout", args.write_timeout)]
-    {
+    for (flag, seconds) in [
+        ("body-timeout", args.body_timeout),
+        ("write-timeout", args.write_timeout),
+        ("worker-timeout", args.worker_timeout),
+    ] {
         if seconds == 0 {
             let found = "0".to_owned();
             return Err(ConfigError::OutOfRange { flag, found, wanted: "at least 1" });
@@ -349,6 +362,32 @@ fn api_keys(given: &[Secret], file: Option<PathBuf>) -> Result<Vec<ApiKey>, Conf
         }
     }
     Ok(keys)
+}
+
+/// A worker for each device, at least one of them for texts.
+fn worker_devices(
+    given: Vec<WorkerDevice>,
+    device: DeviceChoice,
+) -> Result<Vec<WorkerDevice>, ConfigError> {
+    if given.is_empty() {
+        return Ok(vec![WorkerDevice::whole(device)]);
+    }
+    if !given.iter().any(|worker| worker.role.writes()) {
+        let found = given.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let wanted = "a device that is not for pictures only";
+        return Err(ConfigError::OutOfRange { flag: "devices", found, wanted });
+    }
+    Ok(given)
+}
+
+/// From the operator's secret, or else from identifiers that nobody guesses.
+fn tenant_salt(secret: Option<&Secret>) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    match secret {
+        Some(secret) => hash.update(secret.expose()),
+        None => (0..4).for_each(|_| hash.update(Uuid::now_v7().as_bytes())),
+    }
+    hash.finalize().into()
 }
 
 fn allowed_hosts(given: Vec<String>, host: IpAddr) -> AllowedHosts {

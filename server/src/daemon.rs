@@ -1,28 +1,34 @@
-//! The running whole: engine thread, HTTP edge, and how they end. What `serve` and the tests start.
+//! The running whole: pool of workers, HTTP edge, and how they end. What `serve` and the tests start.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use axum::Router;
-use reverie_model::decoder::KvPool;
 use reverie_model::diffusion::noise_schedule::NoiseSchedule;
-use reverie_model::noise::NoiseSource;
+use reverie_model::noise::{NoiseKey, NoiseSource};
 use reverie_model::vision::as_seen;
+use reverie_scheduler::dispatcher::Role;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::capacity::{Capacity, KvNeeds};
+use crate::args::{DeviceChoice, WorkerDevice};
+use crate::capacity::Capacity;
 use crate::config::{Config, ModelFacts};
-use crate::device;
 use crate::engine::candle_runner::CandleRunner;
 use crate::engine::document_engine::{DocumentEngine as _, EngineStatus};
-use crate::engine::runner::ModelRunner;
-use crate::engine::{Clock, Engine, EngineConfig, EngineFailure, EngineHandle, LoadError};
+use crate::engine::runner::{ModelRunner, TextDecoder};
+use crate::engine::{Clock, LoadError};
 use crate::http::{AppState, BODY_UNIT, Origin, ServedModel, router};
 use crate::listener::{self, ConnectionLimits};
 use crate::picture_codec::PictureCodec;
+use crate::pool::process_worker::{ProcessPlace, WorkerProgram};
+use crate::pool::thread_worker::LoadRunner;
+use crate::pool::vocabulary::{PROTOCOL, Setup, WorkerModel};
+use crate::pool::worker_port::WorkerPlace;
+use crate::pool::worker_process::build;
+use crate::pool::{Pool, PoolConfig, PoolFailure, PoolHandle, PoolThread, TextSource};
 use crate::request::Defaults;
 use crate::shutdown::Signals;
 use crate::startup::PreparedModel;
@@ -31,23 +37,32 @@ use crate::startup::PreparedModel;
 /// has, so that reading a burst of large pictures cannot starve the engine.
 const PICTURE_WORKERS: usize = 2;
 
-/// Pictures embedded in one engine step: a few in one pass of the vision tower, and not so many that a
-/// client that leaves is noticed late.
-const MAX_NUM_ENCODES: usize = 4;
-
 /// The largest drawn picture is this many times the checkpoint's own side: the UNet repeats itself beyond.
 const MAX_SIDE_FACTOR: usize = 2;
 
-/// Engine and edge of one model.
+/// Starts in a row that may fail before a place for a worker is given up.
+const MAX_FAILED_STARTS: u32 = 5;
+
+/// Pool and edge of one model.
 pub struct Daemon {
-    engine: EngineHandle,
-    thread: Mutex<Option<JoinHandle<Result<(), EngineFailure>>>>,
+    engine: PoolHandle,
+    thread: Mutex<Option<PoolThread>>,
     state: AppState,
 }
 
+/// The same noise for each life of a worker.
+#[derive(Clone)]
+struct SharedNoise(Arc<dyn NoiseSource>);
+
+impl NoiseSource for SharedNoise {
+    fn normal(&self, key: &NoiseKey, len: usize) -> Vec<f32> {
+        self.0.normal(key, len)
+    }
+}
+
 impl Daemon {
-    /// Starts the engine's thread, which loads the model, and prepares the edge. Pictures start from
-    /// `noise`; `clock` tells deadlines.
+    /// Starts a worker in this process, which loads the model, and prepares the edge. Pictures start from
+    /// `noise`; `clock` tells deadlines. What fails to load is not tried again.
     ///
     /// # Errors
     /// If the operating system has no thread to give.
@@ -57,30 +72,76 @@ impl Daemon {
         noise: Box<dyn NoiseSource>,
         clock: Clock,
     ) -> std::io::Result<Self> {
-        let origin = Origin::system();
+        let prepared = Arc::new(prepared);
         let max_model_len = max_model_len(config, &prepared);
-        let model = served_model(config, &prepared, max_model_len, origin.unix_time());
+        let (model, noise) = (Arc::clone(&prepared), SharedNoise(noise.into()));
+        let load = move || -> Result<Box<dyn ModelRunner>, LoadError> {
+            let runner = CandleRunner::new(model.load()?, Box::new(noise.clone()))?;
+            Ok(Box::new(runner.with_max_model_len(max_model_len)))
+        };
+        let mut pool = pool_config(config, &prepared, vec![Role::Both]);
+        pool.max_failed_starts = 1;
+        let (load, class): (LoadRunner, _) = (Arc::new(load), prepared.numerics_class());
+        let text = text_source(&prepared);
+        let pool = Pool::of_threads(pool, class, &load, text, clock)?;
+        Self::around(config, &prepared, pool)
+    }
+
+    /// Starts a process for each device of the configuration, which loads the model there, supervises them,
+    /// and prepares the edge.
+    ///
+    /// # Errors
+    /// If the operating system has no thread to give.
+    pub fn start_processes(
+        config: &Config,
+        prepared: &PreparedModel,
+        clock: Clock,
+    ) -> std::io::Result<Self> {
+        let devices = &config.model.devices;
+        let num_threads = threads_of_each(devices);
+        let place = |worker: &WorkerDevice| -> Box<dyn WorkerPlace> {
+            let setup = Setup {
+                protocol: PROTOCOL,
+                build: build().to_owned(),
+                model: WorkerModel {
+                    folder: prepared.folder.to_string_lossy().into_owned(),
+                    device: worker.device.to_string(),
+                    dtype: config.model.dtype.name().to_owned(),
+                    kernels: config.model.kernels.to_string(),
+                    max_model_len: max_model_len(config, prepared),
+                },
+                limits: config.engine,
+                num_sharing: num_on(devices, worker.device),
+                role: worker.role,
+            };
+            Box::new(ProcessPlace::new(WorkerProgram {
+                setup,
+                num_threads,
+                log_format: config.log_format.name().to_owned(),
+                log_filter: config.log_filter.clone(),
+            }))
+        };
+        let places = devices.iter().map(place).collect();
+        let roles = devices.iter().map(|worker| worker.role).collect();
+        let pool = pool_config(config, prepared, roles);
+        let pool = Pool::start(pool, places, text_source(prepared), clock)?;
+        Self::around(config, prepared, pool)
+    }
+
+    fn around(
+        config: &Config,
+        prepared: &PreparedModel,
+        (engine, thread): (PoolHandle, PoolThread),
+    ) -> std::io::Result<Self> {
+        let origin = Origin::system();
+        let max_model_len = max_model_len(config, prepared);
+        let model = served_model(config, prepared, max_model_len, origin.unix_time());
         // Known before the first picture needs it, and at the cost of no request. It ends by itself, and
         // nobody waits for its end.
         let hash = Arc::clone(&prepared.hash);
         std::thread::Builder::new().name("model-hash".to_owned()).spawn(move || {
             tracing::debug!(sha256 = hash.get(), "the weights' digest is known");
         })?;
-        let capacity = Capacity::new(&config.engine, kv_needs(&prepared, max_model_len));
-        tracing::info!(capacity.max_num_seqs, capacity.num_kv_blocks, "capacity");
-        let load = move || -> Result<Box<dyn ModelRunner>, LoadError> {
-            let runner = CandleRunner::new(prepared.load()?, noise)?;
-            Ok(Box::new(runner.with_max_model_len(max_model_len)))
-        };
-        let engine_config = EngineConfig {
-            max_num_seqs: capacity.max_num_seqs,
-            num_kv_blocks: capacity.num_kv_blocks,
-            max_token_gap: config.engine.max_token_gap,
-            max_num_batched_tokens: config.engine.max_num_batched_tokens,
-            max_num_encodes: MAX_NUM_ENCODES,
-            max_num_waiting: config.engine.max_waiting,
-        };
-        let (engine, thread) = Engine::start(load, engine_config, clock)?;
         let state = AppState {
             engine: Arc::new(engine.clone()),
             model: Arc::new(model),
@@ -96,7 +157,7 @@ impl Daemon {
     }
 
     /// The way to the engine.
-    pub fn engine(&self) -> EngineHandle {
+    pub fn engine(&self) -> PoolHandle {
         self.engine.clone()
     }
 
@@ -110,11 +171,11 @@ impl Daemon {
         router(self.state.clone())
     }
 
-    /// Waits for the engine's thread, which ends once it was drained.
+    /// Waits for the front's thread, which ends once it was drained.
     ///
     /// # Errors
     /// Why it ended otherwise.
-    pub fn join(&self) -> Result<(), EngineFailure> {
+    pub fn join(&self) -> Result<(), PoolFailure> {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         match thread.map(JoinHandle::join) {
             None | Some(Ok(Ok(()))) => Ok(()),
@@ -124,15 +185,37 @@ impl Daemon {
     }
 }
 
-/// What its contexts take, and what the machine has left for them.
-fn kv_needs(prepared: &PreparedModel, max_model_len: usize) -> KvNeeds {
-    let llama = &prepared.checkpoint.config().llama;
-    let available = device::available_memory(&prepared.device);
-    KvNeeds {
-        block_bytes: KvPool::block_bytes(llama, prepared.dtype),
-        context_blocks: max_model_len.div_ceil(KvPool::BLOCK_SIZE),
-        spare_bytes: available.map(|bytes| bytes.saturating_sub(prepared.memory_estimate)),
+fn text_source(prepared: &PreparedModel) -> TextSource {
+    let tokenizer = Arc::clone(&prepared.tokenizer);
+    Arc::new(move || Box::new(tokenizer.detokenizer()) as Box<dyn TextDecoder>)
+}
+
+fn pool_config(config: &Config, prepared: &PreparedModel, roles: Vec<Role>) -> PoolConfig {
+    let max_model_len = max_model_len(config, prepared);
+    // A worker on a device of its own settles this itself, by what it has there.
+    let needs = prepared.kv_needs(max_model_len, roles.len());
+    let capacity = Capacity::new(&config.engine, needs);
+    tracing::info!(capacity.max_num_seqs, capacity.num_kv_blocks, "capacity of a worker");
+    PoolConfig {
+        budget: prepared.budget(max_model_len),
+        engine: capacity.engine_config(&config.engine),
+        roles,
+        worker_timeout: config.engine.worker_timeout,
+        max_failed_starts: MAX_FAILED_STARTS,
+        has_tenants: config.http.api_keys.len() > 1,
     }
+}
+
+/// Workers on this device.
+fn num_on(devices: &[WorkerDevice], device: DeviceChoice) -> usize {
+    devices.iter().filter(|worker| worker.device == device).count()
+}
+
+/// Several workers on one CPU divide its threads; one alone is left to itself.
+fn threads_of_each(devices: &[WorkerDevice]) -> Option<usize> {
+    let on_cpu = num_on(devices, DeviceChoice::Cpu);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (on_cpu > 1).then(|| (cores / on_cpu).max(1))
 }
 
 /// What the model was trained for, or less if a flag says so.

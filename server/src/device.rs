@@ -16,7 +16,7 @@ pub enum DeviceError {
         reason: String,
     },
     /// The device cannot compute in this precision.
-    #[error("the CPU computes in f32 only, not in {}: use --dtype f32", dtype_name(*dtype))]
+    #[error("the CPU computes in f32 only, not in {}: use --dtype f32", dtype.name())]
     Precision {
         /// As asked for.
         dtype: DtypeChoice,
@@ -40,16 +40,6 @@ pub enum DeviceError {
     },
 }
 
-/// The name under which `--dtype` takes it.
-fn dtype_name(dtype: DtypeChoice) -> &'static str {
-    match dtype {
-        DtypeChoice::Auto => "auto",
-        DtypeChoice::F32 => "f32",
-        DtypeChoice::Bf16 => "bf16",
-        DtypeChoice::F16 => "f16",
-    }
-}
-
 /// Opens the device and settles the precision.
 ///
 /// # Errors
@@ -65,14 +55,22 @@ pub fn open(choice: DeviceChoice, dtype: DtypeChoice) -> Result<(Device, DType),
         DeviceChoice::Auto => Device::new_cuda(0).unwrap_or(Device::Cpu),
     };
     let dtype = match (dtype, &device) {
-        (DtypeChoice::Auto | DtypeChoice::F32, Device::Cpu) | (DtypeChoice::F32, _) => DType::F32,
+        (DtypeChoice::Auto | DtypeChoice::F32, Device::Cpu) => DType::F32,
         (DtypeChoice::Bf16 | DtypeChoice::F16, Device::Cpu) => {
             return Err(DeviceError::Precision { dtype });
         }
-        (DtypeChoice::Auto | DtypeChoice::Bf16, _) => DType::BF16,
-        (DtypeChoice::F16, _) => DType::F16,
+        (dtype, _gpu) => cuda_dtype(dtype),
     };
     Ok((device, dtype))
+}
+
+/// The precision that a GPU computes in.
+pub(crate) fn cuda_dtype(dtype: DtypeChoice) -> DType {
+    match dtype {
+        DtypeChoice::Auto | DtypeChoice::Bf16 => DType::BF16,
+        DtypeChoice::F32 => DType::F32,
+        DtypeChoice::F16 => DType::F16,
+    }
 }
 
 /// Refuses a model that cannot fit, before anything is loaded.

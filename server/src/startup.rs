@@ -6,13 +6,19 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device};
 use reverie_model::checkpoint::{Checkpoint, memory_estimate};
+use reverie_model::decoder::KvPool;
 use reverie_model::kernels::device_family;
 use reverie_model::tokenizer::Tokenizer;
 use reverie_model::{CheckpointError, DreamModel, Kernels, ModelError, Weights};
+use reverie_scheduler::Budget;
+use reverie_scheduler::dispatcher::NumericsClass;
+use sha2::{Digest as _, Sha256};
 
 use crate::args::{DeviceChoice, DtypeChoice};
 use crate::assets;
+use crate::capacity::KvNeeds;
 use crate::device::{self, DeviceError};
+use crate::engine::candle_runner;
 use crate::model_hash::ModelHash;
 use crate::provenance::ModelProvenance;
 use crate::template::{PromptTemplate, TemplateError};
@@ -69,8 +75,12 @@ pub struct PreparedModel {
     pub memory_estimate: u64,
     /// What it is called where nobody gives it a name.
     pub name: String,
+    /// The family of that device: `cpu` or `cuda`.
+    pub family: &'static str,
     /// The digest of its weights.
     pub hash: Arc<ModelHash>,
+    /// Where its files are.
+    pub folder: PathBuf,
 }
 
 impl PreparedModel {
@@ -84,6 +94,32 @@ impl PreparedModel {
         device: DeviceChoice,
         dtype: DtypeChoice,
     ) -> Result<Self, StartupError> {
+        let (device, dtype) = device::open(device, dtype)?;
+        let prepared = Self::on(folder, cache, device, dtype)?;
+        device::check_memory(prepared.memory_estimate, &prepared.device, dtype)?;
+        Ok(prepared)
+    }
+
+    /// The same for whoever computes nothing, because GPUs do it elsewhere: no device is opened, no memory
+    /// asked for.
+    ///
+    /// # Errors
+    /// [`StartupError`].
+    pub fn describe(
+        folder: Option<&Path>,
+        cache: &Path,
+        dtype: DtypeChoice,
+    ) -> Result<Self, StartupError> {
+        let described = Self::on(folder, cache, Device::Cpu, device::cuda_dtype(dtype))?;
+        Ok(Self { family: "cuda", ..described })
+    }
+
+    fn on(
+        folder: Option<&Path>,
+        cache: &Path,
+        device: Device,
+        dtype: DType,
+    ) -> Result<Self, StartupError> {
         let (folder, name) = match folder {
             Some(folder) => (folder.to_owned(), folder_name(folder)),
             None => (
@@ -95,11 +131,9 @@ impl PreparedModel {
         let checkpoint = Checkpoint::open(&folder)?;
         let tokenizer = Tokenizer::load(&folder, checkpoint.config().llama.vocab_size)?;
         let template = PromptTemplate::of_checkpoint(&folder)?;
-        let (device, dtype) = device::open(device, dtype)?;
         let memory_estimate = memory_estimate(checkpoint.config(), dtype);
-        device::check_memory(memory_estimate, &device, dtype)?;
         let tokenizer = Arc::new(tokenizer);
-        let kernels = Kernels::Reverie.on(&device, dtype);
+        let (kernels, family) = (Kernels::Reverie.on(&device, dtype), device_family(&device));
         let hash = Arc::new(ModelHash::of(checkpoint.weights_content(), cache));
         Ok(Self {
             checkpoint,
@@ -110,7 +144,9 @@ impl PreparedModel {
             kernels,
             memory_estimate,
             name,
+            family,
             hash,
+            folder,
         })
     }
 
@@ -125,9 +161,37 @@ impl PreparedModel {
     pub fn provenance(&self) -> ModelProvenance {
         ModelProvenance {
             hash: Arc::clone(&self.hash),
-            numerics_class: self.kernels.numerics_class(&self.device, self.dtype),
-            device: device_family(&self.device),
+            numerics_class: self.kernels.numerics_class(self.family, self.dtype),
+            device: self.family,
         }
+    }
+
+    /// Whose numbers its answers agree with: the digest of the class that provenance names.
+    pub fn numerics_class(&self) -> NumericsClass {
+        let class = self.kernels.numerics_class(self.family, self.dtype);
+        let digest = Sha256::digest(class.as_bytes());
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&digest[..8]);
+        NumericsClass(u64::from_le_bytes(bytes))
+    }
+
+    /// What its contexts take, and what the machine has left for each of `num_sharing` workers. A machine that
+    /// does not compute it has nothing to say about that.
+    pub fn kv_needs(&self, max_model_len: usize, num_sharing: usize) -> KvNeeds {
+        let llama = &self.checkpoint.config().llama;
+        let is_here = self.family == device_family(&self.device);
+        let available = device::available_memory(&self.device).filter(|_| is_here);
+        let spare = available.map(|bytes| bytes.saturating_sub(self.memory_estimate));
+        KvNeeds {
+            block_bytes: KvPool::block_bytes(llama, self.dtype),
+            context_blocks: max_model_len.div_ceil(KvPool::BLOCK_SIZE),
+            spare_bytes: spare.map(|bytes| bytes / num_sharing.max(1) as u64),
+        }
+    }
+
+    /// What fits into its contexts of at most `max_model_len` positions.
+    pub fn budget(&self, max_model_len: usize) -> Budget {
+        candle_runner::budget(self.checkpoint.config(), max_model_len)
     }
 
     /// Loads the weights.

@@ -13,21 +13,26 @@ use reverie_model::Picture;
 use reverie_model::diffusion::SamplerKind;
 use reverie_model::noise::CounterNoise;
 use reverie_model::picture_codec::PictureFormat;
-use reverie_scheduler::{Budget, CostModel, SequenceId, StepPlan};
+use reverie_scheduler::{Budget, CostModel, DrawingSpec, SequenceId, StepPlan};
 use reverie_server::args::{DeviceChoice, DtypeChoice};
 use reverie_server::engine::candle_runner::CandleRunner;
 use reverie_server::engine::document_engine::{DocumentEngine, EngineStatus};
 use reverie_server::engine::event::EngineError;
+use reverie_server::engine::order::{Conditions, WrittenPiece};
 use reverie_server::engine::request::{
-    EngineRequest, ImageChoice, ONE_TENANT, PictureParams, PromptSegment, SamplingParams,
-    StoppingParams,
+    EngineRequest, ImageChoice, ONE_TENANT, PictureParams, PromptSegment, RequestIdentity,
+    SamplingParams, StoppingParams,
 };
 use reverie_server::engine::runner::{ModelRunner, OpenedSequence, StepOutput};
-use reverie_server::engine::{Clock, Engine, EngineConfig, EngineHandle};
+use reverie_server::engine::{Clock, EngineConfig};
+use reverie_server::pool::thread_worker::LoadRunner;
+use reverie_server::pool::{Pool, PoolConfig, PoolHandle, TextSource};
 use reverie_server::startup::PreparedModel;
 
 /// Clients at a time; half of them have no place, so that cancels of waiting requests are among the rest.
 const NUM_CLIENTS: usize = 16;
+/// Engine steps after which an order that was on its way has arrived.
+const MOST_ON_THE_WAY: u64 = 20;
 /// Looks at what the engine does this often.
 const GLANCE: Duration = Duration::from_micros(300);
 
@@ -100,6 +105,11 @@ impl Seen {
         spent.is_some_and(|spent| *spent >= steps)
     }
 
+    /// Whether the engine has begun so many steps without having heard of the request.
+    fn was_never_opened(&self, seed: u64, steps: u64) -> bool {
+        !self.ids.contains_key(&seed) && self.steps_begun > steps
+    }
+
     /// How many steps had begun when the request was closed, if it was.
     fn closed(&self, seed: u64) -> Option<u64> {
         self.closed.get(self.ids.get(&seed)?).copied()
@@ -134,6 +144,24 @@ impl ModelRunner for Watched {
     ) -> Result<OpenedSequence, EngineError> {
         look(&self.watch).ids.insert(request.sampling.seed, id);
         self.runner.open(id, request)
+    }
+
+    fn resume(&mut self, id: SequenceId, written: &[WrittenPiece]) -> Result<(), EngineError> {
+        self.runner.resume(id, written)
+    }
+
+    fn open_picture(
+        &mut self,
+        id: SequenceId,
+        request: &Arc<EngineRequest>,
+        picture: usize,
+        conditions: &Conditions,
+    ) -> Result<DrawingSpec, EngineError> {
+        self.runner.open_picture(id, request, picture, conditions)
+    }
+
+    fn take_conditions(&mut self, id: SequenceId) -> Result<Conditions, EngineError> {
+        self.runner.take_conditions(id)
     }
 
     fn execute(&mut self, plan: &StepPlan) -> Result<StepOutput, EngineError> {
@@ -206,13 +234,15 @@ fn request(seed: u64, phase: Phase, random: &mut Random) -> EngineRequest {
             report_progress: false,
         },
         deadline: None,
+        priority: 0,
+        identity: RequestIdentity::default(),
     }
 }
 
 /// One client: asks, waits until its request has been in a phase for some steps, leaves. Where it was, and
 /// the steps that began before it was free; nothing if its request ended by itself.
 async fn leave(
-    handle: &EngineHandle,
+    handle: &PoolHandle,
     watch: &Watch,
     seed: u64,
     random: &mut Random,
@@ -235,7 +265,11 @@ async fn leave(
     loop {
         let closed = look(watch).closed(seed);
         if let Some(closed) = closed {
-            return Some((phase, closed - begun));
+            return Some((phase, closed.saturating_sub(begun)));
+        }
+        // Whoever left the queue before it had a place was never the engine's.
+        if look(watch).was_never_opened(seed, begun + MOST_ON_THE_WAY) {
+            return Some((phase, 0));
         }
         tokio::time::sleep(GLANCE).await;
     }
@@ -249,10 +283,13 @@ async fn cancels(count: usize) -> BTreeMap<Phase, Vec<u64>> {
         .expect("the embedded model is usable");
     let watch = Watch::default();
     let watched = Arc::clone(&watch);
-    let load = move || {
+    let (budget, class) = (prepared.budget(1024), prepared.numerics_class());
+    let tokenizer = Arc::clone(&prepared.tokenizer);
+    let text: TextSource = Arc::new(move || Box::new(tokenizer.detokenizer()));
+    let load: LoadRunner = Arc::new(move || {
         let runner = CandleRunner::new(prepared.load()?, Box::new(CounterNoise))?;
-        Ok(Box::new(Watched { runner, watch: watched }) as Box<_>)
-    };
+        Ok(Box::new(Watched { runner, watch: Arc::clone(&watched) }) as Box<_>)
+    });
     let config = EngineConfig {
         max_num_seqs: NUM_CLIENTS / 2,
         max_num_batched_tokens: 64,
@@ -262,7 +299,9 @@ async fn cancels(count: usize) -> BTreeMap<Phase, Vec<u64>> {
         // Short, so that passes are split and cancels come in their middle.
         max_token_gap: Duration::from_millis(8),
     };
-    let (handle, thread) = Engine::start(load, config, Arc::new(Instant::now)).expect("a thread");
+    let config = PoolConfig::of_one(budget, config);
+    let (handle, thread) =
+        Pool::of_threads(config, class, &load, text, Arc::new(Instant::now)).expect("a thread");
     assert_eq!(handle.loaded().await, EngineStatus::Ready);
     let mut clients = tokio::task::JoinSet::new();
     for client in 0..NUM_CLIENTS {

@@ -9,20 +9,21 @@ use reverie_model::Picture;
 use reverie_model::diffusion::SamplerKind;
 use reverie_model::noise::CounterNoise;
 use reverie_server::args::{DeviceChoice, DtypeChoice};
+use reverie_server::engine::EngineConfig;
 use reverie_server::engine::candle_runner::CandleRunner;
 use reverie_server::engine::document_engine::{DocumentEngine, EngineStatus};
 use reverie_server::engine::event::EngineEvent;
 use reverie_server::engine::request::{
-    EngineRequest, ImageChoice, ONE_TENANT, PictureParams, PromptSegment, SamplingParams,
-    StoppingParams, TenantId,
+    EngineRequest, ImageChoice, ONE_TENANT, PictureParams, PromptSegment, RequestIdentity,
+    SamplingParams, StoppingParams, TenantId,
 };
-use reverie_server::engine::{Engine, EngineConfig, EngineFailure, EngineHandle};
+use reverie_server::pool::thread_worker::LoadRunner;
+use reverie_server::pool::{Pool, PoolConfig, PoolHandle, PoolThread, TextSource};
 use reverie_server::startup::PreparedModel;
 use tokio_stream::StreamExt;
 
 fn request(prompt: Vec<u32>, seed: u64) -> EngineRequest {
     EngineRequest {
-        tenant: ONE_TENANT,
         prompt: vec![PromptSegment::Tokens(prompt)],
         sampling: SamplingParams { temperature: 1.5, top_p: 0.95, top_k: 50, seed, num_beams: 1 },
         stopping: StoppingParams {
@@ -47,6 +48,9 @@ fn request(prompt: Vec<u32>, seed: u64) -> EngineRequest {
             report_progress: false,
         },
         deadline: None,
+        tenant: ONE_TENANT,
+        priority: 0,
+        identity: RequestIdentity::default(),
     }
 }
 
@@ -58,7 +62,7 @@ struct Written {
     cached: usize,
 }
 
-async fn write(handle: &EngineHandle, request: EngineRequest) -> Written {
+async fn write(handle: &PoolHandle, request: EngineRequest) -> Written {
     let (mut text, mut pixels, mut cached) = (String::new(), Vec::new(), 0);
     let stream = handle.submit(request).expect("accepted");
     for event in stream.collect::<Vec<EngineEvent>>().await {
@@ -76,13 +80,14 @@ async fn write(handle: &EngineHandle, request: EngineRequest) -> Written {
     Written { text, pixels, cached }
 }
 
-type Thread = std::thread::JoinHandle<Result<(), EngineFailure>>;
-
-async fn start() -> (EngineHandle, Thread) {
+async fn start() -> (PoolHandle, PoolThread) {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/mini"));
     let (cache, device) = (std::env::temp_dir(), DeviceChoice::Cpu);
     let prepared = PreparedModel::open(Some(folder), &cache, device, DtypeChoice::F32)
         .expect("the embedded model is usable");
+    let (budget, class) = (prepared.budget(1024), prepared.numerics_class());
+    assert_eq!(budget.max_model_len, 1024);
+    let tokenizer = Arc::clone(&prepared.tokenizer);
     let load = move || {
         Ok(Box::new(CandleRunner::new(prepared.load()?, Box::new(CounterNoise))?) as Box<_>)
     };
@@ -94,7 +99,11 @@ async fn start() -> (EngineHandle, Thread) {
         num_kv_blocks: 128,
         max_token_gap: Duration::MAX,
     };
-    let (handle, thread) = Engine::start(load, config, Arc::new(Instant::now)).expect("a thread");
+    let (load, text): (LoadRunner, TextSource) =
+        (Arc::new(load), Arc::new(move || Box::new(tokenizer.detokenizer())));
+    let config = PoolConfig::of_one(budget, config);
+    let (handle, thread) =
+        Pool::of_threads(config, class, &load, text, Arc::new(Instant::now)).expect("a thread");
     assert_eq!(handle.loaded().await, EngineStatus::Ready);
     (handle, thread)
 }
@@ -123,7 +132,6 @@ async fn a_prompt_is_found_computed_by_its_tenant_and_never_by_another() {
 #[tokio::test]
 async fn a_seed_stands_for_one_document_whatever_was_written_before() {
     let (handle, thread) = start().await;
-    assert_eq!(handle.budget().map(|budget| budget.max_model_len), Some(1024));
 
     let prompt = vec![1, 300, 301, 302];
     let first = write(&handle, request(prompt.clone(), 5)).await;

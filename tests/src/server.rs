@@ -114,7 +114,10 @@ impl Setup {
 fn failure(daemon: &Daemon, status: EngineStatus) -> Option<String> {
     match status {
         EngineStatus::Failed => daemon.join().err().map(|error| error.to_string()),
-        EngineStatus::Loading | EngineStatus::Ready | EngineStatus::Draining => None,
+        EngineStatus::Loading
+        | EngineStatus::Ready
+        | EngineStatus::Recovering
+        | EngineStatus::Draining => None,
     }
 }
 

@@ -60,8 +60,12 @@ pub use plan::{
     Segments, StepPlan,
 };
 pub use refusal::Refusal;
-pub use rules::{DocumentLimits, DocumentRules, FinishReason, ImageChoice, LegalTokens, NextMove};
+pub use rules::{
+    DocumentLimits, DocumentRules, FinishReason, ImageChoice, LegalTokens, NextMove, WrittenCounts,
+};
 pub use scheduler::Scheduler;
-pub use sequence::{DrawingSpec, LatentSize, SequenceId, SequenceSpec, SequenceStatus};
+pub use sequence::{
+    DrawingSpec, LatentSize, PictureSpec, SequenceId, SequenceSpec, SequenceStatus, Written,
+};
 pub use stats::SchedulerStats;
 pub use usage::Usage;

@@ -76,6 +76,17 @@ pub enum NextMove {
     Finish(FinishReason),
 }
 
+/// What of an answer stands already when its rules begin.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WrittenCounts {
+    /// Sampled tokens.
+    pub num_text_tokens: usize,
+    /// Pictures drawn.
+    pub num_images: usize,
+    /// Whether the last of the tokens completed a stop string.
+    pub is_stopped: bool,
+}
+
 /// A document's counts against its limits. Every question takes `used`, the positions of the context
 /// so far.
 ///
@@ -95,8 +106,21 @@ pub struct DocumentRules {
 impl DocumentRules {
     /// The rules at the start of an answer.
     pub fn new(budget: Budget, limits: DocumentLimits) -> Self {
+        Self::resumed(budget, limits, WrittenCounts::default())
+    }
+
+    /// The rules in the middle of an answer: the same as if everything that is written had been counted
+    /// here.
+    pub fn resumed(budget: Budget, limits: DocumentLimits, written: WrittenCounts) -> Self {
+        let WrittenCounts { num_text_tokens, num_images, is_stopped } = written;
         let text_end = (limits.max_tokens == Some(0)).then_some(FinishReason::EndOfText);
-        Self { budget, limits, num_text_tokens: 0, num_images: 0, text_end }
+        let mut rules = Self { budget, limits, num_text_tokens, num_images, text_end };
+        if is_stopped {
+            rules.text_end = Some(FinishReason::StopString);
+        } else if num_text_tokens > 0 {
+            rules.close_text_at_max_tokens();
+        }
+        rules
     }
 
     /// Sampled tokens so far, `</s>` included, `<dream_start>` not.

@@ -11,7 +11,7 @@ use crate::picture_work::PictureWork;
 use crate::plan::{Branch, StepPlan};
 use crate::planner::Planner;
 use crate::refusal::Refusal;
-use crate::sequence::{Sequence, SequenceId, SequenceSpec, SequenceStatus};
+use crate::sequence::{PictureSpec, Sequence, SequenceId, SequenceSpec, SequenceStatus};
 use crate::stats::SchedulerStats;
 use crate::waiting_queue::{Turn, Waiting, WaitingQueue};
 use crate::work_turns::WorkTurns;
@@ -68,15 +68,37 @@ impl Scheduler {
     /// If its prompt is empty, its pictures take no step, or its name was used before.
     pub fn add(&mut self, spec: SequenceSpec) -> Result<(), Refusal> {
         Refusal::check_fit(&spec, &self.config)?;
+        self.check_queue()?;
+        self.take_on(Sequence::new(spec, self.config.budget, &self.config.kv));
+        Ok(())
+    }
+
+    /// Takes on a picture whose condition was computed elsewhere. It needs no KV blocks; its end is
+    /// reported as a document's is.
+    ///
+    /// # Errors
+    /// [`Refusal::QueueFull`].
+    ///
+    /// # Panics
+    /// If it takes no step, or its name was used before.
+    pub fn add_picture(&mut self, spec: &PictureSpec) -> Result<(), Refusal> {
+        self.check_queue()?;
+        self.take_on(Sequence::of_picture(spec, self.config.budget));
+        Ok(())
+    }
+
+    fn check_queue(&self) -> Result<(), Refusal> {
         if self.sequences.len() >= self.config.max_num_seqs + self.config.max_num_waiting {
             return Err(Refusal::QueueFull { waiting: self.waiting.len() });
         }
-        let id = spec.id;
-        let sequence = Sequence::new(spec, self.config.budget, &self.config.kv);
+        Ok(())
+    }
+
+    fn take_on(&mut self, sequence: Sequence) {
+        let id = sequence.id;
         let known = self.sequences.insert(id, sequence);
         assert!(known.is_none(), "a name is used once");
         self.enqueue(id);
-        Ok(())
     }
 
     /// What to compute next; empty only if there is nothing to do at all. Every plan is carried out, and
@@ -257,7 +279,6 @@ impl Scheduler {
         }
         let sequence = self.sequences.get_mut(&next.id).expect("waiting sequences are known");
         sequence.turn = Some(turn);
-        sequence.status = SequenceStatus::Running;
         sequence.begin(cached, &mut self.kv);
         let age = |id: &SequenceId| {
             let sequence = &self.sequences[id];

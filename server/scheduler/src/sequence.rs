@@ -8,7 +8,9 @@ use crate::context::{Chunk, Context};
 use crate::kv::{BlockId, Kv};
 use crate::plan::{Branch, DecodeRow, EncodeRow, StepPlan};
 use crate::room::StepRoom;
-use crate::rules::{DocumentLimits, DocumentRules, FinishReason, LegalTokens, NextMove};
+use crate::rules::{
+    DocumentLimits, DocumentRules, FinishReason, ImageChoice, LegalTokens, NextMove, WrittenCounts,
+};
 use crate::usage::Usage;
 use crate::waiting_queue::Turn;
 
@@ -65,8 +67,10 @@ pub struct SequenceSpec {
     pub tenant: TenantId,
     /// Lower is earlier, as in vLLM; 0 where nobody says.
     pub priority: i32,
-    /// The context so far; not empty.
+    /// The context before the answer; not empty.
     pub prompt: Vec<Span>,
+    /// What of the answer stands already.
+    pub written: Written,
     /// The negative prompt's context, if guidance needs one of its own.
     pub negative: Option<Vec<Span>>,
     /// When it ends and how many pictures it gets.
@@ -74,6 +78,31 @@ pub struct SequenceSpec {
     /// Beams of a beam search, which writes text only; 1 is none.
     pub num_beams: usize,
     /// How its pictures are drawn.
+    pub drawing: DrawingSpec,
+}
+
+/// The beginning of an answer, written elsewhere. A document that goes on after it is the one that would
+/// have been written here from the start. A beam search has none: it is known as a whole or not at all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Tokens and, for each picture, its dream block and itself.
+    pub spans: Vec<Span>,
+    /// Whether the last of the tokens completed a stop string.
+    pub is_stopped: bool,
+}
+
+/// A picture to be drawn from a condition that was computed elsewhere, in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PictureSpec {
+    /// Its name, from those of documents.
+    pub id: SequenceId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Lower is earlier.
+    pub priority: i32,
+    /// Which picture of its answer it is, from 0.
+    pub picture: usize,
+    /// How it is drawn.
     pub drawing: DrawingSpec,
 }
 
@@ -128,16 +157,20 @@ impl Sequence {
         assert!(budget.positions(&spec.prompt) > 0, "a prompt has at least one position");
         assert!(spec.drawing.num_denoising_steps > 0, "a picture takes at least one step");
         assert!(spec.num_beams > 0, "a text has at least one beam");
+        let counts = spec.written.counts();
+        assert!(spec.num_beams == 1 || counts == WrittenCounts::default(), "beams begin anew");
         let reserved_blocks =
             if spec.num_beams > 1 { blocks_needed(&spec, &budget, kv) } else { 0 };
         let prompt = prompt_usage(&spec.prompt, &budget);
-        let main = Context::new(spec.prompt, spec.tenant, &budget);
+        let mut spans = spec.prompt;
+        spans.extend(spec.written.spans);
+        let main = Context::new(spans, spec.tenant, &budget);
         let negative = spec.negative.map(|spans| {
             let mut context = Context::new(spans, spec.tenant, &budget);
             context.push_condition(&budget);
             context
         });
-        let rules = DocumentRules::new(budget, spec.limits);
+        let rules = DocumentRules::resumed(budget, spec.limits, counts);
         let pending = rules.next_move(main.len());
         let mut sequence = Self {
             id: spec.id,
@@ -161,6 +194,38 @@ impl Sequence {
             sequence.main.push_condition(&budget);
         }
         sequence
+    }
+
+    /// A sequence that is nothing but a picture: without a context, to be denoised as soon as it has a place.
+    pub(crate) fn of_picture(spec: &PictureSpec, budget: Budget) -> Self {
+        assert!(spec.drawing.num_denoising_steps > 0, "a picture takes at least one step");
+        let num_images = spec.picture + 1;
+        let limits = DocumentLimits {
+            choice: ImageChoice::Exactly(num_images),
+            max_images: num_images,
+            max_tokens: Some(0),
+            min_tokens: 0,
+            ignore_eos: false,
+        };
+        let drawn = WrittenCounts { num_images: spec.picture, ..WrittenCounts::default() };
+        Self {
+            id: spec.id,
+            tenant: spec.tenant,
+            priority: spec.priority,
+            status: SequenceStatus::Waiting,
+            rules: DocumentRules::resumed(budget, limits, drawn),
+            drawing: spec.drawing,
+            turn: None,
+            last_pass: 0,
+            main: Context::new(Vec::new(), spec.tenant, &budget),
+            negative: None,
+            pending: NextMove::Draw,
+            num_beams: 1,
+            reserved_blocks: 0,
+            budget,
+            prompt: Usage::default(),
+            num_begun: 0,
+        }
     }
 
     pub(crate) fn main(&self) -> &Context {
@@ -246,6 +311,11 @@ impl Sequence {
         }
         self.num_begun += 1;
         self.allocate_missing(kv);
+        self.status = if self.main.len() == 0 {
+            SequenceStatus::Denoising { num_done: 0 }
+        } else {
+            SequenceStatus::Running
+        };
     }
 
     /// Gives all blocks back; what was computed is to be computed again.
@@ -362,6 +432,20 @@ impl Sequence {
             images_left: self.budget.images_that_fit(used),
             ..self.prompt
         }
+    }
+}
+
+impl Written {
+    fn counts(&self) -> WrittenCounts {
+        let mut counts = WrittenCounts { is_stopped: self.is_stopped, ..WrittenCounts::default() };
+        for span in &self.spans {
+            match span {
+                Span::Tokens(ids) => counts.num_text_tokens += ids.len(),
+                Span::Picture(_) => counts.num_images += 1,
+                Span::Dream => {}
+            }
+        }
+        counts
     }
 }
 

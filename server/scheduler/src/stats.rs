@@ -1,5 +1,8 @@
 //! The scheduler's numbers for whoever watches it.
 
+use std::iter::Sum;
+use std::ops::Add;
+
 /// Gauges as they are now, and counts since the scheduler was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SchedulerStats {
@@ -27,4 +30,32 @@ pub struct SchedulerStats {
     pub num_denoised_rows: u64,
     /// Denoiser passes that came to their end.
     pub num_denoiser_passes: u64,
+}
+
+/// Of two schedulers together.
+impl Add for SchedulerStats {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            num_running: self.num_running + other.num_running,
+            num_waiting: self.num_waiting + other.num_waiting,
+            num_denoising: self.num_denoising + other.num_denoising,
+            num_denoiser_members: self.num_denoiser_members + other.num_denoiser_members,
+            kv_blocks: self.kv_blocks + other.kv_blocks,
+            kv_blocks_used: self.kv_blocks_used + other.kv_blocks_used,
+            kv_blocks_cached: self.kv_blocks_cached + other.kv_blocks_cached,
+            prefix_cache_queries: self.prefix_cache_queries + other.prefix_cache_queries,
+            prefix_cache_hits: self.prefix_cache_hits + other.prefix_cache_hits,
+            num_preemptions: self.num_preemptions + other.num_preemptions,
+            num_denoised_rows: self.num_denoised_rows + other.num_denoised_rows,
+            num_denoiser_passes: self.num_denoiser_passes + other.num_denoiser_passes,
+        }
+    }
+}
+
+impl Sum for SchedulerStats {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), Add::add)
+    }
 }

@@ -79,6 +79,7 @@ fn config(workers: Vec<(WorkerId, Role)>) -> DispatcherConfig {
         idempotency: IdempotencyConfig {
             max_keys_per_tenant: 4,
             max_keys: 8,
+            max_bytes: 1_000,
             keep_for: Micros(1_000),
         },
     }

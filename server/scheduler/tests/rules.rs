@@ -3,6 +3,7 @@
 
 use reverie_scheduler::{
     Budget, DocumentLimits, DocumentRules, FinishReason, ImageChoice, LegalTokens, NextMove,
+    WrittenCounts,
 };
 
 /// A drawn picture takes 10 positions.
@@ -195,4 +196,49 @@ fn a_beam_search_reports_the_tokens_of_its_best_hypothesis() {
         NextMove::Finish(FinishReason::EndOfText)
     );
     assert_eq!(rules.num_text_tokens(), 7);
+}
+
+/// Everything that can be asked of two rules, after the same positions.
+fn assert_same(resumed: &DocumentRules, counted: &DocumentRules, used: usize) {
+    assert_eq!(resumed.next_move(used), counted.next_move(used));
+    assert_eq!(resumed.num_text_tokens(), counted.num_text_tokens());
+    assert_eq!(resumed.num_images(), counted.num_images());
+}
+
+#[test]
+fn rules_that_begin_in_the_middle_are_those_that_have_counted_so_far() {
+    for (max_tokens, choice) in [
+        (None, ImageChoice::Auto),
+        (Some(3), ImageChoice::Auto),
+        (Some(2), ImageChoice::Exactly(2)),
+        (Some(0), ImageChoice::Exactly(2)),
+        (None, ImageChoice::Required),
+    ] {
+        let limits = DocumentLimits { max_tokens, min_tokens: 2, ..limits(choice, 2) };
+        let mut counted = rules(limits);
+        let mut written = WrittenCounts::default();
+        let mut used = 5;
+        while let (false, false) = (used > 60, written.is_stopped) {
+            assert_same(&DocumentRules::resumed(BUDGET, limits, written), &counted, used);
+            match counted.next_move(used) {
+                NextMove::Finish(_) => break,
+                NextMove::Draw => {
+                    used += 10;
+                    written.num_images += 1;
+                    counted.image_drawn(used);
+                }
+                NextMove::Sample(_) => {
+                    used += 1;
+                    written.num_text_tokens += 1;
+                    written.is_stopped = written.num_text_tokens == 7;
+                    if written.is_stopped {
+                        counted.stop_string_sampled(used);
+                    } else {
+                        counted.text_sampled(used);
+                    }
+                }
+            }
+        }
+        assert_same(&DocumentRules::resumed(BUDGET, limits, written), &counted, used);
+    }
 }

@@ -3,8 +3,10 @@
 
 mod asking;
 mod bench;
+mod devices;
 mod offline;
 mod serve;
+mod worker;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,8 +17,10 @@ use reverie_model::Kernels;
 
 pub use asking::{BatchArgs, EvalArgs, ReplayArgs, ServerArgs};
 pub use bench::{BenchArgs, ScenarioName};
+pub use devices::WorkerDevice;
 pub use offline::{CompleteArgs, ConvertArgs, HealthArgs, InspectArgs, VerifyArgs};
 pub use serve::ServeArgs;
+pub use worker::WorkerArgs;
 
 /// Documents that mix text and pictures, read and written by one model.
 #[derive(Debug, Parser)]
@@ -50,6 +54,9 @@ pub enum Command {
     Replay(Box<ReplayArgs>),
     /// Ask a running server whether it can serve; for container health checks
     Health(HealthArgs),
+    /// One worker of a daemon, which starts it
+    #[command(hide = true)]
+    Worker(WorkerArgs),
 }
 
 /// Which model, and where it computes.
@@ -131,6 +138,26 @@ pub enum DtypeChoice {
     F16,
 }
 
+impl DtypeChoice {
+    /// The name under which `--dtype` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::F16 => "f16",
+        }
+    }
+}
+
+impl FromStr for DtypeChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        <Self as ValueEnum>::from_str(text, false)
+    }
+}
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -138,6 +165,16 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line
     Json,
+}
+
+impl LogFormat {
+    /// The name under which `--log-format` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
 }
 
 /// A value that must not appear in logs.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::builder::BoolishValueParser;
 use clap::{Args, CommandFactory as _, FromArgMatches as _};
 
-use super::{LogFormat, ModelArgs, Secret};
+use super::{LogFormat, ModelArgs, Secret, WorkerDevice};
 
 /// Flags of `reverie serve`.
 #[derive(Debug, Clone, Args)]
@@ -18,6 +18,17 @@ pub struct ServeArgs {
     /// Which model, and where it computes.
     #[command(flatten)]
     pub model: ModelArgs,
+
+    /// A worker process for each of these instead of one on --device: cpu, cuda:N, with :decode (texts
+    /// only) or :denoise (pictures only) behind it
+    #[arg(
+        long,
+        env = "REVERIE_DEVICES",
+        value_name = "DEVICE",
+        value_delimiter = ',',
+        conflicts_with = "device"
+    )]
+    pub devices: Vec<WorkerDevice>,
 
     /// Address to listen on; anything but loopback should have an API key
     #[arg(long, env = "REVERIE_HOST", value_name = "ADDRESS", default_value = "127.0.0.1")]
@@ -48,6 +59,10 @@ pub struct ServeArgs {
     /// A file with one more key on each line
     #[arg(long, env = "REVERIE_API_KEY_FILE", value_name = "FILE")]
     pub api_key_file: Option<PathBuf>,
+
+    /// Makes tenants of keys; share it between instances that share keys [default: drawn at start]
+    #[arg(long, env = "REVERIE_TENANT_SECRET", value_name = "SECRET", hide_env_values = true)]
+    pub tenant_secret: Option<Secret>,
 
     /// `Host` headers to answer, on any port [default: loopback names on a loopback address, else all]
     #[arg(long, env = "REVERIE_ALLOWED_HOST", value_name = "NAME", value_delimiter = ',')]
@@ -124,6 +139,10 @@ pub struct ServeArgs {
     /// Seconds a document may take from acceptance to end; 0 is for ever
     #[arg(long, env = "REVERIE_REQUEST_TIMEOUT", value_name = "SECONDS", default_value_t = 0)]
     pub request_timeout: u64,
+
+    /// Seconds a worker may be silent before it is killed and replaced; longer than any engine step takes
+    #[arg(long, env = "REVERIE_WORKER_TIMEOUT", value_name = "SECONDS", default_value_t = 60)]
+    pub worker_timeout: u64,
 
     /// Seconds that running documents get to finish after SIGTERM
     #[arg(long, env = "REVERIE_SHUTDOWN_TIMEOUT", value_name = "SECONDS", default_value_t = 30)]

@@ -12,6 +12,7 @@ mod inspect;
 mod replay;
 mod serve;
 mod verify;
+mod worker;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use crate::args::{Cli, Command};
 use crate::assets;
 use crate::config::ConfigError;
 use crate::engine::{EngineFailure, LoadError};
+use crate::pool::PoolFailure;
 use crate::startup::StartupError;
 use crate::telemetry::TelemetryError;
 
@@ -85,9 +87,19 @@ impl From<EngineFailure> for Failure {
             EngineFailure::Load(LoadError::Checkpoint(error)) => error.exit_code(),
             EngineFailure::Load(LoadError::Model(_))
             | EngineFailure::WarmUp(_)
-            | EngineFailure::Poisoned(_) => SOFTWARE,
+            | EngineFailure::Poisoned(_)
+            | EngineFailure::Panicked(_) => SOFTWARE,
         };
         Self::new(exit_code, failure)
+    }
+}
+
+impl From<PoolFailure> for Failure {
+    fn from(failure: PoolFailure) -> Self {
+        match failure {
+            PoolFailure::Engine(failure) => failure.into(),
+            PoolFailure::Lost { .. } | PoolFailure::NoWorker => Self::new(SOFTWARE, failure),
+        }
     }
 }
 
@@ -119,6 +131,7 @@ pub fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Batch(args) => batch::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Health(args) => health::run(&args),
+        Command::Worker(args) => worker::run(&args),
     }
 }
 

@@ -1,37 +1,49 @@
 //! `reverie serve`: from flags to a daemon that answers until it is told to end.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use reverie_model::noise::CounterNoise;
 use tokio::net::TcpListener;
 
 use super::{Failure, SYSTEM, TEMPORARY, cache_dir};
-use crate::args::ServeArgs;
-use crate::config::Config;
+use crate::args::{DeviceChoice, ServeArgs};
+use crate::config::{Config, ModelConfig};
 use crate::daemon::{Daemon, Ended, serve_until};
 use crate::engine::document_engine::EngineStatus;
 use crate::http::probe_router;
 use crate::probe_listener::ProbeListener;
 use crate::shutdown::Signals;
-use crate::startup::PreparedModel;
+use crate::startup::{PreparedModel, StartupError};
 use crate::telemetry;
 
 pub(super) fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
     let config = Config::try_from(args)?;
     telemetry::log_to_stderr(config.log_format, &config.log_filter)?;
     let cache = cache_dir(config.model.cache_dir.clone());
-    let prepared = PreparedModel::open(
-        config.model.folder.as_deref(),
-        &cache,
-        config.model.device,
-        config.model.dtype,
-    )?
-    .with_kernels(config.model.kernels);
+    let prepared = open(&config, &cache)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(listen(&config, prepared))
+}
+
+/// Everything about the model but its weights, which workers load. What a CPU cannot hold or do is refused
+/// here; a GPU is opened by the worker that has it.
+fn open(config: &Config, cache: &Path) -> Result<PreparedModel, StartupError> {
+    let ModelConfig { folder, devices, dtype, kernels, .. } = &config.model;
+    let folder = folder.as_deref();
+    let is_cpu = devices.iter().all(|worker| match worker.device {
+        DeviceChoice::Cpu => true,
+        DeviceChoice::Auto => !cfg!(feature = "cuda"),
+        DeviceChoice::Cuda(_) => false,
+    });
+    let prepared = if is_cpu {
+        PreparedModel::open(folder, cache, DeviceChoice::Cpu, *dtype)?
+    } else {
+        PreparedModel::describe(folder, cache, *dtype)?
+    };
+    Ok(prepared.with_kernels(*kernels))
 }
 
 fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> Failure {
@@ -47,9 +59,11 @@ async fn listen(config: &Config, prepared: PreparedModel) -> Result<ExitCode, Fa
     if !address.ip().is_loopback() && config.http.api_keys.is_empty() {
         tracing::warn!(%address, "anybody who reaches this address can use the model: set --api-key");
     }
-    let (model, device) = (prepared.name.clone(), prepared.device.location());
+    let model = prepared.name.clone();
+    let devices: Vec<String> = config.model.devices.iter().map(ToString::to_string).collect();
+    let devices = devices.join(",");
     let started = Instant::now();
-    let daemon = Daemon::start(config, prepared, Box::new(CounterNoise), Arc::new(Instant::now))?;
+    let daemon = Daemon::start_processes(config, &prepared, Arc::new(Instant::now))?;
     let probes = match config.probe_listen {
         Some(address) => Some(
             ProbeListener::start(address, probe_router(daemon.state().clone()))
@@ -58,7 +72,7 @@ async fn listen(config: &Config, prepared: PreparedModel) -> Result<ExitCode, Fa
         None => None,
     };
     let probes_at = probes.as_ref().map(|probes| tracing::field::display(probes.address()));
-    tracing::info!(%address, probes_at, model, ?device, "listening; loading the model");
+    tracing::info!(%address, probes_at, model, devices, "listening; loading the model");
     let engine = daemon.engine();
     let announce = async {
         match engine.loaded().await {
@@ -66,7 +80,10 @@ async fn listen(config: &Config, prepared: PreparedModel) -> Result<ExitCode, Fa
                 let seconds = started.elapsed().as_secs_f64();
                 tracing::info!(seconds, "ready at http://{address}");
             }
-            EngineStatus::Loading | EngineStatus::Draining | EngineStatus::Failed => {}
+            EngineStatus::Loading
+            | EngineStatus::Recovering
+            | EngineStatus::Draining
+            | EngineStatus::Failed => {}
         }
     };
     let serving =

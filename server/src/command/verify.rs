@@ -48,7 +48,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<ExitCode, Failure> {
         format!("{:#}\n", report.to_json())
     } else {
         let device = verify::describe(&prepared.device, prepared.dtype);
-        let class = prepared.kernels.numerics_class(&prepared.device, prepared.dtype);
+        let class = prepared.kernels.numerics_class(prepared.family, prepared.dtype);
         let version = env!("CARGO_PKG_VERSION");
         format!("reverie {version} on {device}, numerics {class}\n\n{report}\n")
     };

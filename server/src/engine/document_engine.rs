@@ -2,6 +2,7 @@
 //! not how documents are made; the scripted engine of the tests is the second implementation.
 
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_core::Stream;
@@ -10,7 +11,39 @@ use super::event::EngineEvent;
 use super::request::EngineRequest;
 
 /// The events of one request, in document order. Dropping it gives the request up.
-pub type EventStream = Pin<Box<dyn Stream<Item = EngineEvent> + Send>>;
+pub struct EventStream {
+    created: u64,
+    events: Pin<Box<dyn Stream<Item = EngineEvent> + Send>>,
+}
+
+impl EventStream {
+    /// The events of a request that was first asked at `created`, seconds since 1970.
+    pub fn new(created: u64, events: impl Stream<Item = EngineEvent> + Send + 'static) -> Self {
+        Self { created, events: Box::pin(events) }
+    }
+
+    /// When this answer was first asked for, seconds since 1970.
+    pub fn created(&self) -> u64 {
+        self.created
+    }
+}
+
+impl Stream for EventStream {
+    type Item = EngineEvent;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<EngineEvent>> {
+        self.events.as_mut().poll_next(cx)
+    }
+}
+
+impl std::fmt::Debug for EventStream {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("EventStream")
+            .field("created", &self.created)
+            .finish_non_exhaustive()
+    }
+}
 
 /// Whatever writes documents.
 pub trait DocumentEngine: Send + Sync + 'static {
@@ -35,6 +68,48 @@ pub enum SubmitError {
         /// When one of them is expected to have started.
         retry_after: Duration,
     },
+    /// As many requests of this tenant wait as may.
+    #[error("{waiting} requests under this key are waiting")]
+    TenantQueueFull {
+        /// Its requests waiting.
+        waiting: usize,
+        /// When one of them is expected to have started.
+        retry_after: Duration,
+    },
+    /// What open requests may hold is taken.
+    #[error("open requests hold {reserved} bytes")]
+    MemoryFull {
+        /// Bytes held.
+        reserved: u64,
+        /// When some of them are expected to be free.
+        retry_after: Duration,
+    },
+    /// As many idempotency keys of this tenant are in use as may.
+    #[error("too many idempotency keys are in use")]
+    KeysFull {
+        /// When one of them is expected to be free.
+        retry_after: Duration,
+    },
+    /// The idempotency key was used for another request.
+    #[error("the idempotency key was used for another request")]
+    KeyConflict,
+    /// The request has killed workers before.
+    #[error("the request has killed workers and is refused for {retry_after:?}")]
+    Quarantined {
+        /// How long it is refused.
+        retry_after: Duration,
+    },
+    /// Its pictures and its output can never be held.
+    #[error("{num_bytes} bytes are needed; requests may hold {limit}")]
+    TooLarge {
+        /// Bytes that it needs.
+        num_bytes: u64,
+        /// Bytes that there are.
+        limit: u64,
+    },
+    /// No worker can do it.
+    #[error("no worker can do it")]
+    NoWorker,
     /// The document can never fit.
     #[error("{positions} positions do not fit into a context of {limit}")]
     TooLong {
@@ -61,6 +136,8 @@ pub enum EngineStatus {
     Loading,
     /// Yes.
     Ready,
+    /// Not at this moment: workers are being replaced. What is asked meanwhile waits.
+    Recovering,
     /// What runs is finished; nothing new is taken.
     Draining,
     /// The engine's thread is gone; only a restart helps.

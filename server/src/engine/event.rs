@@ -53,9 +53,27 @@ pub enum EngineError {
     /// A computation failed; logged with the request's id, not told to the client.
     #[error("model: {0}")]
     Model(String),
+    /// Logits, hidden states or latents were not finite.
+    #[error("not finite: {0}")]
+    NotFinite(String),
     /// The deadline passed.
     #[error("deadline exceeded")]
     Deadline,
+    /// It killed a worker that was its own, after another.
+    #[error("quarantined: workers died computing it")]
+    Quarantined,
+    /// Workers died under it again and again.
+    #[error("lost: {deaths} workers died while computing it")]
+    Lost {
+        /// How many.
+        deaths: u32,
+    },
+    /// Its client did not read.
+    #[error("the client did not read")]
+    SlowReader,
+    /// No worker is left that could do it.
+    #[error("no worker is left")]
+    NoWorker,
     /// The daemon is going down.
     #[error("shutting down")]
     ShuttingDown,

@@ -1,43 +1,38 @@
-//! The engine: one thread that owns the model and the scheduler, and turns requests into events.
+//! The engine of one worker: a loop that owns the model and the scheduler, and turns orders into messages.
 //!
 //! ```text
-//!  EngineHandle::submit ──Command──▶ worker: take commands · sweep · schedule · execute · update · publish
-//!         ▲                             │ &mut Scheduler   &mut Sessions   Box<dyn ModelRunner>
-//!         └────── EventStream ◀─────────┘
+//!  EngineOrder ──▶ worker: take orders · schedule · execute · update · say ──▶ EngineMessage
+//!                     &mut Scheduler   &mut Sessions   Box<dyn ModelRunner>
 //! ```
 //!
-//! The doors are [`Engine::start`], [`EngineHandle`] and [`EventStream`](document_engine::EventStream).
-//! A request is split in two: its lengths and limits go to the scheduler, its contents to the runner;
-//! what is left, the client's end of it, is a session. Knows no HTTP and no wire format.
+//! The door is [`serve`]; who gives orders, and whether that is another process, is not known here. A request
+//! is split in two: its lengths and limits go to the scheduler, its contents to the runner; what is left,
+//! what is written of its document, is a session. Knows no clients, no HTTP and no wire format.
 
-mod admission;
 pub mod candle_runner;
-mod command;
 pub mod document_engine;
 pub mod event;
-mod handle;
+mod failpoint;
+pub mod order;
 pub mod request;
 pub mod runner;
 pub mod scheduling;
 pub mod scripted_runner;
 pub mod sequence_spec;
 mod session;
-mod text;
+pub(crate) mod text;
 mod worker;
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use reverie_model::{CheckpointError, ModelError};
-use reverie_scheduler::CostModel;
 pub use reverie_scheduler::SchedulerStats;
-use tokio::sync::mpsc;
+use reverie_scheduler::dispatcher::{NumericsClass, Role};
 
-use self::admission::Admission;
-use self::document_engine::EngineStatus;
 use self::event::EngineError;
-pub use self::handle::EngineHandle;
+use self::order::{EngineMessage, EngineOrder, Outbox};
 use self::runner::ModelRunner;
 use self::scheduling::scheduler_config;
 use self::worker::Worker;
@@ -63,6 +58,26 @@ pub struct EngineConfig {
     pub max_token_gap: Duration,
 }
 
+impl EngineConfig {
+    /// Jobs that an engine can hold at once.
+    pub fn max_jobs(&self, role: Role) -> usize {
+        match role {
+            Role::Both | Role::Denoise => self.max_num_seqs,
+            // A document that waits for its picture has no place: another one can have it.
+            Role::Decode => 2 * self.max_num_seqs,
+        }
+    }
+}
+
+/// Which part of the work an engine does, and whose numbers its answers agree with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EngineDuty {
+    /// Texts, pictures, or both.
+    pub role: Role,
+    /// Kernel set, instruction set, dtype and device family, hashed.
+    pub class: NumericsClass,
+}
+
 /// Why there is no model.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -74,7 +89,7 @@ pub enum LoadError {
     Model(#[from] ModelError),
 }
 
-/// Why the engine's thread ended other than by draining.
+/// Why an engine ended other than by being told to.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineFailure {
     /// The model was not loaded.
@@ -86,66 +101,42 @@ pub enum EngineFailure {
     /// The runner says that nothing it computes can be trusted any more.
     #[error("the model runner is unusable after: {0}")]
     Poisoned(EngineError),
+    /// The runner panicked.
+    #[error("panic: {0}")]
+    Panicked(String),
 }
 
-/// The engine's beginning.
-#[derive(Debug)]
-pub struct Engine;
-
-impl Engine {
-    /// Starts the engine's thread, which loads the model by calling `load`, warms it up, and serves
-    /// until it is drained or every handle is gone. The status is `Loading` until then, and `Failed`
-    /// if it ends in any other way; the thread's result says why.
-    ///
-    /// # Errors
-    /// If the operating system has no thread to give.
-    pub fn start<F>(
-        load: F,
-        config: EngineConfig,
-        clock: Clock,
-    ) -> std::io::Result<(EngineHandle, JoinHandle<Result<(), EngineFailure>>)>
-    where
-        F: FnOnce() -> Result<Box<dyn ModelRunner>, LoadError> + Send + 'static,
-    {
-        let admission = Arc::new(Admission::new(config.max_num_seqs, config.max_num_waiting));
-        // One for each admitted request, one for the order to drain: sending never fails for fullness.
-        let (sender, commands) = mpsc::channel(admission.max_accepted() + 1);
-        let handle = EngineHandle::new(sender, Arc::clone(&admission), Arc::clone(&clock));
-        let thread = std::thread::Builder::new().name("engine".to_owned()).spawn(move || {
-            let _failed_unless_told_otherwise = FailedOnPanic(Arc::clone(&admission));
-            let ended = load_and_warm_up(load, &clock).and_then(|(runner, cost)| {
-                let scheduler = scheduler_config(&config, runner.budget(), cost);
-                Worker::new(runner, scheduler, clock, Arc::clone(&admission)).run(commands)
-            });
-            if ended.is_err() {
-                admission.set_status(EngineStatus::Failed);
-            }
-            ended
-        })?;
-        Ok((handle, thread))
-    }
+/// How an engine is to work.
+#[derive(Clone)]
+pub struct EngineSetup {
+    /// Its limits.
+    pub config: EngineConfig,
+    /// Its part of the work.
+    pub duty: EngineDuty,
+    /// By which it measures what its passes take.
+    pub clock: Clock,
 }
 
-fn load_and_warm_up<F>(
-    load: F,
-    clock: &Clock,
-) -> Result<(Box<dyn ModelRunner>, CostModel), EngineFailure>
-where
-    F: FnOnce() -> Result<Box<dyn ModelRunner>, LoadError>,
-{
+/// Loads the model by calling `load`, warms it up, says so, and works off `orders` until it is told to end,
+/// or nobody gives orders or listens any more.
+///
+/// # Errors
+/// Why it ended otherwise.
+pub fn serve(
+    load: impl FnOnce() -> Result<Box<dyn ModelRunner>, LoadError>,
+    setup: &EngineSetup,
+    orders: &Receiver<EngineOrder>,
+    outbox: &mut dyn Outbox,
+) -> Result<(), EngineFailure> {
+    let EngineSetup { config, duty, clock } = setup;
+    failpoint::strike_at_start();
     let mut runner = load()?;
     let cost = runner.warm_up(clock).map_err(EngineFailure::WarmUp)?;
     tracing::debug!(?cost, "measured");
-    Ok((runner, cost))
-}
-
-/// Marks the engine as failed if its thread unwinds.
-struct FailedOnPanic(Arc<Admission>);
-
-impl Drop for FailedOnPanic {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.set_status(EngineStatus::Failed);
-        }
+    let (budget, max_jobs, class) = (runner.budget(), config.max_jobs(duty.role), duty.class);
+    if outbox.say(EngineMessage::Ready { budget, max_jobs, class }).is_err() {
+        return Ok(());
     }
+    let scheduler = scheduler_config(config, budget, cost);
+    Worker::new(runner, scheduler, duty.role, outbox).run(orders)
 }

@@ -35,8 +35,6 @@ impl PromptSegment {
 /// One document to write.
 #[derive(Debug, Clone)]
 pub struct EngineRequest {
-    /// Whose it is: what it computes is reused for nobody else.
-    pub tenant: TenantId,
     /// The context so far.
     pub prompt: Vec<PromptSegment>,
     /// How tokens are chosen.
@@ -47,6 +45,23 @@ pub struct EngineRequest {
     pub pictures: PictureParams,
     /// Give up this long after submission, if set.
     pub deadline: Option<Duration>,
+    /// Whose it is: what it computes is reused for nobody else.
+    pub tenant: TenantId,
+    /// Lower is earlier; 0 is ordinary.
+    pub priority: i32,
+    /// How the same request is recognised.
+    pub identity: RequestIdentity,
+}
+
+/// How a request is recognised when it comes again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RequestIdentity {
+    /// SHA-256 of what its client sent: equal fingerprints, equal requests.
+    pub fingerprint: [u8; 32],
+    /// SHA-256 of its client's name for it: asking twice under one name is asking once.
+    pub idempotency_key: Option<[u8; 32]>,
+    /// When it was asked, seconds since 1970.
+    pub created: u64,
 }
 
 /// How a token is chosen from its logits (vLLM's names).

@@ -10,6 +10,7 @@ use reverie_scheduler::{
 
 use super::Clock;
 use super::event::EngineError;
+use super::order::{Conditions, WrittenPiece};
 use super::request::EngineRequest;
 
 /// Executes engine steps. Runs on the engine's thread only.
@@ -34,6 +35,30 @@ pub trait ModelRunner {
         request: &Arc<EngineRequest>,
     ) -> Result<OpenedSequence, EngineError>;
 
+    /// What of the answer stands already, in order, follows the prompt. Comes right after [`Self::open`].
+    ///
+    /// # Errors
+    /// If a piece cannot be taken in.
+    fn resume(&mut self, id: SequenceId, written: &[WrittenPiece]) -> Result<(), EngineError>;
+
+    /// Takes on a sequence that is nothing but picture `picture` of `request`, whose prompt may be missing.
+    ///
+    /// # Errors
+    /// If the model cannot draw it; the sequence is not open then.
+    fn open_picture(
+        &mut self,
+        id: SequenceId,
+        request: &Arc<EngineRequest>,
+        picture: usize,
+        conditions: &Conditions,
+    ) -> Result<DrawingSpec, EngineError>;
+
+    /// What the picture that the sequence is about to draw is drawn from. It is drawn elsewhere then.
+    ///
+    /// # Errors
+    /// If it cannot be read back from the device.
+    fn take_conditions(&mut self, id: SequenceId) -> Result<Conditions, EngineError>;
+
     /// Carries out a plan: encode, decode, denoise, render, in this order. What was computed for a
     /// preempted sequence is forgotten first.
     ///
@@ -53,12 +78,12 @@ pub trait ModelRunner {
 pub struct OpenedSequence {
     /// How its pictures are drawn.
     pub drawing: DrawingSpec,
-    /// Turns its sampled ids into text.
+    /// Turns its sampled ids into text, as far as stop strings need it.
     pub text: Box<dyn TextDecoder>,
 }
 
 /// Turns the ids of one document into text, as they come.
-pub trait TextDecoder {
+pub trait TextDecoder: Send {
     /// Adds a token; returns the text that became certain, often none.
     fn push(&mut self, id: u32) -> String;
 

@@ -7,12 +7,13 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use reverie_model::Picture;
 use reverie_scheduler::{
-    Branch, Budget, CostModel, DecodeRow, FinishReason, LegalTokens, RenderRow, SequenceId,
-    StepPlan,
+    Branch, Budget, CostModel, DecodeRow, DrawingSpec, FinishReason, LegalTokens, RenderRow,
+    SequenceId, StepPlan,
 };
 
 use super::Clock;
 use super::event::EngineError;
+use super::order::{Condition, Conditions, WrittenPiece};
 use super::request::EngineRequest;
 use super::runner::{
     ModelRunner, OpenedSequence, RenderedPicture, SampledToken, StepOutput, TextDecoder,
@@ -52,6 +53,7 @@ pub struct ScriptedRunner {
     budget: Budget,
     scripts: VecDeque<Script>,
     playing: BTreeMap<SequenceId, Playing>,
+    words: Words,
     control: Option<Controlled>,
     poisoned: bool,
 }
@@ -79,13 +81,14 @@ struct Controlled {
 struct Playing {
     request: Arc<EngineRequest>,
     script: VecDeque<ScriptItem>,
-    words: Arc<Words>,
+    words: Words,
     computed: BTreeMap<Branch, usize>,
     num_images: u8,
 }
 
-/// The texts of a script; a token's id is its place here.
-struct Words(Vec<String>);
+/// The texts of all scripts; a token's id is its place here.
+#[derive(Debug, Clone)]
+pub struct Words(Arc<Vec<String>>);
 
 /// Text of tokens beyond a script's end.
 const FILLER: &str = "…";
@@ -93,8 +96,9 @@ const FILLER: &str = "…";
 impl ScriptedRunner {
     /// A runner that plays `scripts` to the requests in the order they come, and nothing to any further.
     pub fn new(budget: Budget, scripts: Vec<Script>) -> Self {
+        let words = Words::of(&scripts);
         let (scripts, playing) = (scripts.into(), BTreeMap::new());
-        Self { budget, scripts, playing, control: None, poisoned: false }
+        Self { budget, scripts, playing, words, control: None, poisoned: false }
     }
 
     /// As [`Self::new`], but before every step the runner tells its plan and waits for
@@ -105,6 +109,19 @@ impl ScriptedRunner {
         let mut runner = Self::new(budget, scripts);
         runner.control = Some(Controlled { observations: observer, permits: permitted });
         (runner, StepControl { observations, permits })
+    }
+
+    /// What its tokens say.
+    pub fn words(&self) -> Words {
+        self.words.clone()
+    }
+
+    fn play(&mut self, id: SequenceId, request: &Arc<EngineRequest>) -> DrawingSpec {
+        let script = self.scripts.pop_front().unwrap_or_default();
+        let playing = Playing::new(Arc::clone(request), script, self.words.clone());
+        self.playing.insert(id, playing);
+        let pictures = &request.pictures;
+        drawing_spec(pictures, 1, pictures.num_inference_steps.max(1))
     }
 
     fn tell(&self, observation: Observation) {
@@ -158,13 +175,32 @@ impl ModelRunner for ScriptedRunner {
         id: SequenceId,
         request: &Arc<EngineRequest>,
     ) -> Result<OpenedSequence, EngineError> {
-        let playing =
-            Playing::new(Arc::clone(request), self.scripts.pop_front().unwrap_or_default());
-        let text = Box::new(WordDecoder(Arc::clone(&playing.words)));
-        self.playing.insert(id, playing);
-        let pictures = &request.pictures;
-        let drawing = drawing_spec(pictures, 1, pictures.num_inference_steps.max(1));
-        Ok(OpenedSequence { drawing, text })
+        let drawing = self.play(id, request);
+        Ok(OpenedSequence { drawing, text: self.words.decoder() })
+    }
+
+    /// What is written elsewhere says nothing to a script.
+    fn resume(&mut self, _id: SequenceId, _written: &[WrittenPiece]) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    fn open_picture(
+        &mut self,
+        id: SequenceId,
+        request: &Arc<EngineRequest>,
+        picture: usize,
+        _conditions: &Conditions,
+    ) -> Result<DrawingSpec, EngineError> {
+        let drawing = self.play(id, request);
+        if let Some(playing) = self.playing.get_mut(&id) {
+            playing.num_images = picture as u8;
+        }
+        Ok(drawing)
+    }
+
+    fn take_conditions(&mut self, _id: SequenceId) -> Result<Conditions, EngineError> {
+        let positive = Condition { num_rows: 1, num_columns: 1, values: vec![0.0] };
+        Ok(Conditions { positive, negative: None })
     }
 
     fn execute(&mut self, plan: &StepPlan) -> Result<StepOutput, EngineError> {
@@ -234,22 +270,9 @@ enum Misfortune {
 }
 
 impl Playing {
-    fn new(request: Arc<EngineRequest>, script: Script) -> Self {
-        let mut words = Vec::new();
-        for item in &script {
-            match item {
-                ScriptItem::Text(text) => words.push(text.clone()),
-                ScriptItem::BeamsEnd(texts) => words.extend(texts.iter().cloned()),
-                ScriptItem::Dream
-                | ScriptItem::End
-                | ScriptItem::Fail(_)
-                | ScriptItem::Panic(_)
-                | ScriptItem::Poison
-                | ScriptItem::BeamsAdvance => {}
-            }
-        }
-        let words = Arc::new(Words(words));
-        Self { request, script: script.into(), words, computed: BTreeMap::new(), num_images: 0 }
+    fn new(request: Arc<EngineRequest>, script: Script, words: Words) -> Self {
+        let computed = BTreeMap::new();
+        Self { request, script: script.into(), words, computed, num_images: 0 }
     }
 
     fn choose(&mut self, legal: LegalTokens) -> Result<TokenChoice, Misfortune> {
@@ -277,13 +300,35 @@ impl Playing {
 }
 
 impl Words {
+    fn of(scripts: &[Script]) -> Self {
+        let mut words = Vec::new();
+        for item in scripts.iter().flatten() {
+            match item {
+                ScriptItem::Text(text) => words.push(text.clone()),
+                ScriptItem::BeamsEnd(texts) => words.extend(texts.iter().cloned()),
+                ScriptItem::Dream
+                | ScriptItem::End
+                | ScriptItem::Fail(_)
+                | ScriptItem::Panic(_)
+                | ScriptItem::Poison
+                | ScriptItem::BeamsAdvance => {}
+            }
+        }
+        Self(Arc::new(words))
+    }
+
+    /// Turns ids into these words.
+    pub fn decoder(&self) -> Box<dyn TextDecoder> {
+        Box::new(WordDecoder(self.clone()))
+    }
+
     fn id(&self, text: &str) -> u32 {
         self.0.iter().position(|word| word == text).expect("every text of the script has an id")
             as u32
     }
 }
 
-struct WordDecoder(Arc<Words>);
+struct WordDecoder(Words);
 
 impl TextDecoder for WordDecoder {
     fn push(&mut self, id: u32) -> String {

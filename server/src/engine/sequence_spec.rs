@@ -3,7 +3,7 @@
 use reverie_model::Picture;
 use reverie_scheduler::{
     Budget, ContentHash, DocumentLimits, DrawingSpec, ImageChoice, LatentSize, SequenceId,
-    SequenceSpec, Span, TokenId,
+    SequenceSpec, Span, TokenId, Written,
 };
 use sha2::{Digest, Sha256};
 
@@ -11,9 +11,6 @@ use super::request::{EngineRequest, PictureParams, PromptSegment};
 
 /// Guidance up to this scale is none (`guidance_scale > 1` in the reference).
 const NO_GUIDANCE: f32 = 1.0;
-
-/// The priority of a request that names none (vLLM's default).
-const DEFAULT_PRIORITY: i32 = 0;
 
 /// Events besides text and pictures: held-back text released at the end, and the end itself.
 const CLOSING_EVENTS: usize = 2;
@@ -36,8 +33,9 @@ pub fn sequence_spec(
     SequenceSpec {
         id,
         tenant: request.tenant,
-        priority: DEFAULT_PRIORITY,
+        priority: request.priority,
         prompt: spans(&request.prompt),
+        written: Written::default(),
         negative: negative.map(|segments| spans(segments)),
         limits,
         num_beams: request.sampling.num_beams,
@@ -59,6 +57,17 @@ pub fn drawing_spec(
     }
 }
 
+/// Rows of all denoising steps of one picture.
+pub fn picture_work(pictures: &PictureParams) -> u64 {
+    let rows = if pictures.guidance_scale > NO_GUIDANCE { 2 } else { 1 };
+    (pictures.num_inference_steps as u64).saturating_mul(rows)
+}
+
+/// Positions of `segments`.
+pub fn num_positions(segments: &[PromptSegment], budget: &Budget) -> usize {
+    segments.iter().map(|segment| positions_of(segment, budget)).sum()
+}
+
 /// Of how pictures become patch embeddings; another one for whatever changes these.
 const PREPROCESSING_VERSION: u32 = 1;
 
@@ -72,8 +81,8 @@ pub fn content_hash(picture: &Picture) -> ContentHash {
 }
 
 /// An upper bound of the events that `request` can cause, so that sending one never has to wait.
-pub(super) fn max_events(request: &EngineRequest, budget: &Budget) -> usize {
-    let used: usize = request.prompt.iter().map(|segment| positions_of(segment, budget)).sum();
+pub(crate) fn max_events(request: &EngineRequest, budget: &Budget) -> usize {
+    let used = num_positions(&request.prompt, budget);
     let limits = document_limits(request);
     let num_tokens = (budget.max_model_len - used).min(limits.max_tokens.unwrap_or(usize::MAX));
     let num_images = budget.images_that_fit(used).min(limits.max_images);

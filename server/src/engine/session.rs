@@ -1,162 +1,145 @@
-//! The client's end of a sequence: where its events go, its text, its deadline. What the scheduler and
-//! the runner must not know.
+//! One job of an engine: what is written of its document, and its text as far as stop strings need it. What
+//! the scheduler and the runner must not know.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use reverie_model::Picture;
-use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
+use reverie_scheduler::dispatcher::JobId;
+use reverie_scheduler::{ContentHash, SequenceId, Span, TokenId, Written};
 
-use super::admission::Place;
-use super::command::Submission;
-use super::event::{EngineError, EngineEvent};
+use super::order::{EngineMessage, WrittenPiece};
+use super::request::EngineRequest;
 use super::runner::TextDecoder;
-use super::text::{DocumentText, TextDelta};
+use super::text::DocumentText;
 
-/// One open request.
+/// One open job.
 pub(super) struct Session {
-    events: mpsc::Sender<EngineEvent>,
-    text: DocumentText,
-    submitted: Instant,
-    deadline: Option<Instant>,
-    report_progress: bool,
-    num_images: usize,
-    /// Held for as long as the session lives.
-    place: Place,
+    pub(super) job: JobId,
+    pub(super) request: Arc<EngineRequest>,
+    pub(super) work: SessionWork,
+    /// Unless it waits for a picture from elsewhere.
+    pub(super) sequence: Option<SequenceId>,
 }
 
-/// Why a session is given up between two steps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum GivenUp {
-    /// Nobody listens any more.
-    ClientLeft,
-    /// Its time is over.
-    Overdue,
+/// What a job is to come to.
+pub(super) enum SessionWork {
+    /// A document.
+    Document(Document),
+    /// One picture, drawn from a condition that came with the order.
+    Picture,
+}
+
+/// A document as it grows.
+#[derive(Default)]
+pub(super) struct Document {
+    /// The answer so far, what was written elsewhere included.
+    pub(super) written: Vec<WrittenPiece>,
+    /// `None` until the model has said how its ids become text.
+    text: Option<DocumentText>,
 }
 
 impl Session {
-    pub(super) fn new(submission: Submission, text: Box<dyn TextDecoder>) -> Self {
-        let request = &submission.request;
-        Self {
-            text: DocumentText::new(text, request.stopping.stop.clone()),
-            submitted: submission.submitted,
-            deadline: deadline(&submission),
-            report_progress: request.pictures.report_progress,
-            num_images: 0,
-            events: submission.events,
-            place: submission.place,
+    pub(super) fn document(
+        job: JobId,
+        request: Arc<EngineRequest>,
+        written: Vec<WrittenPiece>,
+    ) -> Self {
+        // The hypotheses of a beam search cannot be computed again from their outcome: it begins anew and
+        // comes to the same.
+        let written = if request.sampling.num_beams > 1 { Vec::new() } else { written };
+        let work = SessionWork::Document(Document { written, text: None });
+        Self { job, request, work, sequence: None }
+    }
+
+    pub(super) fn picture(job: JobId, request: Arc<EngineRequest>) -> Self {
+        Self { job, request, work: SessionWork::Picture, sequence: None }
+    }
+
+    pub(super) fn document_mut(&mut self) -> Option<&mut Document> {
+        match &mut self.work {
+            SessionWork::Document(document) => Some(document),
+            SessionWork::Picture => None,
         }
     }
 
-    /// Whether the request is still worth a step at `now`.
-    pub(super) fn given_up(&self, now: Instant) -> Option<GivenUp> {
-        if self.events.is_closed() {
-            return Some(GivenUp::ClientLeft);
+    /// Pieces of its answer.
+    pub(super) fn num_entries(&self) -> usize {
+        match &self.work {
+            SessionWork::Document(document) => document.written.len(),
+            SessionWork::Picture => 0,
         }
-        self.deadline.is_some_and(|deadline| now >= deadline).then_some(GivenUp::Overdue)
     }
+}
 
-    /// How long ago it was submitted.
-    pub(super) fn age(&self, now: Instant) -> Duration {
-        now.saturating_duration_since(self.submitted)
-    }
-
-    /// A token joins the text; whether a stop string is complete.
-    pub(super) fn push_token(&mut self, id: u32) -> bool {
-        let (delta, stopped) = self.text.push(id);
-        self.send_text(delta);
-        stopped
-    }
-
-    /// A whole text at once, in one event; which token completed a stop string, if one did.
-    pub(super) fn push_tokens(&mut self, ids: &[u32]) -> Option<usize> {
-        let mut whole: Option<TextDelta> = None;
-        let mut stopped = None;
-        for (index, id) in ids.iter().enumerate() {
-            let (delta, stops) = self.text.push(*id);
-            if let Some(delta) = delta {
-                let whole = whole.get_or_insert_default();
-                whole.delta.push_str(&delta.delta);
-                whole.num_tokens += delta.num_tokens;
+impl Document {
+    /// Begins, or goes on, after what is written: a stop string may have begun there.
+    pub(super) fn read_back(&mut self, decoder: Box<dyn TextDecoder>, stop: &[String]) {
+        if self.text.is_some() {
+            return;
+        }
+        let mut text = DocumentText::new(decoder, stop.to_vec());
+        for piece in &self.written {
+            match piece {
+                WrittenPiece::Token(id) | WrittenPiece::LastToken(id) => {
+                    let (_delivered, _known) = text.push(*id);
+                }
+                WrittenPiece::Picture { .. } => {
+                    let _delivered = text.flush();
+                }
             }
-            if stops {
-                stopped = Some(index);
-                break;
+        }
+        self.text = Some(text);
+    }
+
+    /// A token joins the document; what to say of it, and whether it completed a stop string.
+    pub(super) fn push_token(&mut self, job: JobId, id: u32) -> (EngineMessage, bool) {
+        let text = self.text.as_mut().expect("a document is read back before it goes on");
+        let (_the_front_has_its_own, stopped) = text.push(id);
+        let piece = if stopped { WrittenPiece::LastToken(id) } else { WrittenPiece::Token(id) };
+        (self.push(job, piece), stopped)
+    }
+
+    /// A picture joins the document; what to say of it.
+    pub(super) fn push_picture(
+        &mut self,
+        job: JobId,
+        picture: Arc<Picture>,
+        content: ContentHash,
+    ) -> EngineMessage {
+        if let Some(text) = &mut self.text {
+            let _the_front_has_its_own = text.flush();
+        }
+        self.push(job, WrittenPiece::Picture { picture, content })
+    }
+
+    fn push(&mut self, job: JobId, piece: WrittenPiece) -> EngineMessage {
+        let position = self.written.len();
+        self.written.push(piece.clone());
+        EngineMessage::Produced { job, position, piece }
+    }
+
+    /// What is written, in numbers.
+    pub(super) fn written(&self) -> Written {
+        let mut written = Written::default();
+        for piece in &self.written {
+            match piece {
+                WrittenPiece::Token(id) => push_token(&mut written.spans, *id),
+                WrittenPiece::LastToken(id) => {
+                    push_token(&mut written.spans, *id);
+                    written.is_stopped = true;
+                }
+                WrittenPiece::Picture { content, .. } => {
+                    written.spans.extend([Span::Dream, Span::Picture(*content)]);
+                }
             }
         }
-        self.send_text(whole);
-        stopped
-    }
-
-    /// A picture or the end follows.
-    pub(super) fn flush_text(&mut self) {
-        let delta = self.text.flush();
-        self.send_text(delta);
-    }
-
-    /// A picture is going to be drawn.
-    pub(super) fn start_image(&mut self, index: usize) {
-        self.flush_text();
-        self.send(EngineEvent::ImageStarted { index });
-    }
-
-    /// A denoising step is done.
-    pub(super) fn image_progress(&mut self, index: usize, step: usize, num_steps: usize) {
-        if self.report_progress {
-            self.send(EngineEvent::ImageProgress { index, step, num_steps });
-        }
-    }
-
-    /// A picture is drawn.
-    pub(super) fn image(&mut self, picture: Arc<Picture>) {
-        let index = self.num_images;
-        self.num_images += 1;
-        self.send(EngineEvent::Image { index, picture });
-    }
-
-    /// The last event. Whoever has received it finds the session's place free.
-    pub(super) fn end(mut self, event: EngineEvent) {
-        if let EngineEvent::Finished { .. } = event {
-            self.flush_text();
-        }
-        let Self { events, place, .. } = self;
-        drop(place);
-        send(&events, event);
-    }
-
-    fn send_text(&self, delta: Option<TextDelta>) {
-        if let Some(TextDelta { delta, num_tokens }) = delta {
-            self.send(EngineEvent::Text { delta, num_tokens });
-        }
-    }
-
-    fn send(&self, event: EngineEvent) {
-        send(&self.events, event);
+        written
     }
 }
 
-/// A client that left is noticed before the next step. The channel holds every event that the request
-/// can cause, so that it is full only by a defect.
-fn send(events: &mpsc::Sender<EngineEvent>, event: EngineEvent) {
-    match events.try_send(event) {
-        Ok(()) | Err(TrySendError::Closed(_)) => {}
-        Err(TrySendError::Full(event)) => {
-            // Its contents are the client's, and not for the log.
-            let kind = std::mem::discriminant(&event);
-            debug_assert!(false, "more events than counted: {kind:?}");
-            tracing::error!(?kind, "more events than a request can have; one is lost");
-        }
+fn push_token(spans: &mut Vec<Span>, id: u32) {
+    match spans.last_mut() {
+        Some(Span::Tokens(ids)) => ids.push(TokenId(id)),
+        Some(Span::Picture(_) | Span::Dream) | None => spans.push(Span::Tokens(vec![TokenId(id)])),
     }
-}
-
-/// Refuses a submission.
-pub(super) fn refuse(submission: &Submission, error: EngineError) {
-    // A client that left needs no answer, and the channel of a request without events has room.
-    let _client_left = submission.events.try_send(EngineEvent::Failed(error));
-}
-
-fn deadline(submission: &Submission) -> Option<Instant> {
-    let time = submission.request.deadline?;
-    submission.submitted.checked_add(time)
 }

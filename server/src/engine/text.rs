@@ -6,7 +6,7 @@ use reverie_model::tokenizer::StopMatcher;
 use super::runner::TextDecoder;
 
 /// The growing text of one document.
-pub(super) struct DocumentText {
+pub(crate) struct DocumentText {
     decoder: Box<dyn TextDecoder>,
     stops: StopMatcher,
     num_tokens: usize,
@@ -14,20 +14,20 @@ pub(super) struct DocumentText {
 
 /// Text that may leave.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct TextDelta {
-    pub(super) delta: String,
+pub(crate) struct TextDelta {
+    pub(crate) delta: String,
     /// Tokens since the last delta.
-    pub(super) num_tokens: usize,
+    pub(crate) num_tokens: usize,
 }
 
 impl DocumentText {
-    pub(super) fn new(decoder: Box<dyn TextDecoder>, stop: Vec<String>) -> Self {
+    pub(crate) fn new(decoder: Box<dyn TextDecoder>, stop: Vec<String>) -> Self {
         let stop = stop.into_iter().filter(|stop| !stop.is_empty()).collect();
         Self { decoder, stops: StopMatcher::new(stop), num_tokens: 0 }
     }
 
     /// Adds a token. Returns what may leave, and whether a stop string is complete.
-    pub(super) fn push(&mut self, id: u32) -> (Option<TextDelta>, bool) {
+    pub(crate) fn push(&mut self, id: u32) -> (Option<TextDelta>, bool) {
         self.num_tokens += 1;
         let text = self.decoder.push(id);
         let outcome = self.stops.push(&text);
@@ -35,7 +35,7 @@ impl DocumentText {
     }
 
     /// A picture or the end follows: what was held back leaves. Stop strings do not reach across.
-    pub(super) fn flush(&mut self) -> Option<TextDelta> {
+    pub(crate) fn flush(&mut self) -> Option<TextDelta> {
         let rest = self.decoder.flush();
         let mut text = self.stops.push(&rest).text;
         text.push_str(&self.stops.flush());

@@ -1,143 +1,215 @@
-//! The loop of the engine's thread: take commands, sweep, schedule, execute, update, publish. Owns the
-//! scheduler, the sessions and the runner; knows no tensors and no HTTP.
+//! The loop of an engine: take orders, schedule, execute, update, say what came of it. Owns the scheduler,
+//! the sessions and the runner; knows no tensors, no clients and no HTTP.
 
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::time::Duration;
 
+use reverie_model::Picture;
+use reverie_scheduler::dispatcher::{JobFault, JobId, Role};
 use reverie_scheduler::{
-    FailedRow, FinishReason, RenderedRow, RowFailure, Sampled, SampledRow, Scheduler,
-    SchedulerConfig, SequenceEvent, SequenceId, StepOutcome, StepPlan, TokenId,
+    ContentHash, FailedRow, FinishReason, PictureSpec, Refusal, RenderedRow, RowFailure, Sampled,
+    SampledRow, Scheduler, SchedulerConfig, SchedulerStats, SequenceEvent, SequenceId, StepOutcome,
+    StepPlan, TokenId,
 };
-use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TryRecvError;
 
-use super::admission::Admission;
-use super::command::{Command, Submission};
-use super::event::{EngineError, EngineEvent};
-use super::request::PromptSegment;
-use super::runner::{FailedSequence, ModelRunner, OpenedSequence, StepOutput, TokenChoice};
-use super::sequence_spec::sequence_spec;
-use super::session::{GivenUp, Session, refuse};
-use super::{Clock, EngineFailure};
+use super::EngineFailure;
+use super::event::EngineError;
+use super::failpoint;
+use super::order::{Conditions, EngineMessage, EngineOrder, Outbox};
+use super::request::{EngineRequest, PromptSegment};
+use super::runner::{FailedSequence, ModelRunner, StepOutput, TokenChoice};
+use super::sequence_spec::{picture_work, sequence_spec};
+use super::session::{Session, SessionWork};
 
-/// The engine's thread, as a value.
-pub(super) struct Worker {
+/// An idle engine says this often that it lives.
+const HEARTBEAT_EVERY: Duration = Duration::from_millis(500);
+
+/// An engine's loop, as a value.
+pub(super) struct Worker<'a> {
     runner: Box<dyn ModelRunner>,
     scheduler: Scheduler,
-    sessions: BTreeMap<SequenceId, Session>,
-    admission: Arc<Admission>,
-    clock: Clock,
+    role: Role,
+    sessions: BTreeMap<JobId, Session>,
+    names: BTreeMap<SequenceId, JobId>,
     next_id: u64,
-    draining: bool,
+    outbox: &'a mut dyn Outbox,
+    /// The scheduler's numbers as they were last said.
+    told: SchedulerStats,
+    /// Whether anything was said in this turn.
+    has_spoken: bool,
+    is_unheard: bool,
 }
 
-impl Worker {
+impl<'a> Worker<'a> {
     pub(super) fn new(
         runner: Box<dyn ModelRunner>,
         config: SchedulerConfig,
-        clock: Clock,
-        admission: Arc<Admission>,
+        role: Role,
+        outbox: &'a mut dyn Outbox,
     ) -> Self {
         let scheduler = Scheduler::new(config);
-        let sessions = BTreeMap::new();
-        Self { runner, scheduler, sessions, admission, clock, next_id: 0, draining: false }
+        let (sessions, names) = (BTreeMap::new(), BTreeMap::new());
+        let (next_id, told) = (0, scheduler.stats());
+        let (has_spoken, is_unheard) = (false, false);
+        Self {
+            runner,
+            scheduler,
+            role,
+            sessions,
+            names,
+            next_id,
+            outbox,
+            told,
+            has_spoken,
+            is_unheard,
+        }
     }
 
-    /// Serves until drained.
+    /// Works until it is told to end or nobody listens any more.
     ///
     /// # Errors
-    /// [`EngineFailure::Poisoned`] if the runner became unusable; every open request has failed then.
-    pub(super) fn run(
-        mut self,
-        mut commands: mpsc::Receiver<Command>,
-    ) -> Result<(), EngineFailure> {
-        self.admission.open(self.runner.budget());
-        let mut ended = Ok(());
-        while ended.is_ok() && self.take_commands(&mut commands) {
-            self.sweep();
-            ended = self.step();
-            self.admission.set_stats(self.scheduler.stats());
-        }
-        commands.close();
-        while let Some(command) = commands.blocking_recv() {
-            match command {
-                Command::Submit(submission) => refuse(&submission, EngineError::ShuttingDown),
-                Command::Drain => {}
+    /// [`EngineFailure`] if the runner became unusable; what was being done is lost.
+    pub(super) fn run(mut self, orders: &Receiver<EngineOrder>) -> Result<(), EngineFailure> {
+        while !self.is_unheard && self.take_orders(orders)? {
+            self.has_spoken = false;
+            self.step()?;
+            let stats = self.scheduler.stats();
+            if stats != self.told {
+                self.told = stats;
+                self.say(EngineMessage::Stats(stats));
+            } else if !self.has_spoken {
+                self.say(EngineMessage::Heartbeat);
             }
         }
-        ended
+        Ok(())
     }
 
-    /// Takes in every command there is, and waits for one if there is nothing else to do. Whether to go on.
-    fn take_commands(&mut self, commands: &mut mpsc::Receiver<Command>) -> bool {
+    /// Takes in every order there is, and waits for one if there is nothing else to do. Whether to go on.
+    fn take_orders(&mut self, orders: &Receiver<EngineOrder>) -> Result<bool, EngineFailure> {
         loop {
-            let idle = self.sessions.is_empty();
-            if idle && self.draining {
-                return false;
-            }
-            let command = match commands.try_recv() {
-                Ok(command) => Some(command),
-                Err(TryRecvError::Empty) if idle => commands.blocking_recv(),
-                Err(TryRecvError::Empty) => return true,
-                Err(TryRecvError::Disconnected) => None,
-            };
-            match command {
-                Some(Command::Submit(submission)) => self.accept(submission),
-                Some(Command::Drain) => self.draining = true,
-                None => {
-                    self.draining = true;
-                    return !self.sessions.is_empty();
+            let order = match orders.try_recv() {
+                Ok(order) => order,
+                Err(TryRecvError::Empty) if self.names.is_empty() => {
+                    match orders.recv_timeout(HEARTBEAT_EVERY) {
+                        Ok(order) => order,
+                        Err(RecvTimeoutError::Timeout) => return Ok(true),
+                        Err(RecvTimeoutError::Disconnected) => return Ok(false),
+                    }
                 }
+                Err(TryRecvError::Empty) => return Ok(true),
+                Err(TryRecvError::Disconnected) => return Ok(false),
+            };
+            match order {
+                EngineOrder::Write { job, request, written } => {
+                    self.sessions.insert(job, Session::document(job, request, written));
+                    self.begin(job)?;
+                }
+                EngineOrder::Draw { job, request, picture, conditions } => {
+                    self.sessions.insert(job, Session::picture(job, request));
+                    self.draw(job, picture, &conditions)?;
+                }
+                EngineOrder::Picture { job, picture, content } => {
+                    self.take_picture(job, picture, content)?;
+                }
+                EngineOrder::Abort { job } => self.abort(job)?,
+                EngineOrder::Shutdown => return Ok(false),
             }
         }
     }
 
-    fn accept(&mut self, submission: Submission) {
-        if self.draining {
-            refuse(&submission, EngineError::ShuttingDown);
-            return;
-        }
-        if submission.request.prompt.iter().all(PromptSegment::is_empty) {
-            refuse(&submission, EngineError::Model("the prompt has no position".to_owned()));
-            return;
-        }
+    fn next_sequence(&mut self, job: JobId) -> SequenceId {
         let id = SequenceId(self.next_id);
         self.next_id += 1;
-        let request = Arc::clone(&submission.request);
-        let OpenedSequence { drawing, text } = match guarded(|| self.runner.open(id, &request)) {
-            Ok(opened) => opened,
-            Err(error) => {
-                tracing::warn!(sequence = %id, %error, "request refused by the model");
-                refuse(&submission, error);
-                return;
-            }
-        };
-        if let Err(refusal) = self.scheduler.add(sequence_spec(id, &request, drawing)) {
-            tracing::warn!(sequence = %id, %refusal, "request refused by the scheduler");
-            refuse(&submission, EngineError::Model(refusal.to_string()));
-            self.close(id);
-            return;
+        self.names.insert(id, job);
+        if let Some(session) = self.sessions.get_mut(&job) {
+            session.sequence = Some(id);
         }
-        tracing::info!(sequence = %id, "admitted");
-        self.sessions.insert(id, Session::new(submission, text));
+        id
     }
 
-    /// Gives up what nobody waits for any more.
-    fn sweep(&mut self) {
-        let now = (self.clock)();
-        let given_up: Vec<(SequenceId, GivenUp)> = self
-            .sessions
-            .iter()
-            .filter_map(|(id, session)| session.given_up(now).map(|reason| (*id, reason)))
-            .collect();
-        for (id, reason) in given_up {
-            tracing::info!(sequence = %id, ?reason, "given up");
-            self.scheduler.abort(id);
-            // Whoever left does not hear it.
-            self.end(id, EngineEvent::Failed(EngineError::Deadline));
+    /// Gives a document, as far as it is written, to the runner and the scheduler.
+    fn begin(&mut self, job: JobId) -> Result<(), EngineFailure> {
+        let id = self.next_sequence(job);
+        let Some(session) = self.sessions.get_mut(&job) else { return Ok(()) };
+        let request = Arc::clone(&session.request);
+        if !self.role.writes() || request.prompt.iter().all(PromptSegment::is_empty) {
+            let cause = "the prompt has no position".to_owned();
+            return self.fail_job(job, JobFault::Refused, cause);
         }
+        let runner = &mut self.runner;
+        let opened = match guarded(|| runner.open(id, &request))? {
+            Ok(opened) => opened,
+            Err(error) => return self.fail_job(job, JobFault::Refused, error.to_string()),
+        };
+        let Some(document) = session.document_mut() else { return Ok(()) };
+        document.read_back(opened.text, &request.stopping.stop);
+        let written = document.written();
+        let pieces = &document.written;
+        if !pieces.is_empty()
+            && let Err(error) = guarded(|| runner.resume(id, pieces))?
+        {
+            return self.fail_job(job, JobFault::Refused, error.to_string());
+        }
+        let mut spec = sequence_spec(id, &request, opened.drawing);
+        spec.written = written;
+        let added = self.scheduler.add(spec);
+        self.taken_on(job, added)
+    }
+
+    fn taken_on(&mut self, job: JobId, added: Result<(), Refusal>) -> Result<(), EngineFailure> {
+        match added {
+            Ok(()) => Ok(()),
+            Err(refusal) => self.fail_job(job, JobFault::Refused, refusal.to_string()),
+        }
+    }
+
+    /// Gives a picture to the runner and the scheduler.
+    fn draw(
+        &mut self,
+        job: JobId,
+        picture: usize,
+        conditions: &Conditions,
+    ) -> Result<(), EngineFailure> {
+        let id = self.next_sequence(job);
+        let Some(session) = self.sessions.get(&job) else { return Ok(()) };
+        let request = Arc::clone(&session.request);
+        let runner = &mut self.runner;
+        let drawing = match guarded(|| runner.open_picture(id, &request, picture, conditions))? {
+            Ok(drawing) => drawing,
+            Err(error) => return self.fail_job(job, JobFault::Refused, error.to_string()),
+        };
+        let EngineRequest { tenant, priority, .. } = *request;
+        let added =
+            self.scheduler.add_picture(&PictureSpec { id, tenant, priority, picture, drawing });
+        self.taken_on(job, added)
+    }
+
+    /// A picture from elsewhere: its document goes on after it.
+    fn take_picture(
+        &mut self,
+        job: JobId,
+        picture: Arc<Picture>,
+        content: ContentHash,
+    ) -> Result<(), EngineFailure> {
+        let Some(session) = self.sessions.get_mut(&job) else { return Ok(()) };
+        if session.sequence.is_some() {
+            return Ok(());
+        }
+        let Some(document) = session.document_mut() else { return Ok(()) };
+        let _the_front_has_it = document.push_picture(job, picture, content);
+        self.begin(job)
+    }
+
+    fn abort(&mut self, job: JobId) -> Result<(), EngineFailure> {
+        if self.sessions.contains_key(&job) {
+            self.close(job)?;
+            self.say(EngineMessage::Aborted { job });
+        }
+        Ok(())
     }
 
     fn step(&mut self) -> Result<(), EngineFailure> {
@@ -145,126 +217,196 @@ impl Worker {
         if plan.is_empty() {
             return Ok(());
         }
-        let output = guarded(|| self.runner.execute(&plan)).and_then(|output| {
+        failpoint::strike(&plan, |id| {
+            let job = self.names.get(&id)?;
+            self.sessions.get(job).map(|session| &*session.request)
+        });
+        let runner = &mut self.runner;
+        let output = guarded(|| {
+            let output = runner.execute(&plan)?;
             check_answers(&plan, &output)?;
             Ok(output)
-        });
+        })?;
         match output {
-            Ok(output) => {
-                self.publish(&plan, output);
-                Ok(())
-            }
+            Ok(output) => self.publish(&plan, output),
             Err(error) => self.fail(&plan, error),
         }
     }
 
-    fn publish(&mut self, plan: &StepPlan, output: StepOutput) {
+    fn publish(&mut self, plan: &StepPlan, output: StepOutput) -> Result<(), EngineFailure> {
         let mut outcome = StepOutcome::default();
         for rendered in output.rendered {
             let (sequence, content) = (rendered.sequence, rendered.content);
             outcome.rendered.push(RenderedRow { sequence, content });
-            if let Some(session) = self.sessions.get_mut(&sequence) {
-                session.image(rendered.picture);
-            }
+            self.rendered(sequence, rendered.picture, content);
         }
         for FailedSequence { sequence, error } in output.failed {
             tracing::error!(%sequence, %error, "a row failed");
             outcome.failed.push(FailedRow { sequence, failure: RowFailure::NotFinite });
-            self.end(sequence, EngineEvent::Failed(error));
+            if let Some(job) = self.names.get(&sequence).copied() {
+                self.fail_job(job, JobFault::NotFinite, error.to_string())?;
+            }
         }
         for token in output.sampled {
-            if let Some(session) = self.sessions.get_mut(&token.sequence) {
-                let sampled = take_choice(session, token.choice);
+            if let Some(sampled) = self.take_choice(token.sequence, token.choice) {
                 outcome.sampled.push(SampledRow { sequence: token.sequence, sampled });
             }
         }
         for (id, event) in self.scheduler.update(plan, &outcome).events {
-            self.publish_event(id, event);
+            self.publish_event(id, event)?;
+        }
+        Ok(())
+    }
+
+    fn session_of(&mut self, id: SequenceId) -> Option<&mut Session> {
+        let job = self.names.get(&id)?;
+        self.sessions.get_mut(job)
+    }
+
+    fn rendered(&mut self, id: SequenceId, picture: Arc<Picture>, content: ContentHash) {
+        let Some(session) = self.session_of(id) else { return };
+        let job = session.job;
+        let message = match &mut session.work {
+            SessionWork::Document(document) => document.push_picture(job, picture, content),
+            SessionWork::Picture => EngineMessage::Drawn { job, picture, content },
+        };
+        self.say(message);
+    }
+
+    /// A choice as the scheduler sees it; it is said on the way.
+    fn take_choice(&mut self, id: SequenceId, choice: TokenChoice) -> Option<Sampled> {
+        let session = self.session_of(id)?;
+        let job = session.job;
+        let document = session.document_mut()?;
+        match choice {
+            TokenChoice::Text(token) => {
+                let (message, stopped) = document.push_token(job, token);
+                self.say(message);
+                let token = TokenId(token);
+                Some(if stopped { Sampled::StopString(token) } else { Sampled::Text(token) })
+            }
+            TokenChoice::EndOfText => Some(Sampled::EndOfText),
+            TokenChoice::DreamStart => Some(Sampled::DreamStart),
+            TokenChoice::BeamsAdvanced => Some(Sampled::BeamsAdvanced),
+            TokenChoice::BeamsFinished { ids, reason } => {
+                let mut messages = Vec::with_capacity(ids.len());
+                let mut sampled = Sampled::BeamsFinished {
+                    num_tokens: ids.len() + usize::from(reason == FinishReason::EndOfText),
+                    reason,
+                };
+                for (index, id) in ids.into_iter().enumerate() {
+                    let (message, stopped) = document.push_token(job, id);
+                    messages.push(message);
+                    if stopped {
+                        let (num_tokens, reason) = (index + 1, FinishReason::StopString);
+                        sampled = Sampled::BeamsFinished { num_tokens, reason };
+                        break;
+                    }
+                }
+                messages.into_iter().for_each(|message| self.say(message));
+                Some(sampled)
+            }
         }
     }
 
-    fn publish_event(&mut self, id: SequenceId, event: SequenceEvent) {
-        if let SequenceEvent::Finished { reason, usage } = event {
-            tracing::info!(sequence = %id, ?reason, ?usage, "finished");
-            if let Some(session) = self.sessions.get(&id) {
-                self.admission.document_took(session.age((self.clock)()));
-            }
-            self.end(id, EngineEvent::Finished { reason, usage });
-            return;
-        }
-        let Some(session) = self.sessions.get_mut(&id) else { return };
+    fn publish_event(&mut self, id: SequenceId, event: SequenceEvent) -> Result<(), EngineFailure> {
+        let Some(session) = self.session_of(id) else { return Ok(()) };
+        let (job, position) = (session.job, session.num_entries());
         match event {
-            SequenceEvent::ImageStarted { picture } => session.start_image(picture),
-            SequenceEvent::Denoised { picture, num_done, num_steps } => {
-                session.image_progress(picture, num_done, num_steps);
+            SequenceEvent::ImageStarted { .. } => {
+                self.say(EngineMessage::ImageStarted { job, position });
+                if !self.role.draws() {
+                    self.hand_over(id, job, position)?;
+                }
+            }
+            SequenceEvent::Denoised { num_done: step, num_steps, .. } => {
+                self.say(EngineMessage::Denoised { job, step, num_steps });
+            }
+            SequenceEvent::Finished { reason, usage } => {
+                let message = match session.work {
+                    SessionWork::Document(_) => {
+                        Some(EngineMessage::Ended { job, num_entries: position, reason, usage })
+                    }
+                    SessionWork::Picture => None,
+                };
+                self.close(job)?;
+                message.into_iter().for_each(|message| self.say(message));
             }
             SequenceEvent::Failed { .. } => {
                 unreachable!("a failed sequence has no session any more")
             }
-            SequenceEvent::Finished { .. } => unreachable!("handled above"),
         }
+        Ok(())
+    }
+
+    /// A picture that is drawn elsewhere: the document leaves until it comes.
+    fn hand_over(
+        &mut self,
+        id: SequenceId,
+        job: JobId,
+        position: usize,
+    ) -> Result<(), EngineFailure> {
+        let runner = &mut self.runner;
+        let conditions = match guarded(|| runner.take_conditions(id))? {
+            Ok(conditions) => conditions,
+            Err(error) => return self.fail_job(job, JobFault::NotComputed, error.to_string()),
+        };
+        let Some(session) = self.sessions.get_mut(&job) else { return Ok(()) };
+        session.sequence = None;
+        let cost = picture_work(&session.request.pictures);
+        self.names.remove(&id);
+        self.scheduler.abort(id);
+        self.close_sequence(id)?;
+        self.say(EngineMessage::NeedsPicture { job, position, cost, conditions });
+        Ok(())
     }
 
     /// The sequences of `plan` cannot go on; if the runner cannot either, nobody can.
     fn fail(&mut self, plan: &StepPlan, error: EngineError) -> Result<(), EngineFailure> {
         tracing::error!(sequences = ?plan.sequences(), %error, "engine step failed");
+        if self.runner.is_poisoned() {
+            return Err(EngineFailure::Poisoned(error));
+        }
         for id in plan.sequences() {
-            self.scheduler.abort(id);
-            self.end(id, EngineEvent::Failed(error.clone()));
+            if let Some(job) = self.names.get(&id).copied() {
+                self.fail_job(job, JobFault::NotComputed, error.to_string())?;
+            }
         }
-        if !self.runner.is_poisoned() {
-            return Ok(());
-        }
-        while let Some((id, session)) = self.sessions.pop_first() {
-            self.scheduler.abort(id);
-            session.end(EngineEvent::Failed(error.clone()));
-        }
-        Err(EngineFailure::Poisoned(error))
+        Ok(())
     }
 
-    fn close(&mut self, id: SequenceId) {
-        if let Err(error) = guarded(|| {
-            self.runner.close(id);
+    fn fail_job(
+        &mut self,
+        job: JobId,
+        fault: JobFault,
+        cause: String,
+    ) -> Result<(), EngineFailure> {
+        self.close(job)?;
+        self.say(EngineMessage::Failed { job, fault, cause });
+        Ok(())
+    }
+
+    /// Forgets a job, wherever it stands.
+    fn close(&mut self, job: JobId) -> Result<(), EngineFailure> {
+        let session = self.sessions.remove(&job);
+        let Some(id) = session.and_then(|session| session.sequence) else { return Ok(()) };
+        self.names.remove(&id);
+        self.scheduler.abort(id);
+        self.close_sequence(id)
+    }
+
+    fn close_sequence(&mut self, id: SequenceId) -> Result<(), EngineFailure> {
+        let runner = &mut self.runner;
+        let closed = guarded(|| {
+            runner.close(id);
             Ok(())
-        }) {
-            tracing::error!(sequence = %id, %error, "closing a sequence failed");
-        }
+        })?;
+        closed.map_err(EngineFailure::Poisoned)
     }
 
-    fn end(&mut self, id: SequenceId, event: EngineEvent) {
-        self.close(id);
-        if let Some(session) = self.sessions.remove(&id) {
-            session.end(event);
-        }
-    }
-}
-
-/// A choice as the scheduler sees it; its text is sent on the way.
-fn take_choice(session: &mut Session, choice: TokenChoice) -> Sampled {
-    match choice {
-        TokenChoice::Text(id) => {
-            if session.push_token(id) {
-                Sampled::StopString(TokenId(id))
-            } else {
-                Sampled::Text(TokenId(id))
-            }
-        }
-        TokenChoice::EndOfText => Sampled::EndOfText,
-        TokenChoice::DreamStart => Sampled::DreamStart,
-        TokenChoice::BeamsAdvanced => Sampled::BeamsAdvanced,
-        TokenChoice::BeamsFinished { ids, reason } => {
-            let stopped = session.push_tokens(&ids);
-            match (stopped, reason) {
-                (Some(index), _) => Sampled::BeamsFinished {
-                    num_tokens: index + 1,
-                    reason: FinishReason::StopString,
-                },
-                (None, FinishReason::EndOfText) => {
-                    Sampled::BeamsFinished { num_tokens: ids.len() + 1, reason }
-                }
-                (None, _) => Sampled::BeamsFinished { num_tokens: ids.len(), reason },
-            }
-        }
+    fn say(&mut self, message: EngineMessage) {
+        self.has_spoken = true;
+        self.is_unheard |= self.outbox.say(message).is_err();
     }
 }
 
@@ -290,10 +432,12 @@ fn check_answers(plan: &StepPlan, output: &StepOutput) -> Result<(), EngineError
     )))
 }
 
-/// Calls into the runner; a panic there becomes an error.
-fn guarded<T>(call: impl FnOnce() -> Result<T, EngineError>) -> Result<T, EngineError> {
+/// Calls into the runner. After a panic there nothing that it holds can be trusted.
+fn guarded<T>(
+    call: impl FnOnce() -> Result<T, EngineError>,
+) -> Result<Result<T, EngineError>, EngineFailure> {
     catch_unwind(AssertUnwindSafe(call))
-        .unwrap_or_else(|panic| Err(EngineError::Model(format!("panic: {}", panic_text(&*panic)))))
+        .map_err(|panic| EngineFailure::Panicked(panic_text(&*panic).to_owned()))
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {

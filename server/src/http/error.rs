@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::Request;
 use axum::http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use reverie_model::PictureError;
@@ -25,6 +25,9 @@ const RATE_LIMIT: &str = "rate_limit_error";
 
 /// Bodies are held for as long as their pictures take to decode.
 const NO_ROOM_FOR: Duration = Duration::from_secs(2);
+
+/// The same wait, finer: OpenAI's SDKs look at it first.
+const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 
 /// How long an instance that cannot serve now asks to be left alone.
 const UNAVAILABLE_FOR: Duration = Duration::from_secs(5);
@@ -144,12 +147,29 @@ impl ApiError {
     pub(super) fn not_ready(status: EngineStatus) -> Self {
         let (code, message) = match status {
             EngineStatus::Loading => ("model_loading", "the model is being loaded"),
+            EngineStatus::Recovering => ("recovering", "this instance is replacing its workers"),
             EngineStatus::Draining => ("draining", "this instance is going down"),
             EngineStatus::Failed => ("engine_failed", "this instance cannot serve any more"),
             EngineStatus::Ready => ("unavailable", "this instance cannot serve now"),
         };
         let status = StatusCode::SERVICE_UNAVAILABLE;
         Self::new(status, UNAVAILABLE, code, message).again_after(UNAVAILABLE_FOR)
+    }
+
+    fn quarantined() -> Self {
+        let message = "workers died computing this request, and it alone: it is not tried again";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, SERVER, "request_quarantined", message)
+    }
+
+    fn no_worker() -> Self {
+        let message = "no worker here can do this";
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self::new(status, UNAVAILABLE, "no_worker", message).again_after(UNAVAILABLE_FOR)
+    }
+
+    /// A header that is given twice, or not as it should be.
+    pub(super) fn bad_header(name: &str, wanted: &str) -> Self {
+        Self::invalid("invalid_header", &format!("`{name}` must be {wanted}, once")).at(name)
     }
 
     pub(super) fn internal() -> Self {
@@ -232,6 +252,38 @@ impl From<SubmitError> for ApiError {
                 let status = StatusCode::TOO_MANY_REQUESTS;
                 Self::new(status, RATE_LIMIT, "queue_full", &message).again_after(retry_after)
             }
+            SubmitError::TenantQueueFull { waiting, retry_after } => {
+                let message = format!("{waiting} of your requests are waiting; try again later");
+                let status = StatusCode::TOO_MANY_REQUESTS;
+                Self::new(status, RATE_LIMIT, "tenant_queue_full", &message)
+                    .again_after(retry_after)
+            }
+            SubmitError::MemoryFull { reserved: _, retry_after } => {
+                let message = "requests take all the memory there is for them; try again later";
+                let status = StatusCode::TOO_MANY_REQUESTS;
+                Self::new(status, RATE_LIMIT, "server_busy", message).again_after(retry_after)
+            }
+            SubmitError::KeysFull { retry_after } => {
+                let message = "too many of your idempotency keys are in use; try again later";
+                let status = StatusCode::TOO_MANY_REQUESTS;
+                Self::new(status, RATE_LIMIT, "idempotency_keys_full", message)
+                    .again_after(retry_after)
+            }
+            SubmitError::KeyConflict => {
+                let message = "this `Idempotency-Key` was used for another request";
+                let status = StatusCode::UNPROCESSABLE_ENTITY;
+                Self::new(status, INVALID_REQUEST, "idempotency_key_reuse", message)
+                    .at("Idempotency-Key")
+            }
+            SubmitError::Quarantined { retry_after } => {
+                Self::quarantined().again_after(retry_after)
+            }
+            SubmitError::TooLarge { num_bytes, limit } => {
+                let message =
+                    format!("the request needs {num_bytes} bytes; requests may hold {limit}");
+                Self::invalid("request_too_large", &message).at("messages")
+            }
+            SubmitError::NoWorker => Self::no_worker(),
             SubmitError::TooLong { positions, limit } => {
                 let message =
                     format!("the request needs {positions} positions; the context has {limit}");
@@ -256,6 +308,24 @@ impl From<EngineError> for ApiError {
                 let status = StatusCode::GATEWAY_TIMEOUT;
                 Self::new(status, SERVER, "deadline_exceeded", message)
             }
+            EngineError::NotFinite(cause) => {
+                tracing::error!(cause, "the model's numbers are not finite");
+                let message = "the model's numbers became infinite; nothing else is affected";
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                Self::new(status, SERVER, "model_numerical_error", message)
+            }
+            EngineError::Quarantined => Self::quarantined(),
+            EngineError::Lost { deaths } => {
+                let message = format!("{deaths} workers ended while computing this request");
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                Self::new(status, SERVER, "worker_lost", &message)
+            }
+            EngineError::SlowReader => {
+                let message = "the answer was not read in time";
+                let status = StatusCode::REQUEST_TIMEOUT;
+                Self::new(status, INVALID_REQUEST, "slow_reader", message)
+            }
+            EngineError::NoWorker => Self::no_worker(),
             EngineError::ShuttingDown => Self::not_ready(EngineStatus::Draining),
         }
     }
@@ -268,6 +338,8 @@ impl IntoResponse for ApiError {
         if let Some(wait) = self.retry_after {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+            let millis = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
+            headers.insert(RETRY_AFTER_MS, HeaderValue::from(millis));
         }
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -2,7 +2,7 @@
 //! clock or draws a number.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue};
@@ -46,10 +46,7 @@ impl Origin {
 
     /// A new seed, below 2^53 so that it survives JavaScript's numbers.
     pub fn seed(&self) -> u64 {
-        let digest = Sha256::digest((self.identity)().as_bytes());
-        let mut bytes = [0; 8];
-        bytes.copy_from_slice(&digest[..8]);
-        u64::from_le_bytes(bytes) >> 11
+        seed_from(&Sha256::digest((self.identity)().as_bytes()).into())
     }
 
     /// Seconds since 1970.
@@ -58,9 +55,27 @@ impl Origin {
     }
 }
 
+/// A seed from a digest, below 2^53.
+pub(super) fn seed_from(digest: &[u8; 32]) -> u64 {
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&digest[..8]);
+    u64::from_le_bytes(bytes) >> 11
+}
+
 /// The identity of one request, as its client or we chose it.
 #[derive(Debug, Clone)]
 pub(super) struct RequestId(String);
+
+/// When a request came.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arrival(Instant);
+
+impl Arrival {
+    /// How long ago.
+    pub(super) fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}
 
 /// Takes the client's `x-request-id` if it is short and plain, makes one otherwise, and returns it.
 pub(super) async fn identify(
@@ -75,6 +90,7 @@ pub(super) async fn identify(
     };
     let header = HeaderValue::from_str(&id);
     request.extensions_mut().insert(RequestId(id));
+    request.extensions_mut().insert(Arrival(Instant::now()));
     let mut response = next.run(request).await;
     if let Ok(header) = header {
         response.headers_mut().insert(REQUEST_ID, header);

@@ -17,9 +17,10 @@ pub(super) struct Well {
 /// 200 unless only a restart helps.
 pub(super) async fn live(State(state): State<AppState>) -> Result<Json<Well>, ApiError> {
     match state.engine.status() {
-        EngineStatus::Loading | EngineStatus::Ready | EngineStatus::Draining => {
-            Ok(Json(Well { status: "alive" }))
-        }
+        EngineStatus::Loading
+        | EngineStatus::Ready
+        | EngineStatus::Recovering
+        | EngineStatus::Draining => Ok(Json(Well { status: "alive" })),
         EngineStatus::Failed => Err(ApiError::not_ready(EngineStatus::Failed)),
     }
 }
@@ -28,8 +29,9 @@ pub(super) async fn live(State(state): State<AppState>) -> Result<Json<Well>, Ap
 pub(super) async fn ready(State(state): State<AppState>) -> Result<Json<Well>, ApiError> {
     match state.engine.status() {
         EngineStatus::Ready => Ok(Json(Well { status: "ready" })),
-        unready @ (EngineStatus::Loading | EngineStatus::Draining | EngineStatus::Failed) => {
-            Err(ApiError::not_ready(unready))
-        }
+        unready @ (EngineStatus::Loading
+        | EngineStatus::Recovering
+        | EngineStatus::Draining
+        | EngineStatus::Failed) => Err(ApiError::not_ready(unready)),
     }
 }

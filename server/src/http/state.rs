@@ -82,6 +82,8 @@ impl fmt::Debug for ServedModel {
 pub struct HttpSettings {
     /// Any of these opens `/v1`; none at all leaves it open.
     pub api_keys: Vec<ApiKey>,
+    /// Makes tenants of keys: not to be guessed, the same for instances that share it.
+    pub tenant_salt: [u8; 32],
     /// Which `Host` headers are answered.
     pub allowed_hosts: AllowedHosts,
     /// Whether `/` is a page to try the server with.

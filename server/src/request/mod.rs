@@ -22,7 +22,7 @@ use reverie_model::{Picture, PictureError};
 use reverie_proto::{ChatCompletionRequest, EffectiveParameters, Sampler};
 
 use crate::engine::request::{
-    EngineRequest, ONE_TENANT, PictureParams, SamplingParams, StoppingParams,
+    EngineRequest, ONE_TENANT, PictureParams, RequestIdentity, SamplingParams, StoppingParams,
 };
 use crate::picture_codec::{PictureFormat, PictureLimits};
 use crate::prompt::{PromptEncoder, build_prompt, raw_prompt};
@@ -315,12 +315,14 @@ impl ValidRequest {
             PromptForm::Caption => raw_prompt(&caption(turns, template), encoder),
         };
         EngineRequest {
-            tenant: ONE_TENANT,
             prompt,
             sampling: self.sampling.clone(),
             stopping: self.stopping.clone(),
             pictures: PictureParams { negative_prompt, ..self.pictures.clone() },
             deadline,
+            tenant: ONE_TENANT,
+            priority: 0,
+            identity: RequestIdentity::default(),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod asking;
 mod measuring;
 mod offline;
+#[expect(dead_code, reason = "each test binary uses its part of the kit")]
 mod process;
 mod refusals;
 mod replay;

@@ -147,12 +147,20 @@ impl Served {
     }
 
     /// The same in another environment.
-    pub(crate) fn start_in(model: &Path, flags: &[&str], environment: &[(&str, &str)]) -> Self {
-        let arguments =
-            ["serve", "--port", "0", "--device", "cpu", "--log-format", "json", "--model"];
+    pub(crate) fn start_in(model: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Self {
+        let mut all = vec!["--device", "cpu"];
+        all.extend(flags);
+        let mut served = Self::launch(model, &all, variables);
+        served.wait_until_ready();
+        served
+    }
+
+    /// Starts it with these flags and variables; it listens, and may not be ready.
+    pub(crate) fn launch(model: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Self {
+        let arguments = ["serve", "--port", "0", "--log-format", "json", "--model"];
         let mut command = reverie(&arguments);
-        let command = command.arg(model).args(flags).stderr(Stdio::piped());
-        command.envs(environment.iter().copied());
+        let variables = variables.iter().copied();
+        let command = command.arg(model).args(flags).envs(variables).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the binary runs");
         let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
         // Room for every line of a test, so that the server never waits for its reader.
@@ -169,8 +177,22 @@ impl Served {
         let mut served = Self { child, address, listening, log, reader: Some(reader) };
         served.listening = served.wait_for("listening; loading the model");
         served.address = served.listening["address"].as_str().expect("an address").to_owned();
-        served.wait_for("ready at http://");
         served
+    }
+
+    /// Waits until it can serve.
+    pub(crate) fn wait_until_ready(&mut self) {
+        self.wait_for("ready at http://");
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has said since it was asked last.
+    pub(crate) fn news(&self) -> Vec<Value> {
+        self.log.try_iter().collect()
     }
 
     /// The next log line whose message begins so.
@@ -188,9 +210,7 @@ impl Served {
 
     /// Sends SIGTERM.
     pub(crate) fn terminate(&self) {
-        let kill = format!("kill -TERM {}", self.child.id());
-        let status = Command::new("/bin/sh").args(["-c", &kill]).status().expect("a shell");
-        assert!(status.success(), "the process is there");
+        assert!(signal("TERM", self.child.id()), "the process is there");
     }
 
     /// Waits for its end.
@@ -201,6 +221,12 @@ impl Served {
         }
         status
     }
+}
+
+/// Sends a signal by its name; whether there was somebody to get it.
+pub(crate) fn signal(name: &str, pid: u32) -> bool {
+    let kill = format!("kill -{name} {pid} 2>/dev/null");
+    Command::new("/bin/sh").args(["-c", &kill]).status().expect("a shell").success()
 }
 
 impl Drop for Served {

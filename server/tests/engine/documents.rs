@@ -199,7 +199,7 @@ async fn a_beam_search_brings_its_best_text_at_the_end() {
     let mut request = request(5);
     request.sampling.num_beams = 3;
     let events = kit.run(request).await;
-    assert_eq!(story(&events), ["the best", "EndOfText"]);
+    assert_eq!(story(&events), ["the ", "best", "EndOfText"]);
     let (_, usage) = finished(&events);
     assert_eq!((usage.text_tokens, usage.positions_used), (3, 7));
     kit.stop();

@@ -4,20 +4,23 @@
 use std::path::PathBuf;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use reverie_model::diffusion::SamplerKind;
 use reverie_model::{CheckpointError, Picture};
 use reverie_scheduler::Budget;
+use reverie_scheduler::dispatcher::NumericsClass;
 use reverie_server::engine::document_engine::{DocumentEngine, EngineStatus, EventStream};
 use reverie_server::engine::event::{EngineEvent, FinishReason, Usage};
 use reverie_server::engine::request::{
-    EngineRequest, ImageChoice, ONE_TENANT, PictureParams, PromptSegment, SamplingParams,
-    StoppingParams,
+    EngineRequest, ImageChoice, ONE_TENANT, PictureParams, PromptSegment, RequestIdentity,
+    SamplingParams, StoppingParams,
 };
+use reverie_server::engine::runner::{ModelRunner, TextDecoder};
 use reverie_server::engine::scripted_runner::{Script, ScriptItem, ScriptedRunner, StepControl};
-use reverie_server::engine::{Clock, Engine, EngineConfig, EngineFailure, EngineHandle, LoadError};
+use reverie_server::engine::{Clock, EngineConfig, LoadError};
+use reverie_server::pool::thread_worker::LoadRunner;
+use reverie_server::pool::{Pool, PoolConfig, PoolFailure, PoolHandle, PoolThread};
 use tokio_stream::StreamExt;
 
 /// A drawn picture takes ten positions.
@@ -32,22 +35,20 @@ const CONFIG: EngineConfig = EngineConfig {
     max_token_gap: Duration::MAX,
 };
 
-type EngineThread = JoinHandle<Result<(), EngineFailure>>;
-
-/// A running engine.
+/// A pool of one running engine.
 pub(crate) struct Kit {
-    pub(crate) handle: EngineHandle,
-    pub(crate) thread: EngineThread,
+    pub(crate) handle: PoolHandle,
+    pub(crate) thread: PoolThread,
     pub(crate) clock: HandClock,
 }
 
-/// A clock that stands still until it is moved.
+/// A clock that runs, and can be moved forward.
 #[derive(Clone)]
-pub(crate) struct HandClock(Arc<Mutex<Instant>>);
+pub(crate) struct HandClock(Arc<Mutex<Duration>>);
 
 impl HandClock {
     fn new() -> Self {
-        Self(Arc::new(Mutex::new(Instant::now())))
+        Self(Arc::new(Mutex::new(Duration::ZERO)))
     }
 
     pub(crate) fn advance(&self, time: Duration) {
@@ -55,27 +56,39 @@ impl HandClock {
     }
 
     fn clock(&self) -> Clock {
-        let now = Arc::clone(&self.0);
-        Arc::new(move || *now.lock().expect("no holder panics"))
+        let moved = Arc::clone(&self.0);
+        Arc::new(move || Instant::now() + *moved.lock().expect("no holder panics"))
     }
 }
 
 impl Kit {
     /// An engine that runs freely.
     pub(crate) fn start(scripts: Vec<Script>) -> Self {
-        Self::with(ScriptedRunner::new(BUDGET, scripts))
+        Self::with(vec![ScriptedRunner::new(BUDGET, scripts)])
+    }
+
+    /// Engines one after the other, each with its scripts.
+    pub(crate) fn start_lives(lives: Vec<Vec<Script>>) -> Self {
+        let runner = |scripts| ScriptedRunner::new(BUDGET, scripts);
+        Self::with(lives.into_iter().map(runner).collect())
     }
 
     /// An engine that asks before every step.
     pub(crate) fn controlled(scripts: Vec<Script>) -> (Self, StepControl) {
         let (runner, control) = ScriptedRunner::controlled(BUDGET, scripts);
-        (Self::with(runner), control)
+        (Self::with(vec![runner]), control)
     }
 
-    fn with(runner: ScriptedRunner) -> Self {
+    fn with(runners: Vec<ScriptedRunner>) -> Self {
         let clock = HandClock::new();
-        let load = move || Ok(Box::new(runner) as Box<_>);
-        let (handle, thread) = Engine::start(load, CONFIG, clock.clock()).expect("a thread");
+        // Tokens have the same names in every life if all scripts use the same words in the same order.
+        let words = runners[0].words();
+        let lives = Mutex::new(runners.into_iter());
+        let load = move || match lives.lock().expect("no holder panics").next() {
+            Some(runner) => Ok(Box::new(runner) as Box<_>),
+            None => Err(nothing_to_load()),
+        };
+        let (handle, thread) = start(load, move || words.decoder(), &clock);
         let loading = handle.clone();
         let loaded = std::thread::spawn(move || block_on(loading.loaded())).join();
         assert_eq!(loaded.expect("no panic"), EngineStatus::Ready);
@@ -93,28 +106,49 @@ impl Kit {
         self.joined().expect("a drained engine ends in peace");
     }
 
-    pub(crate) fn joined(self) -> Result<(), EngineFailure> {
+    /// Waits until the front has heard everything that was said to it before.
+    pub(crate) fn settle(&self) {
+        let refused = self.handle.submit(request(BUDGET.max_model_len));
+        assert!(refused.is_err(), "a prompt as long as the context leaves no room");
+    }
+
+    pub(crate) fn joined(self) -> Result<(), PoolFailure> {
         self.thread.join().expect("the engine's thread does not panic")
     }
+}
+
+fn start(
+    load: impl Fn() -> Result<Box<dyn ModelRunner>, LoadError> + Send + Sync + 'static,
+    text: impl Fn() -> Box<dyn TextDecoder> + Send + Sync + 'static,
+    clock: &HandClock,
+) -> (PoolHandle, PoolThread) {
+    let load: LoadRunner = Arc::new(load);
+    let config = PoolConfig::of_one(BUDGET, CONFIG);
+    Pool::of_threads(config, NumericsClass(1), &load, Arc::new(text), clock.clock())
+        .expect("a thread")
+}
+
+fn no_text() -> Box<dyn TextDecoder> {
+    ScriptedRunner::new(BUDGET, Vec::new()).words().decoder()
 }
 
 fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
 }
 
-pub(crate) fn engine_that_cannot_load() -> (EngineHandle, EngineThread) {
-    let load = || Err(nothing_to_load());
-    Engine::start(load, CONFIG, HandClock::new().clock()).expect("a thread")
+pub(crate) fn engine_that_cannot_load() -> (PoolHandle, PoolThread) {
+    start(|| Err(nothing_to_load()), no_text, &HandClock::new())
 }
 
 /// The same, once what it returns last is dropped.
-pub(crate) fn engine_that_waits_before_it_loads() -> (EngineHandle, EngineThread, SyncSender<()>) {
+pub(crate) fn engine_that_waits_before_it_loads() -> (PoolHandle, PoolThread, SyncSender<()>) {
     let (go_on, waits) = sync_channel::<()>(1);
+    let waits = Mutex::new(waits);
     let load = move || {
-        let _dropped = waits.recv();
+        let _dropped = waits.lock().expect("no holder panics").recv();
         Err(nothing_to_load())
     };
-    let (handle, thread) = Engine::start(load, CONFIG, HandClock::new().clock()).expect("a thread");
+    let (handle, thread) = start(load, no_text, &HandClock::new());
     (handle, thread, go_on)
 }
 
@@ -126,15 +160,14 @@ fn nothing_to_load() -> LoadError {
     })
 }
 
-pub(crate) fn engine_that_panics_while_loading() -> (EngineHandle, EngineThread) {
+pub(crate) fn engine_that_panics_while_loading() -> (PoolHandle, PoolThread) {
     let load = || panic!("a defect of the loader");
-    Engine::start(load, CONFIG, HandClock::new().clock()).expect("a thread")
+    start(load, no_text, &HandClock::new())
 }
 
 /// A request with a prompt of so many tokens, in which the model decides everything.
 pub(crate) fn request(prompt_tokens: usize) -> EngineRequest {
     EngineRequest {
-        tenant: ONE_TENANT,
         prompt: vec![PromptSegment::Tokens(vec![1; prompt_tokens])],
         sampling: SamplingParams { temperature: 0.0, top_p: 1.0, top_k: 0, seed: 0, num_beams: 1 },
         stopping: StoppingParams {
@@ -159,6 +192,9 @@ pub(crate) fn request(prompt_tokens: usize) -> EngineRequest {
             report_progress: false,
         },
         deadline: None,
+        tenant: ONE_TENANT,
+        priority: 0,
+        identity: RequestIdentity::default(),
     }
 }
 

@@ -11,6 +11,7 @@ use reverie_server::engine::document_engine::{
 use reverie_server::engine::event::{EngineError, EngineEvent};
 use reverie_server::engine::request::PromptSegment;
 use reverie_server::engine::scripted_runner::{Observation, ScriptItem, StepControl};
+use reverie_server::pool::PoolFailure;
 
 use crate::kit::{self, Kit, collect, request, story, text_of, word};
 
@@ -34,8 +35,9 @@ fn wait_for(control: &StepControl, is_wanted: impl Fn(&StepPlan) -> bool) -> Ste
 }
 
 /// The client leaves while `plan` is executed: nothing of it is computed any more.
-fn leaves_at_once(control: &StepControl, stream: EventStream, plan: &StepPlan) {
+fn leaves_at_once(kit: &Kit, control: &StepControl, stream: EventStream, plan: &StepPlan) {
     drop(stream);
+    kit.settle();
     control.proceed();
     assert_eq!(control.observe(), Observation::Closed(plan.sequences()[0]));
 }
@@ -68,7 +70,7 @@ async fn a_client_that_leaves_during_its_prompt_frees_its_place_at_the_next_step
     let stream = kit.handle.submit(request(90)).expect("accepted");
     let plan = control.plan();
     assert_eq!(plan.decode[0].num_positions(), 32, "a chunk of the prompt");
-    leaves_at_once(&control, stream, &plan);
+    leaves_at_once(&kit, &control, stream, &plan);
     drop(control);
     kit.stop();
 }
@@ -81,7 +83,7 @@ async fn a_client_that_leaves_while_its_picture_is_encoded_frees_its_place_at_th
     let stream = kit.handle.submit(request).expect("accepted");
     let plan = control.plan();
     assert_eq!(plan.encode.len(), 1, "the second picture is not encoded yet");
-    leaves_at_once(&control, stream, &plan);
+    leaves_at_once(&kit, &control, stream, &plan);
     drop(control);
     kit.stop();
 }
@@ -92,7 +94,7 @@ async fn a_client_that_leaves_while_a_picture_is_denoised_makes_way_for_the_next
     let stream = kit.handle.submit(request(5)).expect("accepted");
     let plan = wait_for(&control, |plan| plan.denoise.is_some());
     let next = kit.handle.submit(request(6)).expect("waits");
-    leaves_at_once(&control, stream, &plan);
+    leaves_at_once(&kit, &control, stream, &plan);
     let plan = control.plan();
     assert_eq!(plan.decode[0].pieces, [Piece::Tokens { start: 0, len: 6 }]);
     drop(control);
@@ -105,7 +107,7 @@ async fn a_client_that_leaves_in_the_last_denoising_step_has_no_pixels_computed(
     let (kit, control) = Kit::controlled(vec![vec![ScriptItem::Dream]]);
     let stream = kit.handle.submit(request(5)).expect("accepted");
     let plan = wait_for(&control, |plan| plan.denoise_rows().iter().any(|row| row.step == 1));
-    leaves_at_once(&control, stream, &plan);
+    leaves_at_once(&kit, &control, stream, &plan);
     drop(control);
     kit.stop();
 }
@@ -118,6 +120,7 @@ async fn a_client_that_leaves_the_queue_is_never_computed() {
     let leaving = kit.handle.submit(request(6)).expect("waits");
     let staying = kit.handle.submit(request(7)).expect("waits");
     drop(leaving);
+    kit.settle();
     control.proceed();
     let plan = control.plan();
     assert_eq!(plan.decode[0].pieces, [Piece::Tokens { start: 0, len: 7 }]);
@@ -138,6 +141,7 @@ async fn a_deadline_that_passes_ends_the_request_at_the_next_step() {
     control.proceed();
     let plan = control.plan();
     kit.clock.advance(Duration::from_secs(1));
+    kit.settle();
     control.proceed();
     assert_eq!(control.observe(), Observation::Closed(plan.sequences()[0]));
     assert!(matches!(end(stream).await, EngineEvent::Failed(EngineError::Deadline)));
@@ -176,20 +180,43 @@ async fn an_engine_whose_handles_are_gone_finishes_its_work_and_ends() {
 async fn a_failing_step_fails_its_request_and_no_other() {
     let kit = Kit::start(vec![
         vec![word("a"), ScriptItem::Fail("no memory".to_owned())],
-        vec![ScriptItem::Panic("out of range".to_owned())],
         vec![word("b")],
     ]);
     let streams: Vec<_> =
-        (0..3).map(|_| kit.handle.submit(request(5)).expect("accepted")).collect();
+        (0..2).map(|_| kit.handle.submit(request(5)).expect("accepted")).collect();
     let mut ends = Vec::new();
     for stream in streams {
         ends.push(text_of(&end(stream).await));
     }
-    assert_eq!(
-        ends,
-        ["failed: model: no memory", "failed: model: panic: out of range", "EndOfText"]
-    );
+    assert_eq!(ends, ["failed: model: no memory", "EndOfText"]);
     assert_eq!(kit.handle.status(), EngineStatus::Ready);
+    kit.stop();
+}
+
+#[tokio::test]
+async fn a_request_whose_engine_panics_is_written_by_the_next_one_from_where_it_was() {
+    let panic = || ScriptItem::Panic("out of range".to_owned());
+    let kit = Kit::start_lives(vec![
+        vec![vec![word("a"), word("b"), panic()]],
+        vec![vec![word("b"), word("a")]],
+    ]);
+    let events = kit.run(request(5)).await;
+    assert_eq!(story(&events), ["a", "b", "b", "a", "EndOfText"]);
+    kit.stop();
+}
+
+#[tokio::test]
+async fn a_request_that_is_alone_with_two_engines_that_panic_is_quarantined() {
+    let panic = || vec![vec![ScriptItem::Panic("out of range".to_owned())]];
+    let kit = Kit::start_lives(vec![panic(), panic(), vec![vec![word("x")]]]);
+    let events = kit.run(request(5)).await;
+    assert!(matches!(events[..], [EngineEvent::Failed(EngineError::Quarantined)]));
+    assert_eq!(kit.handle.loaded().await, EngineStatus::Recovering);
+    let again = kit.handle.submit(request(5)).expect_err("the same request");
+    assert!(matches!(again, SubmitError::Quarantined { .. }));
+    let mut other = request(5);
+    other.identity.fingerprint = [1; 32];
+    assert_eq!(story(&kit.run(other).await), ["x", "EndOfText"]);
     kit.stop();
 }
 
@@ -212,10 +239,10 @@ async fn a_poisoned_runner_fails_everything_and_the_engine_with_it() {
     control.plan();
     drop(control);
     for stream in [running, waiting] {
-        assert!(matches!(end(stream).await, EngineEvent::Failed(EngineError::Model(_))));
+        assert!(matches!(end(stream).await, EngineEvent::Failed(EngineError::NoWorker)));
     }
     let handle = kit.handle.clone();
-    assert!(matches!(kit.joined(), Err(EngineFailure::Poisoned(_))));
+    assert!(matches!(kit.joined(), Err(PoolFailure::Engine(EngineFailure::Poisoned(_)))));
     assert_eq!(handle.status(), EngineStatus::Failed);
     assert!(matches!(handle.submit(request(5)), Err(SubmitError::Failed)));
 }
@@ -227,15 +254,18 @@ async fn an_engine_that_is_loading_says_so() {
     drop(go_on);
     assert_eq!(handle.loaded().await, EngineStatus::Failed);
     assert!(matches!(handle.submit(request(5)), Err(SubmitError::Failed)));
-    assert!(matches!(thread.join().expect("no panic"), Err(EngineFailure::Load(_))));
+    let ended = thread.join().expect("no panic");
+    assert!(matches!(ended, Err(PoolFailure::Engine(EngineFailure::Load(_)))));
 }
 
 #[tokio::test]
 async fn a_model_that_does_not_load_leaves_a_failed_engine_that_says_why() {
     let (handle, thread) = kit::engine_that_cannot_load();
     assert_eq!(handle.loaded().await, EngineStatus::Failed);
-    assert!(matches!(thread.join().expect("no panic"), Err(EngineFailure::Load(_))));
+    let ended = thread.join().expect("no panic");
+    assert!(matches!(ended, Err(PoolFailure::Engine(EngineFailure::Load(_)))));
     let (handle, thread) = kit::engine_that_panics_while_loading();
     assert_eq!(handle.loaded().await, EngineStatus::Failed);
-    assert!(thread.join().is_err());
+    let ended = thread.join().expect("no panic");
+    assert!(matches!(ended, Err(PoolFailure::Engine(EngineFailure::Panicked(_)))));
 }

@@ -3,12 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use reverie_scheduler::dispatcher::NumericsClass;
 use reverie_scheduler::{FinishReason, SchedulerStats};
+use reverie_server::engine::EngineConfig;
 use reverie_server::engine::candle_runner::RunnerCounters;
 use reverie_server::engine::document_engine::{DocumentEngine, EngineStatus};
 use reverie_server::engine::event::EngineEvent;
 use reverie_server::engine::request::{EngineRequest, PromptSegment};
-use reverie_server::engine::{Engine, EngineConfig};
+use reverie_server::engine::runner::ModelRunner as _;
+use reverie_server::pool::thread_worker::LoadRunner;
+use reverie_server::pool::{Pool, PoolConfig, TextSource};
 use tokio_stream::StreamExt;
 
 use crate::goldens::{
@@ -149,7 +153,14 @@ async fn the_golden_documents_texts_and_pictures_stream_in_document_order() {
         num_kv_blocks: 128,
         max_token_gap: Duration::MAX,
     };
-    let (handle, thread) = Engine::start(load, config, Arc::new(Instant::now)).expect("a thread");
+    let runner = golden_runner(golden_noise(&Vectors::read("interleaved")));
+    let (budget, tokenizer) = (runner.budget(), Arc::clone(&runner.model().tokenizer));
+    let (load, text): (LoadRunner, TextSource) =
+        (Arc::new(load), Arc::new(move || Box::new(tokenizer.detokenizer())));
+    let config = PoolConfig::of_one(budget, config);
+    let (handle, thread) =
+        Pool::of_threads(config, NumericsClass(1), &load, text, Arc::new(Instant::now))
+            .expect("a thread");
     assert_eq!(handle.loaded().await, EngineStatus::Ready);
     let vectors = Vectors::read("interleaved");
     let streams: Vec<_> = (0..2u64)

@@ -17,8 +17,8 @@ use reverie_server::args::{DeviceChoice, DtypeChoice};
 use reverie_server::engine::EngineConfig;
 use reverie_server::engine::candle_runner::CandleRunner;
 use reverie_server::engine::request::{
-    EngineRequest, ImageChoice, ONE_TENANT, PictureParams, PromptSegment, SamplingParams,
-    StoppingParams,
+    EngineRequest, ImageChoice, ONE_TENANT, PictureParams, PromptSegment, RequestIdentity,
+    SamplingParams, StoppingParams,
 };
 use reverie_server::engine::runner::{ModelRunner, RenderedPicture, SampledToken, TokenChoice};
 use reverie_server::engine::scheduling::scheduler_config;
@@ -124,7 +124,6 @@ pub(crate) fn largest_difference(found: &Picture, wanted: &Picture) -> u8 {
 /// Greedy, as many tokens as fit, pictures as the model likes: DDPM, 4 steps, guidance 7.5, 64 pixels.
 pub(crate) fn golden_request(prompt: Vec<PromptSegment>) -> EngineRequest {
     EngineRequest {
-        tenant: ONE_TENANT,
         prompt,
         sampling: SamplingParams { temperature: 0.0, top_p: 1.0, top_k: 0, seed: 0, num_beams: 1 },
         stopping: StoppingParams {
@@ -149,6 +148,9 @@ pub(crate) fn golden_request(prompt: Vec<PromptSegment>) -> EngineRequest {
             report_progress: false,
         },
         deadline: None,
+        tenant: ONE_TENANT,
+        priority: 0,
+        identity: RequestIdentity::default(),
     }
 }
 

@@ -93,12 +93,16 @@ impl DocumentEngine for ScriptedEngine {
         if let Some(refusal) = self.refusal.lock().expect("no test panics with it").clone() {
             return Err(refusal);
         }
+        let created = request.identity.created;
         self.requests.lock().expect("no test panics with it").push(request);
-        Ok(Box::pin(Play {
-            script: self.script.clone().into_iter(),
-            afterwards: self.afterwards,
-            _left: self.left.lock().expect("no test panics with it").take().map(Departure),
-        }))
+        Ok(EventStream::new(
+            created,
+            Play {
+                script: self.script.clone().into_iter(),
+                afterwards: self.afterwards,
+                _left: self.left.lock().expect("no test panics with it").take().map(Departure),
+            },
+        ))
     }
 
     fn status(&self) -> EngineStatus {
@@ -180,6 +184,7 @@ pub(crate) fn interleaved() -> Vec<EngineEvent> {
 pub(crate) fn settings() -> HttpSettings {
     HttpSettings {
         api_keys: Vec::new(),
+        tenant_salt: [7; 32],
         allowed_hosts: AllowedHosts::loopback(),
         max_body_bytes: 1 << 20,
         playground: true,

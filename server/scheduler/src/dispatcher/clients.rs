@@ -202,13 +202,15 @@ impl Dispatcher {
         if is_complete {
             self.admission.served(self.clock.now, submission);
         }
+        actions.push(Action::Finish { request: id, ending });
         match submission.idempotency_key {
             Some(key) if is_complete => {
-                self.idempotency.keep(self.clock.now, submission.tenant, key)
+                let (whose, num_bytes) = ((submission.tenant, key), request.journal.num_bytes());
+                let forgotten = self.idempotency.keep(self.clock.now, whose, num_bytes);
+                actions.extend(forgotten.into_iter().map(|request| Action::Forget { request }));
             }
             Some(key) => self.idempotency.release(submission.tenant, key),
             None => {}
         }
-        actions.push(Action::Finish { request: id, ending });
     }
 }

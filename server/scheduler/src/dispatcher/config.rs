@@ -98,6 +98,8 @@ pub struct IdempotencyConfig {
     pub max_keys_per_tenant: usize,
     /// Keys of all tenants.
     pub max_keys: usize,
+    /// Bytes of all finished answers that are kept; the one kept longest goes first.
+    pub max_bytes: u64,
     /// How long a finished answer is kept.
     pub keep_for: Micros,
 }

@@ -116,6 +116,8 @@ pub enum Entry {
 pub enum JobFault {
     /// Logits, hidden states or latents were not finite.
     NotFinite,
+    /// A stage could not compute it.
+    NotComputed,
     /// The worker cannot hold it.
     Refused,
 }

@@ -1,5 +1,5 @@
-//! A client's own names for its requests, so that asking twice is asking once. A table with two bounds
-//! and an expiry; knows no answers.
+//! A client's own names for its requests, so that asking twice is asking once. A table with three
+//! bounds and an expiry; knows no answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +26,8 @@ pub(super) enum Claim {
 struct Record {
     body: Digest,
     request: RequestId,
+    /// Bytes of its answer, once that is kept.
+    num_bytes: u64,
     /// `None` while the request is open.
     kept_until: Option<Micros>,
 }
@@ -37,15 +39,20 @@ pub(super) struct Idempotency {
     records: BTreeMap<(TenantId, Digest), Record>,
     /// Finished ones by the time they are forgotten.
     expiries: BTreeSet<(Micros, TenantId, Digest)>,
+    kept_bytes: u64,
 }
 
 impl Idempotency {
     pub(super) fn new(config: IdempotencyConfig) -> Self {
-        Self { config, records: BTreeMap::new(), expiries: BTreeSet::new() }
+        Self { config, records: BTreeMap::new(), expiries: BTreeSet::new(), kept_bytes: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
         self.records.len()
+    }
+
+    pub(super) fn kept_bytes(&self) -> u64 {
+        self.kept_bytes
     }
 
     /// What `key` means for a request with this `body`; takes nothing.
@@ -76,22 +83,37 @@ impl Idempotency {
         if self.records.len() >= self.config.max_keys {
             forgotten.extend(self.evict(None));
         }
-        self.records.insert((tenant, key), Record { body, request, kept_until: None });
+        self.records
+            .insert((tenant, key), Record { body, request, num_bytes: 0, kept_until: None });
         forgotten
     }
 
-    /// The request is answered: the answer is kept for a while.
-    pub(super) fn keep(&mut self, now: Micros, tenant: TenantId, key: Digest) {
+    /// The request is answered: the answer of `num_bytes` is kept for a while. Returns whose kept answers
+    /// made room; a larger one than all may be is not kept itself.
+    pub(super) fn keep(
+        &mut self,
+        now: Micros,
+        (tenant, key): (TenantId, Digest),
+        num_bytes: u64,
+    ) -> Vec<RequestId> {
+        let mut forgotten = Vec::new();
         if let Some(record) = self.records.get_mut(&(tenant, key)) {
             let until = now.after(self.config.keep_for);
             record.kept_until = Some(until);
+            record.num_bytes = num_bytes;
+            self.kept_bytes = self.kept_bytes.saturating_add(num_bytes);
             self.expiries.insert((until, tenant, key));
         }
+        while self.kept_bytes > self.config.max_bytes {
+            let Some(oldest) = self.evict(None) else { break };
+            forgotten.push(oldest);
+        }
+        forgotten
     }
 
     /// The request ended without an answer: the key is free again.
     pub(super) fn release(&mut self, tenant: TenantId, key: Digest) {
-        self.records.remove(&(tenant, key));
+        self.remove(tenant, key);
     }
 
     /// When the next answer is to be forgotten.
@@ -104,7 +126,7 @@ impl Idempotency {
         let mut forgotten = Vec::new();
         while self.next_expiry().is_some_and(|until| until <= now) {
             let (_, tenant, key) = self.expiries.pop_first().expect("there is a next expiry");
-            forgotten.extend(self.records.remove(&(tenant, key)).map(|record| record.request));
+            forgotten.extend(self.remove(tenant, key));
         }
         forgotten
     }
@@ -132,7 +154,13 @@ impl Idempotency {
             .find(|(_, tenant, _)| owner.is_none_or(|owner| owner == *tenant))
             .copied()?;
         self.expiries.remove(&oldest);
-        self.records.remove(&(oldest.1, oldest.2)).map(|record| record.request)
+        self.remove(oldest.1, oldest.2)
+    }
+
+    fn remove(&mut self, tenant: TenantId, key: Digest) -> Option<RequestId> {
+        let record = self.records.remove(&(tenant, key))?;
+        self.kept_bytes -= record.num_bytes;
+        Some(record.request)
     }
 }
 
@@ -143,7 +171,12 @@ mod tests {
     const KEEP: Micros = Micros(10);
 
     fn table() -> Idempotency {
-        Idempotency::new(IdempotencyConfig { max_keys_per_tenant: 2, max_keys: 3, keep_for: KEEP })
+        Idempotency::new(IdempotencyConfig {
+            max_keys_per_tenant: 2,
+            max_keys: 3,
+            max_bytes: 10,
+            keep_for: KEEP,
+        })
     }
 
     fn digest(byte: u8) -> Digest {
@@ -158,7 +191,7 @@ mod tests {
         assert_eq!(table.look_up(TenantId(1), digest(1), digest(9)), Claim::Open(RequestId(7)));
         assert_eq!(table.look_up(TenantId(1), digest(1), digest(8)), Claim::Conflict);
         assert_eq!(table.look_up(TenantId(2), digest(1), digest(8)), Claim::New);
-        table.keep(Micros(5), TenantId(1), digest(1));
+        assert!(table.keep(Micros(5), (TenantId(1), digest(1)), 10).is_empty());
         assert_eq!(table.look_up(TenantId(1), digest(1), digest(9)), Claim::Kept(RequestId(7)));
         assert!(table.expire(Micros(14)).is_empty());
         assert_eq!(table.expire(Micros(15)), [RequestId(7)]);
@@ -171,11 +204,25 @@ mod tests {
         table.take(TenantId(1), digest(1), digest(1), RequestId(1));
         table.take(TenantId(1), digest(2), digest(2), RequestId(2));
         assert_eq!(table.look_up(TenantId(1), digest(3), digest(3)), Claim::Full);
-        table.keep(Micros(0), TenantId(1), digest(2));
+        table.keep(Micros(0), (TenantId(1), digest(2)), 1);
         assert_eq!(table.look_up(TenantId(1), digest(3), digest(3)), Claim::New);
         assert_eq!(table.take(TenantId(1), digest(3), digest(3), RequestId(3)), [RequestId(2)]);
         assert_eq!(table.len(), 2);
         table.release(TenantId(1), digest(1));
-        assert_eq!((table.len(), table.next_expiry()), (1, None));
+        assert_eq!((table.len(), table.next_expiry(), table.kept_bytes()), (1, None, 0));
+    }
+
+    #[test]
+    fn kept_answers_are_bounded_in_bytes_and_one_beyond_the_bound_is_not_kept() {
+        let mut table = table();
+        table.take(TenantId(1), digest(1), digest(1), RequestId(1));
+        table.take(TenantId(2), digest(2), digest(2), RequestId(2));
+        assert!(table.keep(Micros(1), (TenantId(1), digest(1)), 6).is_empty());
+        assert_eq!(table.keep(Micros(2), (TenantId(2), digest(2)), 5), [RequestId(1)]);
+        assert_eq!((table.len(), table.kept_bytes()), (1, 5));
+        table.take(TenantId(1), digest(3), digest(3), RequestId(3));
+        let forgotten = table.keep(Micros(3), (TenantId(1), digest(3)), 11);
+        assert_eq!(forgotten, [RequestId(2), RequestId(3)]);
+        assert_eq!((table.len(), table.kept_bytes()), (0, 0));
     }
 }

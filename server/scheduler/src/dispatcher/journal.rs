@@ -32,9 +32,14 @@ impl Journal {
         self.num_read = self.num_read.max(num_entries.min(self.len()));
     }
 
+    /// Bytes delivered.
+    pub(super) fn num_bytes(&self) -> u64 {
+        self.bytes_up_to(self.len())
+    }
+
     /// Bytes delivered and not read.
     pub(super) fn unread_bytes(&self) -> u64 {
-        self.bytes_up_to(self.len()) - self.bytes_up_to(self.num_read)
+        self.num_bytes() - self.bytes_up_to(self.num_read)
     }
 
     fn bytes_up_to(&self, num_entries: usize) -> u64 {

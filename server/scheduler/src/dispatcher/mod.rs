@@ -90,6 +90,8 @@ pub struct Counters {
     pub prefixes: usize,
     /// Idempotency keys in use.
     pub keys: usize,
+    /// Bytes of answers that are kept for a second asking.
+    pub kept_bytes: u64,
     /// Fingerprints refused.
     pub blocked: usize,
     /// Clients that read another's answer.
@@ -215,6 +217,7 @@ impl Dispatcher {
             most_unread_bytes: unread.max().unwrap_or(0),
             prefixes: self.prefixes.len(),
             keys: self.idempotency.len(),
+            kept_bytes: self.idempotency.kept_bytes(),
             blocked: self.quarantine.len(),
             attached: self.attached.len(),
             timers: self.deadlines.len() + self.cuts.len(),

@@ -4,6 +4,7 @@ use reverie_scheduler::{
     Budget, ContentHash, CostModel, DocumentLimits, DrawingSpec, ImageChoice, KvConfig, LatentSize,
     LegalTokens, Nanos, RenderedRow, Sampled, SampledRow, Scheduler, SchedulerConfig, SegmentCost,
     SequenceEvent, SequenceId, SequenceSpec, Span, StepOutcome, StepPlan, TenantId, TokenId,
+    Written,
 };
 
 pub(crate) const BUDGET: Budget =
@@ -59,6 +60,7 @@ pub(crate) fn spec(id: u64, prompt: &[Span]) -> SequenceSpec {
         tenant: TenantId(0),
         priority: 0,
         prompt: prompt.to_vec(),
+        written: Written::default(),
         negative: None,
         limits: DocumentLimits {
             choice: ImageChoice::Auto,

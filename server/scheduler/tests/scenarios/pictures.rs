@@ -2,7 +2,8 @@
 //! abort leaves of it.
 
 use reverie_scheduler::{
-    LatentSize, PassId, Sampled, Scheduler, Segments, SequenceEvent, SequenceId, StepPlan,
+    LatentSize, PassId, PictureSpec, Sampled, Scheduler, Segments, SequenceEvent, SequenceId,
+    StepPlan, TenantId,
 };
 
 use crate::kit::{config, drawing, finish, finish_with, spec, split_config, steps_until, tokens};
@@ -137,4 +138,28 @@ fn a_pass_that_everybody_left_is_given_up_and_its_late_outcome_is_passed_over() 
     let plan = steps_until(&mut scheduler, |plan| plan.denoise.is_some());
     assert_eq!(plan.denoise.as_ref().map(|group| group.pass), Some(PassId(2)));
     assert_eq!((segments(&plan), members(&plan)), (Some((0, 4)), vec![(2, 0)]));
+}
+
+#[test]
+fn a_picture_whose_condition_came_from_elsewhere_needs_no_blocks_and_keeps_its_number() {
+    let mut scheduler = Scheduler::new(config());
+    let picture = PictureSpec {
+        id: SequenceId(1),
+        tenant: TenantId(0),
+        priority: 0,
+        picture: 2,
+        drawing: drawing(1).drawing,
+    };
+    scheduler.add_picture(&picture).expect("there is a place");
+    let plan = scheduler.schedule();
+    assert!(plan.decode.is_empty() && plan.encode.is_empty(), "there is no context");
+    let rows: Vec<_> = plan.denoise_rows().iter().map(|row| (row.picture, row.step)).collect();
+    assert_eq!(rows, [(2, 0)]);
+    assert_eq!(scheduler.stats().kv_blocks_used, 0);
+    finish(&mut scheduler, &plan);
+    let plan = steps_until(&mut scheduler, |plan| plan.render.is_some());
+    assert_eq!(plan.render.map(|row| row.picture), Some(2));
+    let events = finish(&mut scheduler, &plan);
+    assert!(matches!(events[..], [SequenceEvent::Finished { .. }]), "{events:?}");
+    assert!(scheduler.schedule().is_empty());
 }

@@ -3,7 +3,7 @@
 
 use reverie_scheduler::{
     Budget, CostModel, DocumentLimits, DrawingSpec, ImageChoice, KvConfig, LatentSize, Nanos,
-    SchedulerConfig, SegmentCost, SequenceId, SequenceSpec, Span, TenantId, TokenId,
+    SchedulerConfig, SegmentCost, SequenceId, SequenceSpec, Span, TenantId, TokenId, Written,
 };
 
 use crate::dice::Dice;
@@ -116,6 +116,7 @@ pub(crate) fn request(
             tenant,
             priority: dice.below(swarm.num_priorities) as i32,
             prompt,
+            written: Written::default(),
             negative: dice.chance(swarm.negatives).then(|| prompt_of(dice, 300)),
             limits: limits(dice, swarm),
             num_beams: 1,

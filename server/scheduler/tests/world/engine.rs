@@ -6,10 +6,9 @@ use std::rc::Rc;
 
 use reverie_scheduler::dispatcher::{Digest, Entry, JobFault, JobId, Order, Role, WorkerMessage};
 use reverie_scheduler::{
-    Budget, ContentHash, CostModel, DocumentLimits, DocumentRules, DrawingSpec, FinishReason,
-    ImageChoice, KvConfig, LatentSize, Nanos, NextMove, RenderedRow, SampledRow, Scheduler,
-    SchedulerConfig, SegmentCost, SequenceEvent, SequenceId, SequenceSpec, Span, StepOutcome,
-    StepPlan, TenantId, TokenId,
+    Budget, ContentHash, CostModel, DrawingSpec, KvConfig, LatentSize, Nanos, PictureSpec,
+    RenderedRow, SampledRow, Scheduler, SchedulerConfig, SegmentCost, SequenceEvent, SequenceId,
+    SequenceSpec, Span, StepOutcome, StepPlan, TenantId, TokenId, Written,
 };
 
 use super::coverage::Phase;
@@ -25,7 +24,6 @@ fn cost_of_picture(wish: &Wish) -> u64 {
 #[derive(Debug)]
 pub(crate) struct Engine {
     role: Role,
-    budget: Budget,
     scheduler: Scheduler,
     tasks: BTreeMap<JobId, Task>,
     names: BTreeMap<SequenceId, JobId>,
@@ -76,35 +74,16 @@ impl Task {
         WorkerMessage::Produced { job, position, entry, num_bytes: num_bytes(entry) }
     }
 
-    /// The limits that are left after what is written.
-    fn limits(&self) -> DocumentLimits {
-        if self.is_drawing {
-            let (choice, max_tokens) = (ImageChoice::Exactly(1), Some(0));
-            return DocumentLimits { choice, max_images: 1, max_tokens, ..self.wish.limits };
-        }
-        let limits = self.wish.limits;
-        let drawn = self.num_images();
-        let written = self.entries.len() - drawn;
-        let choice = match limits.choice {
-            ImageChoice::Required if drawn > 0 => ImageChoice::Auto,
-            ImageChoice::Exactly(count) => ImageChoice::Exactly(count.saturating_sub(drawn)),
-            choice @ (ImageChoice::Auto | ImageChoice::None | ImageChoice::Required) => choice,
-        };
-        let max_tokens = limits.max_tokens.map(|max| max.saturating_sub(written));
-        DocumentLimits {
-            choice,
-            max_images: limits.max_images - drawn,
-            max_tokens: if self.text_is_over() { Some(0) } else { max_tokens },
-            min_tokens: limits.min_tokens.saturating_sub(written),
-            ignore_eos: limits.ignore_eos,
+    fn drawing_spec(&self) -> DrawingSpec {
+        DrawingSpec {
+            size: LatentSize { height: 1, width: 1 + (self.wish.content % 2) as usize },
+            num_denoising_steps: self.wish.num_steps,
+            is_guided: !self.wish.content.is_multiple_of(3),
         }
     }
 
-    fn context(&self) -> Vec<Span> {
-        if self.is_drawing {
-            return vec![Span::Tokens(vec![TokenId(0)])];
-        }
-        let mut spans = self.wish.prompt.clone();
+    fn written(&self) -> Written {
+        let mut spans = Vec::new();
         for entry in &self.entries {
             match (entry, spans.last_mut()) {
                 (Entry::Token(id) | Entry::LastToken(id), Some(Span::Tokens(ids))) => {
@@ -118,28 +97,7 @@ impl Task {
                 }
             }
         }
-        spans
-    }
-
-    /// Why the document is over: an attempt that began when the text was over, with pictures only still to
-    /// come, does not know what had ended it.
-    fn reason(&self, reason: FinishReason) -> FinishReason {
-        let written = self.entries.len() - self.num_images();
-        match reason {
-            FinishReason::MaxTokens | FinishReason::EndOfText if self.text_is_over() => {
-                FinishReason::StopString
-            }
-            FinishReason::EndOfText
-                if written > 0 && self.wish.limits.max_tokens == Some(written) =>
-            {
-                FinishReason::MaxTokens
-            }
-            FinishReason::MaxTokens
-            | FinishReason::EndOfText
-            | FinishReason::StopString
-            | FinishReason::MaxImages
-            | FinishReason::ContextFull => reason,
-        }
+        Written { spans, is_stopped: self.text_is_over() }
     }
 }
 
@@ -170,7 +128,6 @@ impl Engine {
         };
         Self {
             role,
-            budget,
             scheduler: Scheduler::new(config),
             tasks: BTreeMap::new(),
             names: BTreeMap::new(),
@@ -188,18 +145,21 @@ impl Engine {
         match (order, wish, memory) {
             (Order::Write { job, journal, .. }, Some(wish), _) => {
                 self.tasks.insert(job, Task::writing(wish, journal));
-                self.go_on(job).into_iter().collect()
+                self.go_on(job);
+                Vec::new()
             }
             (Order::Draw { job, .. }, Some(wish), Some(memory)) => {
                 self.tasks.insert(job, Task::drawing(wish, memory));
-                self.go_on(job).into_iter().collect()
+                self.go_on(job);
+                Vec::new()
             }
             (Order::Picture { job, position, picture }, _, _) => {
                 let Some(task) = self.tasks.get_mut(&job) else { return Vec::new() };
                 assert_eq!(position, task.entries.len(), "the picture is the one that is awaited");
                 assert!(task.sequence.is_none(), "only who waits gets a picture");
                 let _the_front_has_it = task.push(job, Entry::Picture(picture));
-                self.go_on(job).into_iter().collect()
+                self.go_on(job);
+                Vec::new()
             }
             (Order::Abort { job }, _, _) => {
                 if self.tasks.contains_key(&job) {
@@ -212,39 +172,33 @@ impl Engine {
         }
     }
 
-    /// Gives the task to the scheduler, unless its document is over already.
-    fn go_on(&mut self, job: JobId) -> Option<WorkerMessage> {
-        let task = self.tasks.get_mut(&job)?;
-        let (prompt, limits) = (task.context(), task.limits());
-        let next =
-            DocumentRules::new(self.budget, limits).next_move(self.budget.positions(&prompt));
-        if let NextMove::Finish(reason) = next {
-            let num_entries = task.entries.len();
-            let reason = task.reason(reason);
-            self.drop_task(job);
-            return Some(WorkerMessage::Ended { job, num_entries, reason });
-        }
+    /// Gives the task to the scheduler.
+    fn go_on(&mut self, job: JobId) {
+        let Some(task) = self.tasks.get_mut(&job) else { return };
         self.num_sequences += 1;
         let id = SequenceId(self.num_sequences);
         task.sequence = Some(id);
         task.phase = Phase::Queued;
         self.names.insert(id, job);
-        let spec = SequenceSpec {
-            id,
-            tenant: TenantId(task.wish.tenant),
-            priority: task.wish.priority,
-            prompt,
-            negative: None,
-            limits,
-            num_beams: 1,
-            drawing: DrawingSpec {
-                size: LatentSize { height: 1, width: 1 + (task.wish.content % 2) as usize },
-                num_denoising_steps: task.wish.num_steps,
-                is_guided: task.wish.content % 3 > 0,
-            },
+        let (tenant, priority) = (TenantId(task.wish.tenant), task.wish.priority);
+        let drawing = task.drawing_spec();
+        let taken = if task.is_drawing {
+            let spec = PictureSpec { id, tenant, priority, picture: 0, drawing };
+            self.scheduler.add_picture(&spec)
+        } else {
+            self.scheduler.add(SequenceSpec {
+                id,
+                tenant,
+                priority,
+                prompt: task.wish.prompt.clone(),
+                written: task.written(),
+                negative: None,
+                limits: task.wish.limits,
+                num_beams: 1,
+                drawing,
+            })
         };
-        self.scheduler.add(spec).expect("the front sends no more jobs than fit");
-        None
+        taken.expect("the front sends no more jobs than fit");
     }
 
     fn drop_task(&mut self, job: JobId) {
@@ -360,7 +314,7 @@ impl Engine {
             SequenceEvent::Finished { reason, .. } => {
                 self.names.remove(&sequence);
                 let task = self.tasks.remove(&job)?;
-                let (num_entries, reason) = (task.entries.len(), task.reason(reason));
+                let num_entries = task.entries.len();
                 Some(WorkerMessage::Ended { job, num_entries, reason })
             }
         }

@@ -219,6 +219,8 @@ impl Ledger {
         );
         promise!(counters.timers <= 2 * open.len(), "{} timers: too many", counters.timers);
         promise!(counters.prefixes <= self.config.routing.max_prefixes, "too many prefixes");
+        let kept = counters.kept_bytes;
+        promise!(kept <= self.config.idempotency.max_bytes, "{kept} bytes are kept");
         promise!(counters.keys <= self.config.idempotency.max_keys, "too many keys");
         promise!(counters.blocked <= self.config.quarantine.max_fingerprints, "too many blocked");
         for (index, worker) in self.workers.iter().enumerate() {

@@ -231,6 +231,7 @@ fn draw_config(dice: &mut Dice, budget: &Budget, roles: &[Role]) -> DispatcherCo
         idempotency: IdempotencyConfig {
             max_keys_per_tenant: 2 + dice.index(4),
             max_keys: 3 + dice.index(5),
+            max_bytes: 200 + dice.below(3_000),
             keep_for: Micros(40_000 + dice.below(200_000)),
         },
     }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
+use reverie_model::picture_codec::{PictureFormat, as_delivered};
 use reverie_model::{DreamModel, ModelError, Picture};
 use reverie_scheduler::{ContentHash, DecodeRow, DreamRole, Piece};
 
@@ -31,6 +32,20 @@ pub(super) struct ContextPicture {
 impl ContextPicture {
     pub(super) fn new(picture: Arc<Picture>, content: ContentHash) -> Self {
         Self { picture, content, block: None }
+    }
+
+    /// A drawn picture as it is fed back: as whoever opens the delivered file sees it.
+    ///
+    /// # Errors
+    /// If the format cannot hold it.
+    pub(super) fn drawn(picture: &Arc<Picture>, format: PictureFormat) -> Result<Self, ModelError> {
+        let seen = as_delivered(picture, format).map_err(|error| ModelError::Parameter {
+            parameter: "image_format",
+            found: error.to_string(),
+            wanted: "a format that holds the picture".to_owned(),
+        })?;
+        let content = content_hash(&seen);
+        Ok(Self::new(seen, content))
     }
 }
 

@@ -7,14 +7,12 @@ use reverie_model::config::Ability;
 use reverie_model::diffusion::denoise_pass::{FinishProgress, StepPass, StepProgress};
 use reverie_model::diffusion::denoiser::DenoiseJob;
 use reverie_model::diffusion::vae::DecodePass;
-use reverie_model::picture_codec::as_delivered;
 use reverie_model::{ModelError, Picture};
 use reverie_scheduler::{DenoiseGroup, DenoiseRow, PassId, RenderRow, Segments, SequenceId};
 
 use super::context::ContextPicture;
 use super::{CandleRunner, model_error};
 use crate::engine::runner::{RenderedPicture, StepOutput};
-use crate::engine::sequence_spec::content_hash;
 
 /// What rests between two steps.
 #[derive(Default)]
@@ -171,14 +169,9 @@ impl CandleRunner {
     fn deliver(&mut self, id: SequenceId, picture: Picture) -> Result<RenderedPicture, ModelError> {
         let picture = Arc::new(picture);
         let sequence = self.sequence(id);
-        let seen = as_delivered(&picture, sequence.request.pictures.format);
-        let seen = seen.map_err(|error| ModelError::Parameter {
-            parameter: "image_format",
-            found: error.to_string(),
-            wanted: "a format that holds the picture".to_owned(),
-        })?;
-        let content = content_hash(&seen);
-        sequence.main.pictures.push(ContextPicture::new(seen, content));
+        let drawn = ContextPicture::drawn(&picture, sequence.request.pictures.format)?;
+        let content = drawn.content;
+        sequence.main.pictures.push(drawn);
         Ok(RenderedPicture { sequence: id, picture, content })
     }
 }

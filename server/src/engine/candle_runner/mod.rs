@@ -7,6 +7,7 @@ mod context;
 mod drawing;
 mod encoding;
 mod feature_cache;
+mod handover;
 mod rows;
 mod sequence;
 
@@ -19,7 +20,7 @@ use reverie_model::decoder::KvPool;
 use reverie_model::noise::NoiseSource;
 use reverie_model::tokenizer::Detokenizer;
 use reverie_model::{DreamConfig, DreamModel, ModelError};
-use reverie_scheduler::{Budget, CostModel, SequenceId, StepPlan};
+use reverie_scheduler::{Budget, CostModel, DrawingSpec, SequenceId, StepPlan};
 
 use self::calibration::measure;
 use self::drawing::Resting;
@@ -27,6 +28,7 @@ use self::feature_cache::FeatureCache;
 use self::sequence::SequenceState;
 use super::Clock;
 use super::event::EngineError;
+use super::order::{Conditions, WrittenPiece};
 use super::request::EngineRequest;
 use super::runner::{ModelRunner, OpenedSequence, StepOutput, TextDecoder};
 
@@ -127,6 +129,25 @@ impl ModelRunner for CandleRunner {
         Ok(OpenedSequence { drawing, text })
     }
 
+    fn resume(&mut self, id: SequenceId, written: &[WrittenPiece]) -> Result<(), EngineError> {
+        self.append(id, written).map_err(model_error)
+    }
+
+    /// Which picture it is the plan's rows say, too.
+    fn open_picture(
+        &mut self,
+        id: SequenceId,
+        request: &Arc<EngineRequest>,
+        _picture: usize,
+        conditions: &Conditions,
+    ) -> Result<DrawingSpec, EngineError> {
+        self.prepare_picture(id, request, conditions).map_err(model_error)
+    }
+
+    fn take_conditions(&mut self, id: SequenceId) -> Result<Conditions, EngineError> {
+        self.give_conditions(id).map_err(model_error)
+    }
+
     fn execute(&mut self, plan: &StepPlan) -> Result<StepOutput, EngineError> {
         self.run(plan).map_err(model_error)
     }
@@ -143,7 +164,7 @@ impl ModelRunner for CandleRunner {
 }
 
 /// How long a context may be and what its blocks take.
-fn budget(config: &DreamConfig, max_model_len: usize) -> Budget {
+pub fn budget(config: &DreamConfig, max_model_len: usize) -> Budget {
     Budget {
         max_model_len,
         dream_positions: config.dream_positions(),

@@ -1,0 +1,87 @@
+//! What the front's thread hears, and the one bounded way to it. Knows who speaks, not what follows.
+
+use std::sync::mpsc::{SyncSender, TrySendError};
+
+use reverie_scheduler::dispatcher::{DownCause, Epoch, RequestId, Submission, WorkerId};
+
+use crate::engine::EngineFailure;
+use crate::engine::document_engine::{EventStream, SubmitError};
+use crate::engine::order::{EngineMessage, FrontGone, Outbox};
+use crate::engine::request::EngineRequest;
+
+/// Events that wait for the front at most. Workers wait for room, which slows them down to the front's pace;
+/// clients are told to come again.
+pub(super) const INBOX: usize = 4096;
+
+/// Something that the front hears.
+#[derive(Debug)]
+pub(super) enum FrontEvent {
+    /// A client asks for an answer.
+    Submit {
+        request: Box<EngineRequest>,
+        wish: Box<Submission>,
+        reply: SyncSender<Result<EventStream, SubmitError>>,
+    },
+    /// A client is gone.
+    Cancel(RequestId),
+    /// A client that lagged has read on.
+    Read(RequestId),
+    /// Look around: something was asked for that is not in this channel.
+    Wake,
+    /// A worker speaks.
+    Said { worker: WorkerId, epoch: Epoch, message: EngineMessage },
+    /// A worker has ended.
+    Down { worker: WorkerId, epoch: Epoch, end: WorkerEnd },
+}
+
+/// How a worker ended.
+#[derive(Debug)]
+pub struct WorkerEnd {
+    /// Whether what ran there is to blame.
+    pub cause: DownCause,
+    /// In words, for the log.
+    pub reason: String,
+    /// What its engine said of itself, where that is known.
+    pub failure: Option<EngineFailure>,
+}
+
+/// A worker's way to the front: one life of one worker.
+#[derive(Debug, Clone)]
+pub struct WorkerLine {
+    inbox: SyncSender<FrontEvent>,
+    worker: WorkerId,
+    epoch: Epoch,
+}
+
+impl WorkerLine {
+    pub(super) fn new(inbox: SyncSender<FrontEvent>, worker: WorkerId, epoch: Epoch) -> Self {
+        Self { inbox, worker, epoch }
+    }
+
+    /// The last thing that is heard of this life.
+    pub fn down(&self, end: WorkerEnd) {
+        let (worker, epoch) = (self.worker, self.epoch);
+        // A front that has ended needs no news.
+        let _ended = self.inbox.send(FrontEvent::Down { worker, epoch, end });
+    }
+
+    /// Whose life it is.
+    pub fn worker(&self) -> WorkerId {
+        self.worker
+    }
+}
+
+impl Outbox for WorkerLine {
+    fn say(&mut self, message: EngineMessage) -> Result<(), FrontGone> {
+        let (worker, epoch) = (self.worker, self.epoch);
+        let said = self.inbox.send(FrontEvent::Said { worker, epoch, message });
+        said.map_err(|_ended| FrontGone)
+    }
+}
+
+/// Sends what the front will find out by itself if there is no room now.
+pub(super) fn nudge(inbox: &SyncSender<FrontEvent>, event: FrontEvent) {
+    match inbox.try_send(event) {
+        Ok(()) | Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {}
+    }
+}

@@ -1,0 +1,72 @@
+//! Workers that die in a certain phase of a certain request, in every way: the answer is the same.
+
+use crate::asking::{ask, ask_meanwhile, count, picture_story, undisturbed};
+use crate::process::{Scratch, Served, argument, mini};
+
+/// The request whose worker dies.
+const VICTIM: u64 = 666;
+
+/// Where and how, under which roles.
+const DEATHS: [(&str, &str, &str); 13] = [
+    ("cpu,cpu", "prefill", "kill"),
+    ("cpu,cpu", "decode", "kill"),
+    ("cpu,cpu", "denoise", "kill"),
+    ("cpu,cpu", "render", "kill"),
+    ("cpu,cpu", "decode", "segv"),
+    ("cpu,cpu", "denoise", "abort"),
+    ("cpu,cpu", "denoise", "panic"),
+    ("cpu,cpu", "denoise", "exit"),
+    ("cpu,cpu", "denoise", "stop"),
+    ("cpu,cpu", "denoise", "garbage"),
+    ("cpu", "denoise", "kill"),
+    ("cpu:decode,cpu:denoise", "decode", "kill"),
+    ("cpu:decode,cpu:denoise", "denoise", "segv"),
+];
+
+#[test]
+fn whichever_way_a_worker_dies_in_whatever_phase_the_answers_are_the_same_bytes() {
+    let requests = [picture_story(VICTIM), picture_story(5)];
+    let wanted = undisturbed(&requests);
+    for (devices, phase, how) in DEATHS {
+        let scratch = Scratch::new();
+        let once = scratch.join("once");
+        let failpoint = format!("{phase}:{VICTIM}:{how}:{}", argument(&once));
+        let flags = ["--devices", devices, "--worker-timeout", "2", "--max-num-seqs", "2"];
+        let mut served = Served::launch(&mini(), &flags, &[("REVERIE_FAILPOINT", &failpoint)]);
+        served.wait_until_ready();
+        let asked: Vec<_> = requests
+            .iter()
+            .map(|request| ask_meanwhile(&served.address, request.clone()))
+            .collect();
+        let answers: Vec<_> = asked.into_iter().map(|asked| asked.join().expect("asks")).collect();
+        assert!(once.exists(), "nobody died by {how} in {phase} on {devices}");
+        assert_eq!(answers, wanted, "{devices}: {how} in {phase}");
+        served.terminate();
+        assert_eq!(served.wait().code(), Some(0), "{devices}: {how} in {phase}");
+    }
+}
+
+#[test]
+fn a_request_that_kills_two_workers_is_quarantined_and_its_neighbours_finish() {
+    let neighbours = [picture_story(1), picture_story(2)];
+    let wanted = undisturbed(&neighbours);
+    for (devices, phase) in [("cpu,cpu", "denoise"), ("cpu:decode,cpu:denoise", "decode")] {
+        let failpoint = format!("{phase}:{VICTIM}:abort");
+        let flags = ["--devices", devices, "--max-num-seqs", "3"];
+        let mut served = Served::launch(&mini(), &flags, &[("REVERIE_FAILPOINT", &failpoint)]);
+        served.wait_until_ready();
+        let poison = ask_meanwhile(&served.address, picture_story(VICTIM));
+        let asked = neighbours.clone().map(|request| ask_meanwhile(&served.address, request));
+        let poisoned = poison.join().expect("asks");
+        assert_eq!((poisoned.status, poisoned.code()), (500, "request_quarantined"));
+        let answers = asked.map(|asked| asked.join().expect("asks"));
+        assert_eq!(answers.as_slice(), wanted, "neighbours on {devices}");
+        let deaths = count(&served.news(), "worker has ended");
+        assert_eq!(deaths, 2, "what the poison costs on {devices}");
+        let again = ask(&served.address, &picture_story(VICTIM));
+        assert_eq!((again.status, again.code()), (500, "request_quarantined"));
+        assert_eq!(count(&served.news(), "worker has ended"), 0, "it is not even tried");
+        served.terminate();
+        assert_eq!(served.wait().code(), Some(0));
+    }
+}
