@@ -33,6 +33,8 @@ use reverie_server::startup::PreparedModel;
 const NUM_CLIENTS: usize = 16;
 /// Engine steps after which an order that was on its way has arrived.
 const MOST_ON_THE_WAY: u64 = 20;
+/// Glances after which an idle engine has spoken.
+const MOST_GLANCES: usize = 10_000;
 /// Looks at what the engine does this often.
 const GLANCE: Duration = Duration::from_micros(300);
 
@@ -322,9 +324,16 @@ async fn cancels(count: usize) -> BTreeMap<Phase, Vec<u64>> {
     for (phase, steps) in clients.join_all().await.into_iter().flatten() {
         by_phase.entry(phase).or_default().push(steps);
     }
+    // What the engine holds it says after its next step.
+    for _ in 0..MOST_GLANCES {
+        if handle.stats().kv_blocks_used == 0 && handle.stats().num_running == 0 {
+            break;
+        }
+        tokio::time::sleep(GLANCE).await;
+    }
+    let stats = handle.stats();
     handle.drain();
     handle.ended().await;
-    let stats = handle.stats();
     assert_eq!((stats.num_running, stats.num_waiting, stats.kv_blocks_used), (0, 0, 0));
     assert_eq!((stats.num_denoising, stats.num_denoiser_members), (0, 0));
     thread.join().expect("no panic").expect("ends in peace");

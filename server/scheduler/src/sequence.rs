@@ -307,7 +307,9 @@ impl Sequence {
         self.main.begin_with(cached, kv);
         // Later ones find what it has computed itself.
         if self.num_begun == 0 {
-            self.prompt.prompt_cached_positions = self.main.computed();
+            // What follows the prompt was written elsewhere, before.
+            let found = self.main.computed();
+            self.prompt.prompt_cached_positions = found.min(self.prompt.prompt_positions);
         }
         self.num_begun += 1;
         self.allocate_missing(kv);

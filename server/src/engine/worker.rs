@@ -143,7 +143,7 @@ impl<'a> Worker<'a> {
         let runner = &mut self.runner;
         let opened = match guarded(|| runner.open(id, &request))? {
             Ok(opened) => opened,
-            Err(error) => return self.fail_job(job, JobFault::Refused, error.to_string()),
+            Err(error) => return self.fail_job(job, JobFault::Refused, cause(&error)),
         };
         let Some(document) = session.document_mut() else { return Ok(()) };
         document.read_back(opened.text, &request.stopping.stop);
@@ -152,7 +152,7 @@ impl<'a> Worker<'a> {
         if !pieces.is_empty()
             && let Err(error) = guarded(|| runner.resume(id, pieces))?
         {
-            return self.fail_job(job, JobFault::Refused, error.to_string());
+            return self.fail_job(job, JobFault::Refused, cause(&error));
         }
         let mut spec = sequence_spec(id, &request, opened.drawing);
         spec.written = written;
@@ -180,7 +180,7 @@ impl<'a> Worker<'a> {
         let runner = &mut self.runner;
         let drawing = match guarded(|| runner.open_picture(id, &request, picture, conditions))? {
             Ok(drawing) => drawing,
-            Err(error) => return self.fail_job(job, JobFault::Refused, error.to_string()),
+            Err(error) => return self.fail_job(job, JobFault::Refused, cause(&error)),
         };
         let EngineRequest { tenant, priority, .. } = *request;
         let added =
@@ -244,7 +244,7 @@ impl<'a> Worker<'a> {
             tracing::error!(%sequence, %error, "a row failed");
             outcome.failed.push(FailedRow { sequence, failure: RowFailure::NotFinite });
             if let Some(job) = self.names.get(&sequence).copied() {
-                self.fail_job(job, JobFault::NotFinite, error.to_string())?;
+                self.fail_job(job, JobFault::NotFinite, cause(&error))?;
             }
         }
         for token in output.sampled {
@@ -349,7 +349,7 @@ impl<'a> Worker<'a> {
         let runner = &mut self.runner;
         let conditions = match guarded(|| runner.take_conditions(id))? {
             Ok(conditions) => conditions,
-            Err(error) => return self.fail_job(job, JobFault::NotComputed, error.to_string()),
+            Err(error) => return self.fail_job(job, JobFault::NotComputed, cause(&error)),
         };
         let Some(session) = self.sessions.get_mut(&job) else { return Ok(()) };
         session.sequence = None;
@@ -369,7 +369,7 @@ impl<'a> Worker<'a> {
         }
         for id in plan.sequences() {
             if let Some(job) = self.names.get(&id).copied() {
-                self.fail_job(job, JobFault::NotComputed, error.to_string())?;
+                self.fail_job(job, JobFault::NotComputed, cause(&error))?;
             }
         }
         Ok(())
@@ -407,6 +407,14 @@ impl<'a> Worker<'a> {
     fn say(&mut self, message: EngineMessage) {
         self.has_spoken = true;
         self.is_unheard |= self.outbox.say(message).is_err();
+    }
+}
+
+/// What the front is to say that the model said.
+fn cause(error: &EngineError) -> String {
+    match error {
+        EngineError::Model(reason) => reason.clone(),
+        other => other.to_string(),
     }
 }
 

@@ -237,7 +237,10 @@ impl Front {
     pub(super) fn handle(&mut self, event: Event, at_hand: Option<&WrittenPiece>) {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
-            for action in self.dispatcher.handle(self.now(), event) {
+            let actions = self.dispatcher.handle(self.now(), event);
+            // Before anybody hears of it.
+            self.tell_status();
+            for action in actions {
                 events.extend(self.act(action, at_hand));
             }
         }

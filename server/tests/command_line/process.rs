@@ -1,5 +1,6 @@
 //! Runs the binary and keeps what it said; folders to run it on. Judges nothing.
 
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -132,6 +133,8 @@ pub(crate) struct Served {
     /// What it said of itself before it loaded the model.
     pub(crate) listening: Value,
     log: Receiver<Value>,
+    /// Every line that was looked at.
+    heard: RefCell<Vec<Value>>,
     reader: Option<JoinHandle<()>>,
 }
 
@@ -174,7 +177,8 @@ impl Served {
             }
         });
         let (address, listening) = (String::new(), Value::Null);
-        let mut served = Self { child, address, listening, log, reader: Some(reader) };
+        let heard = RefCell::default();
+        let mut served = Self { child, address, listening, log, heard, reader: Some(reader) };
         served.listening = served.wait_for("listening; loading the model");
         served.address = served.listening["address"].as_str().expect("an address").to_owned();
         served
@@ -192,13 +196,22 @@ impl Served {
 
     /// What it has said since it was asked last.
     pub(crate) fn news(&self) -> Vec<Value> {
-        self.log.try_iter().collect()
+        let news: Vec<Value> = self.log.try_iter().collect();
+        self.heard.borrow_mut().extend_from_slice(&news);
+        news
+    }
+
+    /// Everything that it has said so far.
+    pub(crate) fn lines(&self) -> Vec<Value> {
+        self.news();
+        self.heard.borrow().clone()
     }
 
     /// The next log line whose message begins so.
     pub(crate) fn wait_for(&self, message: &str) -> Value {
         let mut seen = Vec::new();
         while let Ok(line) = self.log.recv_timeout(PATIENCE) {
+            self.heard.borrow_mut().push(line.clone());
             let found = line["message"].as_str();
             if found.is_some_and(|found| found.starts_with(message)) {
                 return line;

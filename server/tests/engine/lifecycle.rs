@@ -198,16 +198,17 @@ async fn a_request_whose_engine_panics_is_written_by_the_next_one_from_where_it_
     let panic = || ScriptItem::Panic("out of range".to_owned());
     let kit = Kit::start_lives(vec![
         vec![vec![word("a"), word("b"), panic()]],
-        vec![vec![word("b"), word("a")]],
+        vec![vec![word("a"), word("b"), word("b")]],
     ]);
     let events = kit.run(request(5)).await;
-    assert_eq!(story(&events), ["a", "b", "b", "a", "EndOfText"]);
+    assert_eq!(story(&events), ["a", "b", "a", "b", "b", "EndOfText"]);
     kit.stop();
 }
 
 #[tokio::test]
 async fn a_request_that_is_alone_with_two_engines_that_panic_is_quarantined() {
-    let panic = || vec![vec![ScriptItem::Panic("out of range".to_owned())]];
+    // All lives know the word.
+    let panic = || vec![vec![ScriptItem::Panic("out of range".to_owned()), word("x")]];
     let kit = Kit::start_lives(vec![panic(), panic(), vec![vec![word("x")]]]);
     let events = kit.run(request(5)).await;
     assert!(matches!(events[..], [EngineEvent::Failed(EngineError::Quarantined)]));

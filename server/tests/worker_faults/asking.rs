@@ -1,5 +1,6 @@
 //! Requests to a served process, and answers made comparable. Judges nothing.
 
+use std::fmt;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -11,10 +12,23 @@ use crate::process::{Served, mini};
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An answer: its status, and its body without what differs from one asking to the next.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct Answered {
     pub(crate) status: u16,
     pub(crate) body: Value,
+}
+
+/// Pictures are too long to be looked at as text.
+impl fmt::Debug for Answered {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let message = &self.body["choices"][0]["message"];
+        let images = message["images"].to_string();
+        let digest =
+            images.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+        let (text, error) = (&message["content"], &self.body["error"]);
+        let usage = &self.body["usage"];
+        write!(formatter, "{} {text} images {digest:08x} {error} {usage}", self.status)
+    }
 }
 
 impl Answered {
@@ -56,6 +70,11 @@ pub(crate) fn ask(address: &str, request: &Value) -> Answered {
     if let Some(body) = body.as_object_mut() {
         body.remove("id");
         body.remove("created");
+        // How much of the prompt a worker had computed before is the worker's, not the answer's.
+        let details = body.get_mut("usage").map(|usage| &mut usage["prompt_tokens_details"]);
+        if let Some(Value::Object(details)) = details {
+            details.remove("cached_tokens");
+        }
     }
     Answered { status, body }
 }

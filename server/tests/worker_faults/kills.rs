@@ -22,32 +22,32 @@ fn dice(kill: usize, salt: u64) -> u64 {
     value ^ (value >> 29)
 }
 
-/// A daemon and the processes of its workers as they come and go.
-struct Victim {
-    served: Served,
-    lines: Vec<Value>,
-}
+/// A daemon whose workers are killed.
+struct Victim(Served);
 
 impl Victim {
     fn start(devices: &str) -> Self {
         let flags = ["--devices", devices, "--max-num-seqs", "2"];
         let mut served = Served::launch(&mini(), &flags, &[]);
         served.wait_until_ready();
-        Self { served, lines: Vec::new() }
+        Self(served)
     }
 
     /// Waits for the death of a worker that is killed at some moment; how many requests it had, and how many
     /// of them were being drawn.
-    fn kill_one(&mut self, kill: usize) -> (u64, u64) {
+    fn kill_one(&self, kill: usize) -> (u64, u64) {
         std::thread::sleep(Duration::from_millis(30 + dice(kill, 1) % 900));
-        self.lines.extend(self.served.news());
-        let pids = worker_pids(&self.lines);
-        let newest: Vec<u32> = pids.into_iter().rev().take(2).collect();
-        let at = (dice(kill, 2) % newest.len() as u64) as usize;
-        if !signal("KILL", newest[at]) {
-            return (0, 0);
-        }
-        let line = self.served.wait_for("worker has ended");
+        let alive = loop {
+            let pids = worker_pids(&self.0.lines());
+            let alive: Vec<u32> = pids.into_iter().filter(|pid| signal("0", *pid)).collect();
+            if !alive.is_empty() {
+                break alive;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        let at = (dice(kill, 2) % alive.len() as u64) as usize;
+        assert!(signal("KILL", alive[at]), "a worker ends by itself");
+        let line = self.0.wait_for("worker has ended");
         let count = |name: &str| line[name].as_u64().unwrap_or(0);
         (count("num_lost"), count("num_drawing"))
     }
@@ -71,8 +71,8 @@ fn kills_at_any_moment_lose_and_change_nothing() {
         if victim.as_ref().is_none_or(|(of, _)| *of != roles) {
             victim = Some((roles, Victim::start(DEVICES[roles])));
         }
-        let Some((_, victim)) = &mut victim else { continue };
-        let address = victim.served.address.clone();
+        let Some((_, victim)) = &victim else { continue };
+        let address = victim.0.address.clone();
         let asked: Vec<_> =
             requests.iter().map(|request| ask_meanwhile(&address, request.clone())).collect();
         let (num_lost, num_drawing) = victim.kill_one(kill);
