@@ -67,7 +67,7 @@ async fn both(server: &TestServer) -> [Document; 2] {
 
 async fn assert_failed(response: Response) {
     let (status, _, code, message) = error(response).await;
-    assert_eq!((status, code.as_str()), (500, "internal_error"), "{message}");
+    assert_eq!((status, code.as_str()), (500, "model_numerical_error"), "{message}");
 }
 
 #[tokio::test]
