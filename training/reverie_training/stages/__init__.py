@@ -11,7 +11,7 @@ from typing import Protocol
 
 import torch
 
-from .. import settings
+from .. import precision, settings
 from ..progress import Progress
 from ..settings import Plan
 from ..snapshots import Snapshots, finished
@@ -91,7 +91,7 @@ def run(stage: Stage) -> None:
 def update(stage: Stage, number: int, rng: random.Random) -> dict[str, float]:
     """One step of a stage's optimisers at the rate of its plan, and the losses before it."""
     share = stage.plan.rate(number)
-    with torch.autocast("cpu", torch.bfloat16):
+    with precision.autocast():
         losses = stage.step(number, rng)
     for optimiser in stage.optimisers():
         optimiser.scale(share)
