@@ -110,6 +110,11 @@ class Batch:
         """Integer codes of every scene (n, 13)."""
         return torch.tensor([scene.codes() for scene in self.scenes]).view(-1, 13)
 
+    def picture_orders(self) -> torch.Tensor:
+        """For every picture, how many come before it in its document."""
+        rows = self.picture_positions // self.ids.shape[1]
+        return torch.arange(len(rows)) - torch.searchsorted(rows, rows)
+
     def drawn(self) -> torch.Tensor:
         """Every scene as a picture, bytes (n, 64, 64, 3)."""
         shape = (0, settings.PICTURE_SIDE, settings.PICTURE_SIDE, 3)

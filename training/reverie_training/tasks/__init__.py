@@ -25,12 +25,12 @@ Maker = Callable[[random.Random, str], Document]
 
 # Name: maker, share of the documents. Pictures compared are the hardest: many of them from the start.
 TASKS: dict[str, tuple[Maker, float]] = {
-    "caption": (captions.make, 8),
-    "questions": (questions.make, 20),
-    "comparison": (comparisons.make, 22),
-    "drawing": (drawing.make, 15),
-    "editing": (editing.make, 14),
-    "subject": (subjects.make, 5),
+    "caption": (captions.make, 7),
+    "questions": (questions.make, 19),
+    "comparison": (comparisons.make, 19),
+    "drawing": (drawing.make, 20),
+    "editing": (editing.make, 16),
+    "subject": (subjects.make, 6),
     "composition": (composition.make, 6),
     "steps": (steps.make, 4),
     "story": (stories.make, 4),
