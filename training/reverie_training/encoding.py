@@ -162,6 +162,10 @@ class Stream:
         self._name, self._budget, self._make = name, budget, make
         self._number, self._batches = -1, []
 
+    def twin(self) -> Stream:
+        """A stream of other documents of the same kind."""
+        return Stream(f"{self._name}/twin", self._budget, self._make)
+
     def batch(self, step: int) -> Batch:
         """The batch of a step: the same one whenever and wherever it is asked for."""
         number = step // self.CHUNK

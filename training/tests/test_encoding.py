@@ -5,6 +5,7 @@ import random
 import pytest
 import sentencepiece
 import torch
+
 from reverie_training import dreaming, encoding, models, settings, tokenizer, words
 from reverie_training.codes import ATTRIBUTE_WORDS, ConditionCodes, WordVectors
 from reverie_training.documents import Dream, Picture, Text

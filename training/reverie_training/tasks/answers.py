@@ -98,6 +98,13 @@ def about_place(question, scene: Scene) -> str:
             return words.NUMBERS[sum(spot in HALVES[question.side] for spot in things)]
         case "what side":
             return _named([one for spot, one in things.items() if spot in HALVES[question.side]])
+        case "count shape side":
+            return words.NUMBERS[
+                sum(things[spot].shape == question.thing.shape for spot in things if spot in HALVES[question.side])
+            ]
+        case "colour side":
+            inside = [things[spot] for spot in HALVES[question.side] if spot in things]
+            return next(one.colour for one in inside if one.shape == question.thing.shape)
         case "left or right":
             return PLACES[cell_of(scene, question.thing)].split()[1]
         case "top or bottom":

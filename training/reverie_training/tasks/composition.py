@@ -56,6 +56,12 @@ _MANY: dict[str, tuple[str, ...]] = {
         "from the first {noun} the {one} {here}, from the second the {two} {there}{on}", "show the {one} of picture one {here} together with the {two} of picture two {there}{on}",
         "the first picture's {one} goes {here}, the second's {two} goes {there}{on}", "I want the {one} of the first {noun} {here}, and {there} the {two} of the second{on}",
     ),
+    "one of each, in place": (
+        "put the {one} of the first {noun} and the {two} of the second together{on}", "the {one} from the first and the {two} from the second in one {noun}{on}",
+        "combine the {one} of picture one with the {two} of picture two{on}", "draw the {one} of the first {noun} together with the second's {two}{on}",
+        "one {noun} with the first's {one} and the second's {two}{on}", "take the {one} of the first, the {two} of the second, and show both{on}",
+        "I want the {one} of the first {noun} and the {two} of the other in one {noun}{on}", "join the {one} of the first and the {two} of the second{on}",
+    ),
     "into the other": (
         "add the {two} of the second {noun} to the first {noun}, {here}", "put the {two} from the second {noun} into the first one {here}", "the first {noun} plus the {two} of the second {here}",
         "take the first {noun} and add the {two} from the second {here}", "draw the first {noun} again with the second's {two} {here}", "copy the {two} of the second {noun} into the first, {here}",
@@ -96,7 +102,7 @@ def _of_two(rng: random.Random, fold_name: str) -> tuple[str, str, list[Scene], 
 def _of_many(rng: random.Random, fold_name: str) -> tuple[str, str, list[Scene], Scene | None]:
     """Pictures of several things: all of both, one of each, one put into the other, shapes on the other's background."""
     scenes = [random_scene(rng, fold_name, 1, 3) for _ in range(2)]
-    kind = rng.choice(("all", "one of each", "into the other", "shapes on background"))
+    kind = rng.choice(list(_MANY))
     ground = scenes[0].background
     values = {"noun": rng.choice(("picture", "image"))}
     cells = [rng.choice(list(scene.things)) for scene in scenes]
@@ -112,6 +118,10 @@ def _of_many(rng: random.Random, fold_name: str) -> tuple[str, str, list[Scene],
             ground = rng.choice(BACKGROUND_NAMES)
             values |= {"here": words.place(a, rng), "there": words.place(b, rng), "on": speech.on(ground, rng)}
             target = Scene({a: one, b: two}, ground, rng)
+        case "one of each, in place" if cells[0] != cells[1]:
+            ground = rng.choice(BACKGROUND_NAMES)
+            values["on"] = speech.on(ground, rng)
+            target = Scene({cells[0]: one, cells[1]: two}, ground, rng)
         case "into the other" if len(free := [cell for cell in range(4) if cell not in scenes[0].things]) > 0:
             spot = rng.choice(free)
             values["here"] = words.place(spot, rng)

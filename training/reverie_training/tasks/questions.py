@@ -140,6 +140,14 @@ PHRASES: dict[str, tuple[str, ...]] = {
         "same color, the {thing} and the {other}?", "does the {thing} have the color of the {other}", "do the {thing} and the {other} share a color",
         "are the {thing} and the {other} of one colour", "is the colour of the {thing} that of the {other}",
     ),
+    "count shape side": (
+        "how many {shapes} are {side_place}", "count the {shapes} {side_place}", "how many {shapes} do you see {side_place}", "number of {shapes} {side_place}",
+        "{side_place}, how many {shapes} are there", "tell me how many {shapes} are {side_place}", "how many {shapes} {side_place}", "can you count the {shapes} {side_place}",
+    ),
+    "colour side": (
+        "what color is the {shape} {side_place}", "which colour does the {shape} {side_place} have", "color of the {shape} {side_place}", "what is the color of the {shape} {side_place}",
+        "the {shape} {side_place} is what color", "tell me the color of the {shape} {side_place}", "what colour has the {shape} {side_place}", "{side_place}, what color is the {shape}",
+    ),
 }  # fmt: skip
 # Kinds that only the collection has phrasings for.
 COLLECTED = {**QUESTIONS, **CHECKS}
@@ -148,7 +156,7 @@ _OWN_KINDS = 19  # the first ones ask twice as often as the rarer ones after the
 _WEIGHTS = tuple(_OFTEN.get(kind, 1 if number < _OWN_KINDS else 0.5) for number, kind in enumerate(_KINDS))
 _PLACE = frozenset(
     ("colour at", "shape at", "thing at", "where", "is at", "is thing at", "is colour at", "anything at", "empty at", "empty corners",
-     "any empty", "all full", "count empty", "count side", "what side", "left or right", "top or bottom")
+     "any empty", "all full", "count empty", "count side", "what side", "count shape side", "colour side", "left or right", "top or bottom")
 )  # fmt: skip
 _TWO = frozenset(
     ("relation", "how related", "bigger of two", "is bigger", "same size", "same colour of two", "what beside", "anything beside")
@@ -284,6 +292,8 @@ def _bad(things: list[Thing]) -> bool:
 
 def _of_one(kind: str, scene: Scene, rng: random.Random) -> Question | None:
     """About a thing that can be named unmistakably, or at a place."""
+    if kind in ("count shape side", "colour side"):
+        return _of_side(kind, scene, rng)
     if kind in ("is thing at", "is colour at"):
         cell = rng.choice(list(scene.things)) if rng.random() < 0.85 else rng.randrange(4)
         one = scene.things.get(cell, rng.choice(list(scene.things.values())))
@@ -298,6 +308,16 @@ def _of_one(kind: str, scene: Scene, rng: random.Random) -> Question | None:
     if kind == "is size":
         return Question(kind, thing._replace(size=rng.choice(SIZES)))
     return Question(kind, thing, cell=cell if rng.random() < 0.5 else rng.randrange(4))
+
+
+def _of_side(kind: str, scene: Scene, rng: random.Random) -> Question | None:
+    """About things of one shape in one half."""
+    side = rng.choice(list(HALVES))
+    there = [one for cell, one in scene.things.items() if cell in HALVES[side]]
+    thing = rng.choice(there or list(scene.things.values()))
+    if kind == "colour side" and sum(one.shape == thing.shape for one in there) != 1:
+        return None
+    return Question(kind, thing, side=side)
 
 
 def _of_two(kind: str, scene: Scene, rng: random.Random) -> Question | None:

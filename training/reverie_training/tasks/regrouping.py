@@ -1,4 +1,4 @@
-"""Changes of several things at once: all of a kind, a side, the empty corners, two that change places.
+"""Several changes at once: of all of a kind, of a side, of the empty corners, of two that change places, of one twice.
 
 Each is a sequence of single edits, of which every one changes the scene.
 """
@@ -41,12 +41,21 @@ _FILL = ("fill the empty corners with {things}", "put {things} in the empty corn
 _SWAP = ("swap {one} and {two}", "switch the places of {one} and {two}", "let {one} and {two} change places", "exchange {one} and {two}", "swap the positions of {one} and {two}",
          "put {one} where {two} is and the other way round", "{one} and {two} should trade places", "can you swap {one} with {two}")  # fmt: skip
 
+# Two changes of one thing; what the second says depends on its kind.
+_TWICE = ("make {it} {first} and {second}", "make {it} {first} and {second} please", "{it} should be {first} and {second}", "turn {it} {first} and {second}",
+          "I want {it} {first} and {second}", "can you make {it} {first} and {second}", "make {it} {first}, and {second}", "let {it} be {first} and also {second}")  # fmt: skip
+_THEN_MOVE = ("make {it} {first} and move it to the {corner}", "turn {it} {first} and put it in the {corner}", "make {it} {first}, then move it to the {corner}",
+              "{it} should be {first} and at the {corner}", "move {it} to the {corner} and make it {first}", "put {it} in the {corner} and make it {first}",
+              "I want {it} {first} and in the {corner}", "color {it} {first} and move it to the {corner}")  # fmt: skip
+_ANEW = ("make {it} a {colour} {shape}", "turn {it} into a {colour} {shape}", "make {it} {a_shape}, a {colour} one", "change {it} into {a_shape} and make it {colour}",
+         "turn {it} into {a_shape}, {colour} please", "{it} should be a {colour} {shape}", "make {it} {colour} and {a_shape}", "let {it} become a {colour} {shape}")  # fmt: skip
+
 Steps = list[tuple[Scene, "editing.Edit", Scene]]
 
 
 def change(scene: Scene, rng: random.Random, fold_name: str) -> tuple[str, Steps] | None:
     """A wish for such a change and its steps; nothing where the scene does not allow the one drawn."""
-    return rng.choice((_restyle, _restyle, _restyle, _remove, _fill, _swap))(scene, rng, fold_name)
+    return rng.choice((_restyle, _restyle, _restyle, _remove, _fill, _swap, _twice, _twice))(scene, rng, fold_name)
 
 
 def _steps(scene: Scene, edits: list[editing.Edit], fold_name: str, rng: random.Random) -> Steps | None:
@@ -136,4 +145,32 @@ def _swap(scene: Scene, rng: random.Random, fold_name: str) -> tuple[str, Steps]
     (one, first), (two, second) = rng.sample(named, 2)
     text = rng.choice(_SWAP).format(one=editing.reference(scene, one, rng), two=editing.reference(scene, two, rng))
     steps = _steps(scene, [editing.Edit("replace", one, second), editing.Edit("replace", two, first)], fold_name, rng)
+    return (text, steps) if steps and len(steps) == 2 else None
+
+
+def _twice(scene: Scene, rng: random.Random, fold_name: str) -> tuple[str, Steps] | None:
+    """Two changes of one thing: a colour and a size, a colour and a place, a shape and a colour."""
+    if not scene.things:
+        return None
+    cell, thing = rng.choice(list(scene.things.items()))
+    new = random_thing(rng, fold_name)
+    free = [spot for spot in range(4) if spot not in scene.things]
+    recoloured = thing._replace(colour=new.colour)
+    edits = [editing.Edit("recolour", cell, recoloured)]
+    values = speech.slots(new, rng, rng.choice(free) if free else cell) | {"it": editing.reference(scene, cell, rng)}
+    kind = rng.choice(("sized", "moved", "anew"))
+    if kind == "sized":
+        edits.append(editing.Edit("resize", cell, recoloured._replace(size=new.size)))
+        both = [values["colour"], values["size"]]
+        rng.shuffle(both)
+        text = rng.choice(_TWICE).format(first=both[0], second=both[1], **values)
+    elif kind == "moved" and free:
+        target = rng.choice(free)
+        values["corner"] = words.corner(target, rng)
+        edits.append(editing.Edit("move", cell, target=target))
+        text = rng.choice(_THEN_MOVE).format(first=values["colour"], **values)
+    else:
+        edits.append(editing.Edit("reshape", cell, recoloured._replace(shape=new.shape)))
+        text = rng.choice(_ANEW).format(**values)
+    steps = _steps(scene, edits, fold_name, rng)
     return (text, steps) if steps and len(steps) == 2 else None
