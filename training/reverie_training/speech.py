@@ -13,7 +13,7 @@ from .phrases import groups, slips, wishes
 from .scenes import Thing
 
 _OWN = 0.4  # share of a task's own few phrasings, which are the plainest; else one of the collection
-_BEFORE, _AFTER, _REASON, _SHORT, _SLIPS = 0.1, 0.08, 0.02, 0.04, 0.1  # shares of requests
+_BEFORE, _AFTER, _REASON, _SHORT, _SLIPS = 0.1, 0.08, 0.02, 0.03, 0.07  # shares of requests
 _QUESTION = re.compile(
     r"(can|could|would|what|which|is|are|do|does|did|how|where|who|has|have|any|whats|what's|will)\b"
 )

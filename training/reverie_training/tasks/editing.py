@@ -338,7 +338,10 @@ def make(rng: random.Random, fold_name: str) -> Document:
         chance = rng.random()
         if chance < 0.12:
             again = chance < 0.04
-            parts += turn(speech.request(rng.choice(AGAIN if again else UNDO), rng)) + draws(seen[-1 if again else -2])
+            shown = seen[-1 if again else -2]
+            parts += turn(speech.request(rng.choice(AGAIN if again else UNDO), rng)) + draws(
+                shown, words.caption(shown)
+            )
             break
         more, steps = edit_turn(seen[-1], rng, fold_name, [])
         parts += more
