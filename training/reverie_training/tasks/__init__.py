@@ -38,7 +38,7 @@ TASKS: dict[str, tuple[Maker, float]] = {
     "web": (stories.make_web, 2),
     "planning": (planning.make, 3),
     "chat": (chat.make, 3),
-    "outside": (outside.make, 10),
+    "outside": (outside.make, 12),
 }
 
 

@@ -330,7 +330,7 @@ def edit_turn(scene: Scene, rng: random.Random, fold_name: str, picture: list[Pi
 
 def make(rng: random.Random, fold_name: str) -> Document:
     """A picture and one to three changes, each of the picture drawn before; sometimes one is undone."""
-    scene = random_scene(rng, fold_name, 1, 4)
+    scene = random_scene(rng, fold_name, 2 if rng.random() < 0.6 else 1, 4)
     parts, edits = edit_turn(scene, rng, fold_name, [Picture(scene)])
     kind = edits[0][1].kind if len(edits) == 1 else "several"
     seen = [scene, edits[-1][-1]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .. import speech, words
 from ..documents import Document, Picture, say, turn
@@ -19,11 +19,12 @@ from .captions import ask_about
 
 # Asking about one thing by one of its attributes is what editing and most answers rest on: such questions come often.
 _OFTEN = {
-    "about shape": 5,
+    "about shape": 6,
     "about colour": 3,
     "about": 3,
-    "colour": 3,
-    "where": 3,
+    "colour": 4,
+    "where": 5,
+    "size": 3,
     "shape of colour": 2,
     "shape at": 2,
     "thing at": 2,
@@ -165,6 +166,7 @@ _ONE = frozenset(
     ("background", "is ground", "colour", "shape of colour", "colour of size", "shape of size", "size", "is colour", "is size",
      "about shape", "about colour", "about")
 )  # fmt: skip
+_RENAMED = _TWO | {"where", "size", "is size", "is at", "left or right", "top or bottom"}
 _NEEDS_NOTHING = (
     "count",
     "background",
@@ -192,6 +194,10 @@ class Question:
     side: str = ""
     ground: str = ""
     count: int = 0
+    named: tuple[str, str] = (
+        "name",
+        "name",
+    )  # how thing and other are said: by their name, their shape or their colour
 
     def answer(self, scene: Scene) -> str:
         """The answer in the assistant's words."""
@@ -213,15 +219,23 @@ class Question:
             values["side_place"] = words.side(self.side, rng)
         if self.thing:
             values |= speech.slots(self.thing, rng)
-            values["thing"] = words.spoken(self.thing, rng)
+            values["thing"] = _said(self.thing, self.named[0], rng)
             values["things"] = words.plural_name(self.thing, rng)
             values["a_thing"] = words.article(words.spoken(self.thing, rng))
         if self.other:
-            values["other"] = words.spoken(self.other, rng)
+            values["other"] = _said(self.other, self.named[1], rng)
             values["others"] = words.plural(words.shape(self.other.shape, rng))
         if self.ground:
             values |= speech.ground_slots(self.ground, rng)
         return values
+
+
+def _said(thing: Thing, named: str, rng: random.Random) -> str:
+    if named == "shape":
+        return words.shape(thing.shape, rng)
+    if named == "colour":
+        return f"{words.colour(thing.colour, rng)} {rng.choice(('one', 'shape', 'thing'))}"
+    return words.spoken(thing, rng)
 
 
 def unique(scene: Scene, key: Callable[[Thing], object]) -> list[tuple[int, Thing]]:
@@ -347,8 +361,21 @@ def question(scene: Scene, rng: random.Random, kind: str | None = None) -> Quest
     while True:
         found = _of_kind(wanted or rng.choices(_KINDS, _WEIGHTS)[0], scene, rng)
         if found is not None:
-            return found
+            return _renamed(found, scene, rng)
         wanted = None
+
+
+def _renamed(asked: Question, scene: Scene, rng: random.Random) -> Question:
+    """The same with its things said by shape or colour alone where that is enough, as people mostly do."""
+    if asked.kind not in _RENAMED or asked.thing is None:
+        return asked
+    ways = ("shape",) if asked.kind == "same colour of two" else ("shape", "shape", "colour")
+    named = []
+    for thing in (asked.thing, asked.other):
+        way = rng.choice(ways)
+        alike = [one for one in scene.things.values() if thing and getattr(one, way) == getattr(thing, way)]
+        named.append(way if len(alike) == 1 and rng.random() < 0.6 else "name")
+    return replace(asked, named=tuple(named))
 
 
 _FOLLOWING = {"where": "where", "size": "size", "colour": "colour", "shape": "shape of colour"}
@@ -377,8 +404,8 @@ def _following(before: Question, scene: Scene, rng: random.Random) -> tuple[str,
 
 
 def make(rng: random.Random, fold_name: str) -> Document:
-    """A picture and six to eight questions in as many turns, no two alike."""
-    scene = random_scene(rng, fold_name)
+    """A picture, mostly of several things, and six to eight questions in as many turns, no two alike."""
+    scene = random_scene(rng, fold_name, 2 if rng.random() < 0.6 else 0)
     parts: list = []
     asked: list[Question] = []
     for _ in range(rng.randint(6, 8)):
