@@ -53,6 +53,12 @@ def _all(arguments: argparse.Namespace) -> None:
     _export(arguments)
 
 
+def _begin(arguments: argparse.Namespace) -> None:
+    from .beginning import begin
+
+    begin(arguments.checkpoint)
+
+
 def _plots(_arguments: argparse.Namespace) -> None:
     from . import progress, settings
 
@@ -152,6 +158,11 @@ def main() -> None:
         stage.set_defaults(run=lambda arguments: _run_stages((arguments.command, *arguments.then)))
     whole = commands.add_parser("all", help="everything: both halves at once, joint, plots, checkpoint")
     whole.set_defaults(run=_all)
+    begun = commands.add_parser(
+        "begin", help="fill an empty cache from a checkpoint, so that `llm` goes on with its weights"
+    )
+    begun.set_defaults(run=_begin)
+    begun.add_argument("--from", dest="checkpoint", type=Path, required=True, metavar="CHECKPOINT")
     commands.add_parser("plots", help="draw the curves of what has been trained").set_defaults(run=_plots)
     judged = commands.add_parser(
         "evaluate", help="count right answers of the latest weights, by the real document loop"

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as functional
 from torch import nn
 
 from . import models, settings
 from .codes import WordVectors
-from .encoding import IGNORED, Batch, unconditional_ids
+from .encoding import IGNORED, Batch, text_ids, unconditional_ids
 from .tokenizer import load
+from .words import ORDINALS
 
 # Beginnings of the output matrix and of the queries, as shares of the embeddings that they start from.
 _HEAD_SHARE, _QUERY_NOISE = 0.05, 0.3
+_SHARPNESS = 10.0  # of likenesses, which lie between -1 and 1
 
 
 class Dreamer(nn.Module):
@@ -56,15 +59,36 @@ class Dreamer(nn.Module):
             flat = flat.index_copy(0, places, queries.to(flat.dtype))
         return flat.view(rows, length, width)
 
-    def forward(self, batch: Batch, features: torch.Tensor):
+    def states(self, batch: Batch, features: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """What goes into the first layer and comes out of every one (rows, length, width); the last is normalised."""
+        embedded = self.embed(batch, features)
+        return self.llm.model(inputs_embeds=embedded, use_cache=False, output_hidden_states=True).hidden_states
+
+    def outputs(self, batch: Batch, hidden: torch.Tensor):
         """Logits of the labelled positions, their labels, their weights, and the conditions of every dream."""
-        hidden = self.llm.model(inputs_embeds=self.embed(batch, features), use_cache=False).last_hidden_state
         labels = batch.labels[:, 1:]
         wanted = labels != IGNORED
         logits = self.llm.lm_head(hidden[:, :-1][wanted]).float()
         places = (batch.dream_positions[:, None] + torch.arange(settings.QUERIES)).flatten()
         queries = hidden.flatten(0, 1)[places].view(-1, settings.QUERIES, hidden.shape[-1])
         return logits, labels[wanted], batch.weights[:, 1:][wanted], self.projector_out(queries).float()
+
+    def forward(self, batch: Batch, features: torch.Tensor):
+        """The outputs of the last layer."""
+        return self.outputs(batch, self.states(batch, features)[-1])
+
+    def orders(self, batch: Batch, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """For every patch of a layer: its likeness to the words of `ORDINALS` (n, 4), and which picture it is of.
+
+        Pictures after the fourth have no word and are left out.
+        """
+        order = batch.picture_orders()
+        named = order < len(ORDINALS)
+        places = (batch.picture_positions[named, None] + torch.arange(settings.PATCHES)).flatten()
+        patches = functional.normalize(hidden.flatten(0, 1)[places].float(), dim=-1)
+        numbers = [text_ids(word)[0] for word in ORDINALS]
+        ordinals = functional.normalize(self.llm.model.embed_tokens.weight[numbers], dim=-1)
+        return _SHARPNESS * patches @ ordinals.T, order[named].repeat_interleave(settings.PATCHES)
 
     def unconditional(self) -> torch.Tensor:
         """The condition of the unconditional sequence (1, queries, width), by the same forward that guidance uses."""

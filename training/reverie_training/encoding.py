@@ -110,6 +110,11 @@ class Batch:
         """Integer codes of every scene (n, 13)."""
         return torch.tensor([scene.codes() for scene in self.scenes]).view(-1, 13)
 
+    def picture_orders(self) -> torch.Tensor:
+        """For every picture, how many come before it in its document."""
+        rows = self.picture_positions // self.ids.shape[1]
+        return torch.arange(len(rows)) - torch.searchsorted(rows, rows)
+
     def drawn(self) -> torch.Tensor:
         """Every scene as a picture, bytes (n, 64, 64, 3)."""
         shape = (0, settings.PICTURE_SIDE, settings.PICTURE_SIDE, 3)
@@ -156,6 +161,10 @@ class Stream:
     def __init__(self, name: str, budget: int, make):
         self._name, self._budget, self._make = name, budget, make
         self._number, self._batches = -1, []
+
+    def twin(self) -> Stream:
+        """A stream of other documents of the same kind."""
+        return Stream(f"{self._name}/twin", self._budget, self._make)
 
     def batch(self, step: int) -> Batch:
         """The batch of a step: the same one whenever and wherever it is asked for."""

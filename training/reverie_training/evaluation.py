@@ -7,7 +7,7 @@ from collections import defaultdict
 
 import torch
 
-from . import models, settings, suite
+from . import models, precision, settings, suite
 from .codes import ConditionCodes
 from .documents import Document
 from .dreaming import Limits
@@ -40,7 +40,7 @@ def segments(row: torch.Tensor) -> list[tuple[int, int]]:
 @torch.no_grad()
 def predict(dreamer, tower, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
     """Which labels are predicted right (rows, length), and the conditions of every dream."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with precision.autocast():
         features = models.patch_features(tower, batch.drawn()).float()
         logits, labels, _, conditions = dreamer(batch, features)
     right = torch.zeros(batch.labels.shape, dtype=torch.bool)

@@ -10,15 +10,17 @@ from collections.abc import Iterable
 
 import torch
 
+from . import precision
+
 _QUINTIC = (3.4445, -4.7750, 2.0315)
 _MOMENTUM = 0.95
 _BETAS = (0.9, 0.98)
 
 
 def orthogonalise(batch: torch.Tensor, iterations: int = 5) -> torch.Tensor:
-    """Nearest semi-orthogonal matrices of a batch (n, rows, columns), by the Newton-Schulz quintic in bf16."""
+    """Nearest semi-orthogonal matrices of a batch (n, rows, columns), by the Newton-Schulz quintic."""
     a, b, c = _QUINTIC
-    x = batch.bfloat16()
+    x = batch.to(precision.dtype())
     tall = x.shape[-2] > x.shape[-1]
     if tall:
         x = x.mT

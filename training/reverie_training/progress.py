@@ -45,7 +45,7 @@ class Progress:
         self._bar.close()
 
 
-_LOSSES = ("loss", "l1", "l2", "kl", "naming", "words", "align", "denoise")
+_LOSSES = ("loss", "l1", "l2", "kl", "naming", "words", "align", "order", "denoise")
 
 
 def plot(stage: str, target: Path) -> None:

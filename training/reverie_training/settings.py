@@ -9,7 +9,7 @@ from pathlib import Path
 SEED = 20
 
 # The vocabulary: sentencepiece pieces, then the added control tokens in the published order.
-PIECES = 1016
+PIECES = 1528
 CONTROL_TOKENS = ("[PAD]", "<image>", "<im_patch>", "<im_start>", "<im_end>", "<dream>", "<dream_start>", "<dream_end>")
 VOCABULARY = PIECES + len(CONTROL_TOKENS)
 
@@ -58,6 +58,7 @@ class Plan:
     rates: tuple[float, float]  # Muon, AdamW
     warmup: int = 40
     plateau: float = 0.4
+    twin: int | None = None  # from this step on a second process computes a second batch: the other half is done
 
     def rate(self, step: int) -> float:
         """Share of the peak rate at this step."""
@@ -72,11 +73,19 @@ _SCALE = float(os.environ.get("REVERIE_TRAINING_SCALE", "1"))
 _FULL_PLANS = {
     "vae": Plan(steps=2400, batch=8, rates=(6e-3, 2e-3)),
     "vit": Plan(steps=2000, batch=40, rates=(5e-3, 1.5e-3)),
-    "unet": Plan(steps=3000, batch=32, rates=(5e-3, 2e-3)),
-    "llm": Plan(steps=5800, batch=1800, rates=(3e-3, 1.5e-3), warmup=100, plateau=0.1),
-    "joint": Plan(steps=600, batch=1500, rates=(1e-3, 5e-4), plateau=0.1),
+    "unet": Plan(steps=2500, batch=32, rates=(5e-3, 2e-3)),
+    # The creation half ends at about the step from which there are two.
+    "llm": Plan(steps=6200, batch=1800, rates=(3e-3, 1.5e-3), warmup=100, plateau=0.2, twin=3000),
+    "joint": Plan(steps=350, batch=1500, rates=(1e-3, 5e-4), plateau=0.1, twin=0),
 }
-PLANS = {name: replace(plan, steps=round(plan.steps * _SCALE)) for name, plan in _FULL_PLANS.items()}
+
+
+def _scaled(plan: Plan) -> Plan:
+    twin = None if plan.twin is None else round(plan.twin * _SCALE)
+    return replace(plan, steps=round(plan.steps * _SCALE), twin=twin)
+
+
+PLANS = {name: _scaled(plan) for name, plan in _FULL_PLANS.items()}
 
 
 def cache() -> Path:

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import torch
 
-from . import models, settings
+from . import models, precision, settings
 from .dreaming import Pipeline
 from .encoding import collate, encode
 from .evaluation import documents
@@ -26,7 +26,7 @@ def sweep(pipeline: Pipeline, count: int) -> list[dict[str, float]]:
         for guidance in GUIDANCE:
             begin = time.process_time()
             generator = torch.Generator().manual_seed(settings.SEED)
-            with torch.autocast("cpu", torch.bfloat16):
+            with precision.autocast():
                 drawn = pipeline.draw(conditions, generator, (steps, guidance))
             seconds = (time.process_time() - begin) / count
             hits = [attributes(read(picture), scene) for picture, scene in zip(drawn, wanted, strict=True)]

@@ -22,7 +22,7 @@ _LETTERS = (
     ", . ! ? : ; ' \" - ( ) / & % + = * # @ _",
     "Here is a short sentence with plain English words so that the common letters and words have tokens of their own.",
 )
-_FILES = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json")
+FILES = ("tokenizer.model", "tokenizer.json", "tokenizer_config.json")
 
 
 def corpus() -> list[str]:
@@ -104,14 +104,14 @@ def _fast(model: bytes) -> Tokenizer:
 def folder() -> Path:
     """Where the tokenizer lies; built on first use."""
     place = settings.cache() / "tokenizer"
-    if not all((place / name).exists() for name in _FILES):
+    if not all((place / name).exists() for name in FILES):
         build(place)
     return place
 
 
 def files() -> list[Path]:
     """The files that a checkpoint needs."""
-    return [folder() / name for name in _FILES]
+    return [folder() / name for name in FILES]
 
 
 @cache

@@ -5,28 +5,30 @@ from __future__ import annotations
 import random
 import re
 
+from .phrases.names import (
+    BACKGROUND_WAYS,
+    BACKGROUND_WAYS_LOOSE,
+    COLOUR_WAYS,
+    COLOUR_WAYS_LOOSE,
+    CORNER_WAYS,
+    GROW_WAYS,
+    PLACE_WAYS,
+    SHAPE_WAYS,
+    SHAPE_WAYS_LOOSE,
+    SIDE_WAYS,
+    SIZE_WAYS,
+    SIZER_WAYS,
+)
 from .scenes import PLACES, Scene, Thing
 
 NUMBERS = ("zero", "one", "two", "three", "four")
+ORDINALS = ("first", "second", "third", "fourth")
 
-_COLOUR_WAYS = {
-    "cyan": ("cyan", "cyan", "cyan", "turquoise", "light blue"),
-    "purple": ("purple", "purple", "purple", "violet"),
-}
-_BACKGROUND_WAYS = {
-    "gray": ("gray", "grey"),
-    "tan": ("tan", "tan", "beige"),
-    "navy": ("navy", "navy", "navy blue", "dark blue"),
-}
-_SIZE_WAYS = {"small": ("small", "small", "little", "tiny"), "large": ("large", "large", "big", "huge")}
-_SHAPE_WAYS = {
-    "circle": ("circle", "circle", "circle", "circle", "disc"),
-    "diamond": ("diamond", "diamond", "diamond", "diamond", "rhombus"),
-    "cross": ("cross", "cross", "cross", "cross", "plus"),
-}
-_PLURALS = {"cross": "crosses", "plus": "plus signs", "rhombus": "rhombuses"}
+_PLURALS = {one: many for ways in (*SHAPE_WAYS.values(), *SHAPE_WAYS_LOOSE.values()) for one, many in ways}
 _PLACE_FORMS = ("at the {}", "at the {}", "in the {}", "in the {} corner", "on the {}")
 _CORNER_WAYS = {"top": ("top", "top", "upper"), "bottom": ("bottom", "bottom", "lower")}
+# Shares of the collected other names, and of those that are looser still; else the world's own word.
+_OTHER, _LOOSE = 0.2, 0.04
 
 
 def article(words: str) -> str:
@@ -34,9 +36,14 @@ def article(words: str) -> str:
     return ("an " if words[0] in "aeiou" else "a ") + words
 
 
+def sentence_case(text: str) -> str:
+    """The same with a capital at its beginning."""
+    return text[:1].upper() + text[1:]
+
+
 def plural(shape: str) -> str:
     """Several of a shape."""
-    return _PLURALS.get(shape, shape + "s")
+    return _PLURALS[shape]
 
 
 def listed(items: list[str]) -> str:
@@ -92,20 +99,37 @@ def scene_of_caption(text: str, rng: random.Random) -> Scene | None:
 # ---------------------------------------------------------------- the many ways of people
 
 
+def _way(word: str, ways: dict[str, tuple], loose: dict[str, tuple], rng: random.Random):
+    chance = rng.random()
+    if chance < _LOOSE:
+        return rng.choice(loose[word])
+    return rng.choice(ways[word]) if chance < _LOOSE + _OTHER else None
+
+
 def colour(word: str, rng: random.Random) -> str:
-    return rng.choice(_COLOUR_WAYS.get(word, (word,)))
+    return _way(word, COLOUR_WAYS, COLOUR_WAYS_LOOSE, rng) or word
 
 
 def background(word: str, rng: random.Random) -> str:
-    return rng.choice(_BACKGROUND_WAYS.get(word, (word,)))
+    return _way(word, BACKGROUND_WAYS, BACKGROUND_WAYS_LOOSE, rng) or word
 
 
 def size(word: str, rng: random.Random) -> str:
-    return rng.choice(_SIZE_WAYS[word])
+    return rng.choice(SIZE_WAYS[word][: rng.choice((1, 3, 3, 100))])
+
+
+def sizer(word: str, rng: random.Random) -> str:
+    """bigger, smaller"""
+    return rng.choice(SIZER_WAYS[word])
+
+
+def grow(word: str, rng: random.Random) -> str:
+    """enlarge, shrink"""
+    return rng.choice(GROW_WAYS[word])
 
 
 def shape(word: str, rng: random.Random) -> str:
-    return rng.choice(_SHAPE_WAYS.get(word, (word,)))
+    return (_way(word, SHAPE_WAYS, SHAPE_WAYS_LOOSE, rng) or (word,))[0]
 
 
 def spoken(thing: Thing, rng: random.Random, sized: bool = False) -> str:
@@ -114,10 +138,28 @@ def spoken(thing: Thing, rng: random.Random, sized: bool = False) -> str:
     return f"{size(thing.size, rng)} {words}" if sized else words
 
 
+def plural_name(thing: Thing, rng: random.Random, sized: bool = False) -> str:
+    """red circles, or big red circles"""
+    words = f"{colour(thing.colour, rng)} {plural(shape(thing.shape, rng))}"
+    return f"{size(thing.size, rng)} {words}" if sized else words
+
+
 def place(cell: int, rng: random.Random) -> str:
     """at the top left, in the upper left corner, ..."""
+    if rng.random() < 0.4:
+        return rng.choice(PLACE_WAYS[PLACES[cell]])
     row, column = PLACES[cell].split()
     return rng.choice(_PLACE_FORMS).format(f"{rng.choice(_CORNER_WAYS[row])} {column}")
+
+
+def corner(cell: int, rng: random.Random) -> str:
+    """top left, upper left, ..."""
+    return rng.choice(CORNER_WAYS[PLACES[cell]][: rng.choice((1, 2, 100))])
+
+
+def side(word: str, rng: random.Random) -> str:
+    """on the left, in the top half, ..."""
+    return rng.choice(SIDE_WAYS[word])
 
 
 def on_background(word: str, rng: random.Random) -> str:
@@ -126,24 +168,3 @@ def on_background(word: str, rng: random.Random) -> str:
     ground = background(word, rng)
     way = rng.choice(ways)
     return way.format(a=ground if "background" not in way else article(ground))
-
-
-def request(template: str, rng: random.Random, **values: str) -> str:
-    """A filled phrase as people type it: casing, punctuation and politeness vary."""
-    text = template.format(**values)
-    text = text[0].upper() + text[1:]
-    if text[-1] not in ".?!":
-        text += "?" if re.match(r"(can|could|would|what|which|is|are|do|does|how|where|who)\b", text.lower()) else "."
-    chance = rng.random()
-    if chance < 0.12:
-        text = text.lower()
-    elif chance < 0.14:
-        text = text.upper()
-    chance = rng.random()
-    if chance < 0.15:
-        text = text.rstrip(".?!")
-    elif chance < 0.19:
-        text = text.rstrip(".") + "!" if text.endswith(".") else text
-    elif chance < 0.21:
-        text = text.replace(",", "")
-    return text

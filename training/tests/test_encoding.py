@@ -6,7 +6,7 @@ import pytest
 import sentencepiece
 import torch
 
-from reverie_training import dreaming, encoding, models, settings, tokenizer
+from reverie_training import dreaming, encoding, models, settings, tokenizer, words
 from reverie_training.codes import ATTRIBUTE_WORDS, ConditionCodes, WordVectors
 from reverie_training.documents import Dream, Picture, Text
 from reverie_training.dreamer import Dreamer
@@ -138,3 +138,31 @@ def test_a_batch_without_any_picture_is_trained_all_the_same():
         batch, models.patch_features(models.vision_tower(), batch.drawn())
     )
     assert len(logits) == len(labels) == len(weights) > 0 and len(conditions) == 0
+
+
+def test_every_ordinal_is_one_token():
+    assert all(len(encoding.text_ids(word)) == 1 for word in words.ORDINALS)
+
+
+def test_pictures_are_numbered_in_the_order_of_their_own_document():
+    rng = random.Random(4)
+    some = [document(rng, "train", task) for task in ("comparison", "caption", "steps", "chat", "composition")]
+    batch = encoding.collate([encoding.encode(one) for one in some])
+    counts = [len(encoding.encode(one).pictures) for one in some]
+    assert batch.picture_orders().tolist() == [number for count in counts for number in range(count)]
+
+
+def test_patches_that_carry_their_ordinals_word_are_most_like_it():
+    rng = random.Random(5)
+    some = [document(rng, "train", task) for task in ("comparison", "steps")]
+    batch = encoding.collate([encoding.encode(one) for one in some])
+    dreamer = Dreamer(layers=1)
+    hidden = torch.zeros(*batch.ids.shape, settings.LANGUAGE_WIDTH)
+    named = 0
+    for position, order in zip(batch.picture_positions.tolist(), batch.picture_orders().tolist(), strict=True):
+        if order < len(words.ORDINALS):
+            vector = dreamer.llm.model.embed_tokens.weight[encoding.text_ids(words.ORDINALS[order])[0]].detach()
+            hidden.view(-1, settings.LANGUAGE_WIDTH)[position : position + settings.PATCHES] = vector
+            named += 1
+    likeness, wanted = dreamer.orders(batch, hidden)
+    assert len(likeness) == named * settings.PATCHES and (likeness.argmax(1) == wanted).all()

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from reverie_training import export, models, settings
+from reverie_training import beginning, export, models, settings, snapshots, stages
 from reverie_training.dreamer import Dreamer
 
 
@@ -55,3 +55,19 @@ def test_every_file_has_its_sum(folder):
     sums = json.loads((folder[0] / "sha256.json").read_text())
     files = {str(path.relative_to(folder[0])) for path in folder[0].rglob("*") if path.is_file()} - {"sha256.json"}
     assert set(sums) == files
+
+
+def test_the_language_stage_goes_on_from_a_checkpoint(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("REVERIE_TRAINING_CACHE", str(tmp_path / "cache"))
+    beginning.begin(folder[0])
+    from reverie_training.stages.llm import LlmStage
+
+    stage, loaded = LlmStage(), export.load(folder[0])
+    assert stages.resume(stage) == 0
+    for key, tensor in stage.dreamer.state_dict().items():
+        assert torch.equal(tensor, loaded["dreamer"][key]), key
+    for key, tensor in stage.tower.state_dict().items():
+        assert torch.equal(tensor, loaded["tower"][key]), key
+    assert snapshots.weights("vae")["scale"]["factor"] == pytest.approx(0.75) and "unet" in snapshots.weights("unet")
+    with pytest.raises(FileExistsError):
+        beginning.begin(folder[0])

@@ -95,3 +95,45 @@ def test_the_whole_recipe_has_its_five_stages_planned():
     from reverie_training.__main__ import COMPREHENSION, CREATION, STAGES
 
     assert set(STAGES) == set(settings.PLANS) == {*CREATION, *COMPREHENSION, "joint"}
+
+
+class Paired(Toy):
+    """A linear map on numbers of a stream, alone or with a twin on another."""
+
+    def __init__(self, name: str, twin: int | None):
+        super().__init__(name)
+        self.plan = Plan(steps=8, batch=4, rates=(1e-2, 1e-2), warmup=2, twin=twin)
+        self.stream = Numbers(1.0)
+
+    def step(self, number, rng):
+        return {"loss": (self.net(torch.full((1, 3), self.stream.number + number)) - 1).square().mean()}
+
+
+class Numbers:
+    def __init__(self, number: float):
+        self.number = number
+
+    def twin(self):
+        return Numbers(self.number + 5.0)
+
+
+def test_a_twin_gives_the_mean_of_both_batches_gradients():
+    alone, other, paired = Paired("paired-alone", None), Paired("paired-other", None), Paired("paired-both", 0)
+    other.stream = other.stream.twin()
+    losses = [stages.gradients(stage, 3, None)["loss"] for stage in (alone, other)]
+    twin = stages.Twin(paired, stages.gradients)
+    twin.begin(3)
+    both = twin.average(stages.gradients(paired, 3, None))
+    assert both["loss"] == pytest.approx(sum(losses) / 2)
+    wanted = (alone.net.weight.grad + other.net.weight.grad) / 2
+    assert torch.allclose(paired.net.weight.grad, wanted)
+    assert not torch.allclose(paired.net.weight.grad, alone.net.weight.grad)
+
+
+def test_a_run_with_a_twin_is_the_same_run_every_time_and_another_than_alone():
+    weights = {}
+    for name, twin in (("paired-1", 3), ("paired-2", 3), ("paired-3", None)):
+        stages.run(Paired(name, twin))
+        weights[name] = torch.load(snapshots.finished(name), weights_only=True)["net"]["weight"]
+    assert torch.equal(weights["paired-1"], weights["paired-2"])
+    assert not torch.equal(weights["paired-1"], weights["paired-3"])

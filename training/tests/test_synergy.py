@@ -77,7 +77,7 @@ def test_only_one_mixture_alternates_texts_and_drawn_pictures():
 
 @pytest.mark.parametrize("arm", SPECIALISTS)
 def test_the_protocols_hold_what_they_say(arm):
-    size = Size("test", 1, 40, 300, 1, 1, 60, 1, 1)
+    size = Size("test", 1, 40, 600, 1, 1, 60, 1, 1)
     together = eaten(diet(Arm.JOINT, Mixture.PAIRS, Protocol.COMPUTE, 1, size))
     by = {protocol: eaten(diet(arm, Mixture.PAIRS, protocol, 1, size)) for protocol in Protocol}
     same, compute, targets = (by[protocol] for protocol in Protocol)

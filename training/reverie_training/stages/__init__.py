@@ -11,10 +11,11 @@ from typing import Protocol
 
 import torch
 
-from .. import settings
+from .. import precision, settings
 from ..progress import Progress
 from ..settings import Plan
 from ..snapshots import Snapshots, finished
+from .twin import Twin
 
 
 class Stage(Protocol):
@@ -36,7 +37,8 @@ class Stage(Protocol):
         """Figures of the finished stage, and whatever it must settle before its weights are kept."""
 
 
-def _state(stage: Stage, number: int) -> dict:
+def snapshot_of(stage: Stage, number: int) -> dict:
+    """What a stage goes on from at its step `number`."""
     return {
         "step": number,
         "weights": {name: part.state_dict() for name, part in stage.parts().items()},
@@ -64,41 +66,53 @@ def run(stage: Stage) -> None:
     torch.set_num_threads(1)
     start = resume(stage)
     snapshots, progress = Snapshots(stage.name), Progress(stage.name, stage.plan.steps, start)
-    stopping = []
+    stopping, twin = [], None
     signal.signal(signal.SIGTERM, lambda *_: stopping.append(True))
     for number in range(start, stage.plan.steps):
         seed = f"{settings.SEED}/{stage.name}/{number}"
         rng = random.Random(seed)
         torch.manual_seed(rng.getrandbits(60))
-        losses = update(stage, number, rng)
+        if twin is None and stage.plan.twin is not None and number >= stage.plan.twin:
+            twin = Twin(stage, gradients)
+        losses = update(stage, number, rng, twin)
         progress.step(number, losses)
         if (figures := getattr(stage, "figures", lambda _: None)(number)) is not None:
             progress.note(number + 1, figures)
-        snapshots.save_when_due(lambda done=number + 1: _state(stage, done))
+        snapshots.save_when_due(lambda done=number + 1: snapshot_of(stage, done))
         if stopping:
-            snapshots.save(_state(stage, number + 1))
+            snapshots.save(snapshot_of(stage, number + 1))
             progress.close()
             raise SystemExit(143)
-    snapshots.save(_state(stage, stage.plan.steps))
+    snapshots.save(snapshot_of(stage, stage.plan.steps))
     figures = stage.after()
     progress.note(stage.plan.steps, figures)
     progress.close()
     print(stage.name, {name: round(value, 4) for name, value in figures.items()})
-    snapshots.save(_state(stage, stage.plan.steps))
+    snapshots.save(snapshot_of(stage, stage.plan.steps))
     torch.save({name: part.state_dict() for name, part in stage.parts().items()}, finished(stage.name))
 
 
-def update(stage: Stage, number: int, rng: random.Random) -> dict[str, float]:
-    """One step of a stage's optimisers at the rate of its plan, and the losses before it."""
+def update(stage: Stage, number: int, rng: random.Random, twin: Twin | None = None) -> dict[str, float]:
+    """One step of a stage's optimisers at the rate of its plan, and the losses before it; of two batches with a twin."""
     share = stage.plan.rate(number)
-    with torch.autocast("cpu", torch.bfloat16):
-        losses = stage.step(number, rng)
+    if twin:
+        twin.begin(number)
+    losses = gradients(stage, number, rng)
+    if twin:
+        losses = twin.average(losses)
     for optimiser in stage.optimisers():
         optimiser.scale(share)
-        optimiser.zero_grad()
-    losses["loss"].backward()
-    for optimiser in stage.optimisers():
         parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
+    return losses
+
+
+def gradients(stage: Stage, number: int, rng: random.Random) -> dict[str, float]:
+    """The losses of one step; their gradients are left in the parameters."""
+    with precision.autocast():
+        losses = stage.step(number, rng)
+    for optimiser in stage.optimisers():
+        optimiser.zero_grad()
+    losses["loss"].backward()
     return {name: float(value.detach()) for name, value in losses.items()}

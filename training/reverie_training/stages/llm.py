@@ -1,7 +1,8 @@
 """Stage two of the comprehension half: the language model on the whole mixture, the vision tower frozen.
 
 Cross-entropy on the assistant's words. Dreams are aligned with the fixed codes that the UNet is being trained on at
-the same time, so this stage needs no UNet. The joint stage ends the alignment.
+the same time, so this stage needs no UNet. Early in the network every patch is asked which picture of the document it
+is of. The joint stage ends the alignment and the asking.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from ..tasks import document
 from .vit import blemish
 
 ALIGNMENT_WEIGHT, UNCONDITIONAL_WEIGHT = 1.5, 0.2
+# "The second picture" is learnt last of all: nothing in a document says which picture is which but its place. So the
+# states after this many layers are asked for it; the layers above look it up like a colour.
+ORDER_LAYER, ORDER_WEIGHT = 2, 0.2
 # Little: at 0.2 the weights turned by several percent a step in equilibrium and the loss stood still at the peak rate.
 DECAY = 0.02
 UNCONDITIONAL_EVERY = 5
@@ -72,9 +76,13 @@ class LlmStage:
         batch = self.stream.batch(number)
         with torch.no_grad():
             features = models.patch_features(self.tower, fed_pictures(batch.drawn(), rng)).float()
-        logits, labels, weight, conditions = self.dreamer(batch, features)
+        states = self.dreamer.states(batch, features)
+        logits, labels, weight, conditions = self.dreamer.outputs(batch, states[-1])
         losses = {"words": language_loss(logits, labels, weight)}
         loss = losses["words"]
+        if len(batch.picture_positions):
+            losses["order"] = functional.cross_entropy(*self.dreamer.orders(batch, states[ORDER_LAYER]))
+            loss = loss + ORDER_WEIGHT * losses["order"]
         if len(conditions):
             losses["align"] = functional.mse_loss(conditions, self.codes(batch.codes()[batch.dream_numbers]))
             loss = loss + ALIGNMENT_WEIGHT * losses["align"]

@@ -7,7 +7,7 @@ import random
 import numpy as np
 import torch
 
-from .. import diffusion, models, settings
+from .. import diffusion, models, precision, settings
 from ..codes import ConditionCodes
 from ..optimiser import MuonAdamW
 from ..reader import attributes, read
@@ -32,7 +32,7 @@ def pool(vae, scale: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         if document.fits("train"):
             chosen.append(document.scenes()[0])
     parts = []
-    with torch.autocast("cpu", torch.bfloat16):
+    with precision.autocast():
         for begin in range(0, _POOL, 200):
             parts.append(diffusion.encode(vae, scale, pictures(chosen[begin : begin + 200])))
     made = (
@@ -49,7 +49,7 @@ def drawn_figures(stage: UnetStage, fold: str, count: int) -> dict[str, float]:
     batch = scenes(random.Random(f"{settings.SEED}/unet/{fold}"), count, fold)
     conditions = stage.codes(torch.tensor([scene.codes() for scene in batch]))
     noise = diffusion.noise_like(count, torch.Generator().manual_seed(settings.SEED))
-    with torch.autocast("cpu", torch.bfloat16):
+    with precision.autocast():
         latents = diffusion.sample(stage.unet, conditions, stage.codes.unconditional(), noise)
         drawn = diffusion.decode(stage.vae, stage.scale, latents).numpy()
     hits = [attributes(read(picture), scene) for picture, scene in zip(drawn, batch, strict=True)]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .. import diffusion, models, settings
+from .. import diffusion, models, precision, settings
 from ..codes import ConditionCodes, WordVectors
 from ..optimiser import MuonAdamW
 from ..scenes import Scene
@@ -64,7 +64,7 @@ class DenoiserStage:
         self.vae, self.scale = _autoencoder()
         chosen = simple_scenes(random.Random(f"{settings.SEED}/synergy/pool"), _POOL)
         self.scene_codes = torch.tensor([scene.codes() for scene in chosen])
-        with torch.autocast("cpu", torch.bfloat16):
+        with precision.autocast():
             self.mean, self.deviation = diffusion.encode(self.vae, self.scale, pictures(chosen))
         self._optimisers = [MuonAdamW(self.unet.named_parameters(), self.plan.rates, ("conv_in", "conv_out"))]
 

@@ -11,7 +11,7 @@ import random
 import numpy as np
 import torch
 
-from .. import diffusion, settings
+from .. import diffusion, precision, settings
 from ..codes import ConditionCodes
 from ..documents import Document, Dream
 from ..dreamer import Dreamer
@@ -86,7 +86,7 @@ def conditions_right(scenes: list[Scene], found: torch.Tensor) -> float:
 def pictures(dreamer: Dreamer, drawing: Drawing, scenes: list[Scene], found: torch.Tensor) -> dict[str, float]:
     """Shares of what the reader sees in pictures of these conditions: each attribute, and all of a clean picture."""
     noise = diffusion.noise_like(len(found), torch.Generator().manual_seed(settings.SEED))
-    with torch.autocast("cpu", torch.bfloat16):
+    with precision.autocast():
         unconditional = dreamer.unconditional()
         latents = diffusion.sample(drawing.unet, found, unconditional, noise, _EFFORT)
         drawn = diffusion.decode(drawing.vae, drawing.scale, latents).numpy()
@@ -100,7 +100,7 @@ def denoising_error(drawing: Drawing, scenes: list[Scene], found: torch.Tensor) 
     """Mean squared error of the velocity under these conditions, times and noise the same for every model."""
     drawn = torch.from_numpy(np.stack([scene.draw() for scene in scenes]))
     errors = []
-    with torch.autocast("cpu", torch.bfloat16), torch.random.fork_rng(devices=[]):
+    with precision.autocast(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.SEED)
         for begin in range(0, len(drawn), _ROWS):
             rows = slice(begin, begin + _ROWS)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 
-from .. import words
+from .. import speech, words
 from ..documents import Document, End, Picture, Text, say, turn
+from ..phrases.showing import CAPTION, CAPTION_NOUN
 from ..sampling import random_scene
 
 ASK = (
@@ -14,6 +15,7 @@ ASK = (
     "what's in this picture", "what is this", "describe it", "what is shown here", "give me a description of the picture",
     "look at this and tell me what is there", "write a caption",
 )  # fmt: skip
+_NOUNS = ("picture", "picture", "image", "image", "pic", "drawing", "sketch", "card")
 
 
 def ask_about(scene_parts: list[Picture], text: str, rng: random.Random) -> list:
@@ -27,5 +29,6 @@ def make(rng: random.Random, fold_name: str) -> Document:
     facts = {"answer": words.caption(scene)}
     if rng.random() < 0.25:
         return Document("caption", "raw", [Picture(scene), Text(words.caption(scene), True), End()], facts)
-    parts = ask_about([Picture(scene)], words.request(rng.choice(ASK), rng), rng)
+    asked = speech.phrase(ASK, CAPTION if rng.random() < 0.6 else CAPTION_NOUN, rng)
+    parts = ask_about([Picture(scene)], speech.request(asked, rng, noun=rng.choice(_NOUNS)), rng)
     return Document("caption", "asked", parts + say(words.caption(scene)), facts)

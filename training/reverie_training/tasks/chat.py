@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 
-from .. import words
+from .. import speech, words
 from ..documents import Document, say, turn
+from ..phrases.chatting import CHAT
 from ..scenes import BACKGROUND_NAMES, COLOUR_NAMES, SHAPES
 
 _SHAPES = words.listed([words.plural(shape) for shape in SHAPES])
@@ -54,12 +55,24 @@ TALK: dict[str, tuple[tuple[str, ...], str]] = {
     ),
 }  # fmt: skip
 
+# What only the collection has asks for.
+_FURTHER = {
+    "limits": "I only know simple shapes. A picture has at most four of them, one in each corner.",
+    "places": "A shape can be at the top left, top right, bottom left or bottom right.",
+    "sizes": "A shape can be small or large.",
+    "sorry": "No problem!",
+    "agree": "Good. Tell me which shapes you would like.",
+    "disagree": "I am sorry. Please tell me again what you would like.",
+    "ready": "Yes. Tell me which shapes to draw, or show me a picture.",
+}
+ANSWERS = {kind: answer for kind, (_, answer) in TALK.items()} | _FURTHER
+
 
 def make(rng: random.Random, _fold_name: str) -> Document:
     """One to three exchanges."""
     parts: list = []
-    kinds = rng.sample(list(TALK), rng.choice((1, 1, 2, 3)))
+    kinds = rng.sample(list(ANSWERS), rng.choice((1, 1, 2, 3)))
     for kind in kinds:
-        asks, answer = TALK[kind]
-        parts += turn(words.request(rng.choice(asks), rng)) + say(answer)
-    return Document("chat", kinds[0], parts, {"answer": TALK[kinds[0]][1]})
+        asked = speech.phrase(TALK[kind][0] if kind in TALK else (), CHAT[kind], rng)
+        parts += turn(speech.request("{it}", rng, it=asked)) + say(ANSWERS[kind])
+    return Document("chat", kinds[0], parts, {"answer": ANSWERS[kinds[0]]})

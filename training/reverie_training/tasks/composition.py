@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 
-from .. import words
+from .. import speech, words
 from ..documents import Document, Picture
+from ..phrases.combining import COMPOSE
 from ..sampling import random_scene
 from ..scenes import BACKGROUND_NAMES, Scene
 from ..splits import pair_fits
 from .captions import ask_about
-from .editing import draws
+from .editing import draws, reference
 
 PHRASES: dict[str, tuple[str, ...]] = {
     "both": (
@@ -44,18 +45,92 @@ PHRASES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
+_MANY: dict[str, tuple[str, ...]] = {
+    "all": (
+        "combine these two {noun}s", "merge these two, everything stays where it is", "one {noun} out of these two", "put everything of both {noun}s into one",
+        "draw all the shapes of both in one {noun}", "add the shapes of the second {noun} to the first", "join the {noun}s, every shape in its place", "merge both {noun}s, keep all shapes where they are",
+    ),
+    "one of each": (
+        "put the {one} of the first {noun} {here} and the {two} of the second {there}{on}", "draw the {one} from the first {noun} {here} and the {two} from the second {noun} {there}{on}",
+        "take the {one} from the first and the {two} from the second: the one {here}, the other {there}{on}", "a {noun} with the {one} of the first {here} and the {two} of the second {there}{on}",
+        "from the first {noun} the {one} {here}, from the second the {two} {there}{on}", "show the {one} of picture one {here} together with the {two} of picture two {there}{on}",
+        "the first picture's {one} goes {here}, the second's {two} goes {there}{on}", "I want the {one} of the first {noun} {here}, and {there} the {two} of the second{on}",
+    ),
+    "one of each, in place": (
+        "put the {one} of the first {noun} and the {two} of the second together{on}", "the {one} from the first and the {two} from the second in one {noun}{on}",
+        "combine the {one} of picture one with the {two} of picture two{on}", "draw the {one} of the first {noun} together with the second's {two}{on}",
+        "one {noun} with the first's {one} and the second's {two}{on}", "take the {one} of the first, the {two} of the second, and show both{on}",
+        "I want the {one} of the first {noun} and the {two} of the other in one {noun}{on}", "join the {one} of the first and the {two} of the second{on}",
+    ),
+    "into the other": (
+        "add the {two} of the second {noun} to the first {noun}, {here}", "put the {two} from the second {noun} into the first one {here}", "the first {noun} plus the {two} of the second {here}",
+        "take the first {noun} and add the {two} from the second {here}", "draw the first {noun} again with the second's {two} {here}", "copy the {two} of the second {noun} into the first, {here}",
+        "I want the first {noun} with the {two} of the other one {here}", "insert the {two} of picture two {here} into picture one",
+    ),
+    "shapes on background": (
+        "the shapes of the {of} {noun} on the background of the {other}", "take the background of the {other} {noun} and the shapes of the {of}", "draw the {of} {noun} with the background of the {other}",
+        "put the shapes of the {of} {noun} on the {other} background", "use the {other} background for the shapes of the {of}", "the {of} {noun}, but with the {other} one's background",
+        "keep the shapes of the {of} {noun}, take the background from the {other}", "give the {of} {noun} the background color of the {other}",
+    ),
+}  # fmt: skip
+_WORDS = ("first", "second")
+
+
 def make(rng: random.Random, fold_name: str) -> Document:
-    """Two pictures of one thing each and a picture made of both."""
+    """Two pictures and a picture made of both: mostly of one thing each."""
     while True:
-        kind = rng.choice(list(PHRASES))
-        first, second = (random_scene(rng, fold_name, 1, 1) for _ in range(2))
-        target, values = _target(kind, first, second, rng)
+        kind, text, scenes, target = (_of_many if rng.random() < 0.3 else _of_two)(rng, fold_name)
         if target is not None and all(pair_fits(thing, fold_name) for thing in target.things.values()):
             break
+    parts = ask_about([Picture(scene) for scene in scenes], speech.request("{it}", rng, it=text), rng)
+    return Document("composition", kind, parts + draws(target, words.caption(target)), {"scene": target})
+
+
+def _of_two(rng: random.Random, fold_name: str) -> tuple[str, str, list[Scene], Scene | None]:
+    kind = rng.choices(list(PHRASES), (2, 2, 3, 3, 2))[0]
+    first, second = (random_scene(rng, fold_name, 1, 1) for _ in range(2))
+    target, values = _target(kind, first, second, rng)
     values |= {"object": rng.choice(("object", "object", "shape", "thing")), "noun": rng.choice(("picture", "image"))}
-    text = words.request(rng.choice(PHRASES[kind]), rng, **values)
-    parts = ask_about([Picture(first), Picture(second)], text, rng)
-    return Document("composition", kind, parts + draws(target), {"scene": target})
+    return (
+        kind,
+        speech.phrase(PHRASES[kind], COMPOSE[kind], rng).format(**values) if target else "",
+        [first, second],
+        target,
+    )
+
+
+def _of_many(rng: random.Random, fold_name: str) -> tuple[str, str, list[Scene], Scene | None]:
+    """Pictures of several things: all of both, one of each, one put into the other, shapes on the other's background."""
+    scenes = [random_scene(rng, fold_name, 1, 3) for _ in range(2)]
+    kind = rng.choice(list(_MANY))
+    ground = scenes[0].background
+    values = {"noun": rng.choice(("picture", "image"))}
+    cells = [rng.choice(list(scene.things)) for scene in scenes]
+    for name, scene, cell in zip(("one", "two"), scenes, cells, strict=True):
+        values[name] = reference(scene, cell, rng).removeprefix("that ").removeprefix("this ").removeprefix("the ")
+    one, two = (scene.things[cell] for scene, cell in zip(scenes, cells, strict=True))
+    target: Scene | None = None
+    match kind:
+        case "all" if not scenes[0].things.keys() & scenes[1].things.keys():
+            target = Scene(scenes[0].things | scenes[1].things, ground, rng)
+        case "one of each":
+            a, b = rng.sample(range(4), 2)
+            ground = rng.choice(BACKGROUND_NAMES)
+            values |= {"here": words.place(a, rng), "there": words.place(b, rng), "on": speech.on(ground, rng)}
+            target = Scene({a: one, b: two}, ground, rng)
+        case "one of each, in place" if cells[0] != cells[1]:
+            ground = rng.choice(BACKGROUND_NAMES)
+            values["on"] = speech.on(ground, rng)
+            target = Scene({cells[0]: one, cells[1]: two}, ground, rng)
+        case "into the other" if len(free := [cell for cell in range(4) if cell not in scenes[0].things]) > 0:
+            spot = rng.choice(free)
+            values["here"] = words.place(spot, rng)
+            target = Scene(scenes[0].things | {spot: two}, ground, rng)
+        case "shapes on background":
+            of, other = rng.sample((0, 1), 2)
+            values |= {"of": _WORDS[of], "other": _WORDS[other]}
+            target = Scene(scenes[of].things, scenes[other].background, rng)
+    return kind, rng.choice(_MANY[kind]).format(**values) if target else "", scenes, target
 
 
 def _target(kind: str, first: Scene, second: Scene, rng: random.Random) -> tuple[Scene | None, dict[str, str]]:

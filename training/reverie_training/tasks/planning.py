@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 
-from .. import words
+from .. import speech, words
 from ..documents import Document, Dream, End, Text, say, turn
+from ..phrases.combining import PLANNING
 from ..sampling import random_scene
 from . import drawing
 
@@ -26,16 +27,20 @@ NO_PICTURE = (
     "describe a picture of {it} without drawing it", "no picture please, just describe {it}", "tell me in words what {it} looks like, no drawing",
     "write a description of {it}, no image", "what would a picture of {it} look like? only words", "just words: {it}",
 )  # fmt: skip
+_WISHED = {"asked": THIS_THEN_DRAW, "words only": NO_PICTURE}
 
 
 def make(rng: random.Random, fold_name: str) -> Document:
     """A description and its picture, of anything or of what was asked; or the description alone."""
     kind = rng.choice(("free", "asked", "words only"))
     if kind == "free":
-        scene, text = random_scene(rng, fold_name, 1, 3), words.request(rng.choice(THEN_DRAW), rng)
+        scene, text = (
+            random_scene(rng, fold_name, 1, 3),
+            speech.request(speech.phrase(THEN_DRAW, PLANNING["free"], rng), rng),
+        )
     else:
         _, wish, scene = drawing.wish(rng, fold_name)
-        text = words.request(rng.choice(THIS_THEN_DRAW if kind == "asked" else NO_PICTURE), rng, it=wish)
+        text = speech.request(speech.phrase(_WISHED[kind], PLANNING[kind], rng), rng, it=wish)
     if kind == "words only":
         return Document("planning", kind, turn(text) + say(words.caption(scene)), {"answer": words.caption(scene)})
     parts = [*turn(text), Text(words.caption(scene), True), Dream(scene), End()]

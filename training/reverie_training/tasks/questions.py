@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from .. import words
+from .. import speech, words
 from ..documents import Document, Picture, say, turn
+from ..phrases.asking import FOLLOW_UP, QUESTIONS
+from ..phrases.checking import CHECKS
 from ..sampling import random_scene, random_thing
-from ..scenes import COLOUR_NAMES, PLACES, SHAPES, Scene, Thing
+from ..scenes import BACKGROUND_NAMES, COLOUR_NAMES, SHAPES, SIZES, Scene, Thing
 from ..splits import is_held_out
+from . import answers
+from .answers import HALVES, SIDES
 from .captions import ask_about
 
-SIDES: dict[str, Callable[[int, int], bool]] = {
-    "above": lambda a, b: a // 2 < b // 2,
-    "below": lambda a, b: a // 2 > b // 2,
-    "left of": lambda a, b: a % 2 < b % 2,
-    "right of": lambda a, b: a % 2 > b % 2,
-}
-
 # Asking about one thing by one of its attributes is what editing and most answers rest on: such questions come often.
-_OFTEN = {"about shape": 5, "about colour": 2, "about": 3, "colour": 2, "where": 2}
+_OFTEN = {
+    "about shape": 6,
+    "about colour": 3,
+    "about": 3,
+    "colour": 4,
+    "where": 5,
+    "size": 3,
+    "shape of colour": 2,
+    "shape at": 2,
+    "thing at": 2,
+}
 
 PHRASES: dict[str, tuple[str, ...]] = {
     "colour": (
@@ -103,11 +110,77 @@ PHRASES: dict[str, tuple[str, ...]] = {
         "tell me about the {thing}", "describe the {thing}", "what can you say about the {thing}", "what does the {thing} look like",
         "what about the {thing}", "describe only the {thing}", "look at the {thing} and describe it", "and the {thing}",
     ),
+    "colour of size": (
+        "what color is the {size} one", "what colour is the {size} shape", "which color does the {size} thing have", "color of the {size} one",
+        "the {size} one is what color", "could you tell me the color of the {size} shape", "tell me the color of the {size} thing", "what colour has the {size} one",
+    ),
+    "shape of size": (
+        "what shape is the {size} one", "which shape is {size}", "what is the {size} thing", "which one is {size}", "what shape is the {size} thing",
+        "name the {size} shape", "the {size} one is what shape", "what kind of shape is the {size} one",
+    ),
+    "left or right": (
+        "is the {thing} on the left or on the right", "is the {thing} left or right", "on which side is the {thing}", "which side is the {thing} on",
+        "left or right: where is the {thing}", "does the {thing} sit on the left or the right", "the {thing}, left or right?", "is the {thing} in the left half or in the right half",
+    ),
+    "top or bottom": (
+        "is the {thing} at the top or at the bottom", "is the {thing} up or down", "is the {thing} in the top row or in the bottom row",
+        "top or bottom: where is the {thing}", "does the {thing} sit at the top or the bottom", "the {thing}, top or bottom?", "is the {thing} above or below the middle",
+        "is the {thing} in the upper half or in the lower half",
+    ),
+    "is number": (
+        "are there exactly {number} shapes", "are there {number} shapes", "is it {number} shapes", "do you see {number} shapes", "are there {number} things in the picture",
+        "does the picture have {number} shapes", "is the number of shapes {number}", "{number} shapes, right?",
+    ),
+    "more": (
+        "are there more {shapes} than {others}", "do you see more {shapes} than {others}", "more {shapes} than {others}?", "are the {shapes} more than the {others}",
+        "does the picture have more {shapes} than {others}", "is the number of {shapes} larger than that of {others}", "are there fewer {others} than {shapes}",
+        "would you say there are more {shapes} than {others}",
+    ),
+    "same colour of two": (
+        "are the {thing} and the {other} the same color", "do the {thing} and the {other} have the same colour", "is the {thing} the same color as the {other}",
+        "same color, the {thing} and the {other}?", "does the {thing} have the color of the {other}", "do the {thing} and the {other} share a color",
+        "are the {thing} and the {other} of one colour", "is the colour of the {thing} that of the {other}",
+    ),
+    "count shape side": (
+        "how many {shapes} are {side_place}", "count the {shapes} {side_place}", "how many {shapes} do you see {side_place}", "number of {shapes} {side_place}",
+        "{side_place}, how many {shapes} are there", "tell me how many {shapes} are {side_place}", "how many {shapes} {side_place}", "can you count the {shapes} {side_place}",
+    ),
+    "colour side": (
+        "what color is the {shape} {side_place}", "which colour does the {shape} {side_place} have", "color of the {shape} {side_place}", "what is the color of the {shape} {side_place}",
+        "the {shape} {side_place} is what color", "tell me the color of the {shape} {side_place}", "what colour has the {shape} {side_place}", "{side_place}, what color is the {shape}",
+    ),
 }  # fmt: skip
-
-
-_KINDS = tuple(PHRASES)
-_WEIGHTS = tuple(_OFTEN.get(kind, 1) for kind in _KINDS)
+# Kinds that only the collection has phrasings for.
+COLLECTED = {**QUESTIONS, **CHECKS}
+_KINDS = tuple({**PHRASES, **COLLECTED})
+_OWN_KINDS = 19  # the first ones ask twice as often as the rarer ones after them
+_WEIGHTS = tuple(_OFTEN.get(kind, 1 if number < _OWN_KINDS else 0.5) for number, kind in enumerate(_KINDS))
+_PLACE = frozenset(
+    ("colour at", "shape at", "thing at", "where", "is at", "is thing at", "is colour at", "anything at", "empty at", "empty corners",
+     "any empty", "all full", "count empty", "count side", "what side", "count shape side", "colour side", "left or right", "top or bottom")
+)  # fmt: skip
+_TWO = frozenset(
+    ("relation", "how related", "bigger of two", "is bigger", "same size", "same colour of two", "what beside", "anything beside")
+)  # fmt: skip
+_ONE = frozenset(
+    ("background", "is ground", "colour", "shape of colour", "colour of size", "shape of size", "size", "is colour", "is size",
+     "about shape", "about colour", "about")
+)  # fmt: skip
+_RENAMED = _TWO | {"where", "size", "is size", "is at", "left or right", "top or bottom"}
+_NEEDS_NOTHING = (
+    "count",
+    "background",
+    "shapes",
+    "colours",
+    "empty corners",
+    "any empty",
+    "all full",
+    "count empty",
+    "is empty",
+    "anything there",
+)
+_UNIQUE = {"colour": "shape", "about shape": "shape", "is colour": "shape", "shape of colour": "colour", "about colour": "colour",
+           "colour of size": "size", "shape of size": "size"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -119,73 +192,50 @@ class Question:
     other: Thing | None = None
     cell: int = 0
     side: str = ""
+    ground: str = ""
+    count: int = 0
+    named: tuple[str, str] = (
+        "name",
+        "name",
+    )  # how thing and other are said: by their name, their shape or their colour
 
     def answer(self, scene: Scene) -> str:
         """The answer in the assistant's words."""
-        things = scene.things
-        thing = self.thing
-        same = [cell for cell, one in things.items() if thing and one[:2] == thing[:2]]
-        match self.kind:
-            case "colour":
-                return next(one.colour for one in things.values() if one.shape == thing.shape)
-            case "colour at":
-                return things[self.cell].colour if self.cell in things else "none"
-            case "shape at":
-                return things[self.cell].shape if self.cell in things else "none"
-            case "shape of colour":
-                return next(one.shape for one in things.values() if one.colour == thing.colour)
-            case "size":
-                return things[same[0]].size
-            case "count":
-                return words.NUMBERS[len(things)]
-            case "count colour":
-                return words.NUMBERS[sum(one.colour == thing.colour for one in things.values())]
-            case "count shape":
-                return words.NUMBERS[sum(one.shape == thing.shape for one in things.values())]
-            case "background":
-                return scene.background
-            case "exists":
-                return "yes" if same else "no"
-            case "exists shape":
-                return "yes" if any(one.shape == thing.shape for one in things.values()) else "no"
-            case "exists colour":
-                return "yes" if any(one.colour == thing.colour for one in things.values()) else "no"
-            case "shapes":
-                return words.listed([one.shape for one in things.values()]) if things else "none"
-            case "colours":
-                return words.listed([one.colour for one in things.values()]) if things else "none"
-            case "relation":
-                others = [cell for cell, one in things.items() if one[:2] == self.other[:2]]
-                return "yes" if SIDES[self.side](same[0], others[0]) else "no"
-            case "where":
-                return PLACES[same[0]]
-            case "about shape":
-                cell, one = next(pair for pair in things.items() if pair[1].shape == thing.shape)
-                return f"The {one.shape} is {one.size}, {one.colour} and at the {PLACES[cell]}."
-            case "about colour":
-                cell, one = next(pair for pair in things.items() if pair[1].colour == thing.colour)
-                return f"The {one.colour} shape is a {one.size} {one.shape} at the {PLACES[cell]}."
-            case "about":
-                cell = same[0]
-                return f"The {words.name(things[cell])} is {things[cell].size} and at the {PLACES[cell]}."
-        raise ValueError(self.kind)
+        if self.kind in _PLACE:
+            return answers.about_place(self, scene)
+        if self.kind in _TWO:
+            return answers.about_two(self, scene)
+        return answers.about_one(self, scene) if self.kind in _ONE else answers.about_all(self, scene)
 
     def text(self, rng: random.Random) -> str:
         """The question as a person asks it, before casing and punctuation."""
-        values = {"place": words.place(self.cell, rng), "side": self.side}
+        return speech.phrase(PHRASES.get(self.kind, ()), COLLECTED.get(self.kind, ()), rng).format(**self.slots(rng))
+
+    def slots(self, rng: random.Random) -> dict[str, str]:
+        """What the phrases of its kind may name."""
+        values = {"place": words.place(self.cell, rng), "corner": words.corner(self.cell, rng), "side": self.side}
+        values |= {"number": words.NUMBERS[self.count]}
+        if self.side in HALVES:
+            values["side_place"] = words.side(self.side, rng)
         if self.thing:
-            values["thing"] = words.spoken(self.thing, rng)
+            values |= speech.slots(self.thing, rng)
+            values["thing"] = _said(self.thing, self.named[0], rng)
+            values["things"] = words.plural_name(self.thing, rng)
             values["a_thing"] = words.article(words.spoken(self.thing, rng))
-            values["colour"] = words.colour(self.thing.colour, rng)
-            values["shape"] = words.shape(self.thing.shape, rng)
-            values["a_shape"] = words.article(values["shape"])
-            values["shapes"] = words.plural(values["shape"])
         if self.other:
-            values["other"] = words.spoken(self.other, rng)
-        phrase = rng.choice(PHRASES[self.kind])
-        if self.kind == "shape at" and rng.random() < 0.3:
-            phrase = PHRASES["shape at"][0]
-        return phrase.format(**values)
+            values["other"] = _said(self.other, self.named[1], rng)
+            values["others"] = words.plural(words.shape(self.other.shape, rng))
+        if self.ground:
+            values |= speech.ground_slots(self.ground, rng)
+        return values
+
+
+def _said(thing: Thing, named: str, rng: random.Random) -> str:
+    if named == "shape":
+        return words.shape(thing.shape, rng)
+    if named == "colour":
+        return f"{words.colour(thing.colour, rng)} {rng.choice(('one', 'shape', 'thing'))}"
+    return words.spoken(thing, rng)
 
 
 def unique(scene: Scene, key: Callable[[Thing], object]) -> list[tuple[int, Thing]]:
@@ -205,34 +255,104 @@ def near_miss(thing: Thing, rng: random.Random) -> Thing:
             return other
 
 
+def _recoloured(thing: Thing, rng: random.Random) -> Thing:
+    """The thing or, half the time, one of its shape in another colour."""
+    if rng.random() < 0.5:
+        return thing
+    while True:
+        other = thing._replace(colour=rng.choice(COLOUR_NAMES))
+        if other != thing and not is_held_out(other.shape, other.colour):
+            return other
+
+
 def _of_kind(kind: str, scene: Scene, rng: random.Random) -> Question | None:
     things = list(scene.things.values())
-    by_name = unique(scene, lambda thing: thing[:2])
-    if kind in ("count", "background", "shapes", "colours"):
+    if kind in _NEEDS_NOTHING:
         return Question(kind)
-    if kind in ("colour at", "shape at"):
+    if kind == "is ground":
+        return Question(kind, ground=scene.background if rng.random() < 0.5 else rng.choice(BACKGROUND_NAMES))
+    if kind in ("colour at", "shape at", "thing at"):
         cell = rng.choice(list(scene.things)) if things and rng.random() < 0.85 else rng.randrange(4)
         return Question(kind, cell=cell)
+    if kind in ("anything at", "empty at"):
+        return Question(kind, cell=rng.randrange(4))
+    if kind in ("count side", "what side"):
+        return Question(kind, side=rng.choice(list(HALVES)))
+    if kind == "is number":
+        return Question(kind, count=len(things) if rng.random() < 0.5 else rng.randint(1, 4))
     if not things:
         return None
-    if kind in ("count colour", "count shape"):
-        one = rng.choice(things)
+    if kind in _TWO:
+        return _of_two(kind, scene, rng)
+    if kind in _PLACE or kind in _ONE:
+        return _of_one(kind, scene, rng)
+    one = rng.choice(things)
+    if kind in ("count colour", "count shape", "count thing"):
         return Question(kind, one if rng.random() < 0.75 else near_miss(one, rng))
     if kind == "exists":
-        one = rng.choice(things)
         return Question(kind, one if rng.random() < 0.5 else near_miss(one, rng))
-    if kind in ("exists shape", "exists colour"):
-        return Question(kind, rng.choice(things) if rng.random() < 0.5 else random_thing(rng, "train"))
-    if kind == "relation":
-        if len(by_name) < 2:
-            return None
-        (cell, thing), (other_cell, other) = rng.sample(by_name, 2)
-        sides = [side for side, holds in SIDES.items() if holds(cell, other_cell) == (rng.random() < 0.5)]
-        return Question(kind, thing, other, side=rng.choice(sides)) if sides else None
-    keys = {"colour": lambda thing: thing.shape, "shape of colour": lambda thing: thing.colour}
-    keys |= {"about shape": keys["colour"], "about colour": keys["shape of colour"]}
-    options = unique(scene, keys[kind]) if kind in keys else by_name
-    return Question(kind, rng.choice(options)[1]) if options else None
+    if kind == "more":
+        other = rng.choice([shape for shape in SHAPES if shape != one.shape])
+        pair = [one, one._replace(shape=other)]
+        return Question(kind, *(pair if rng.random() < 0.5 else pair[::-1])) if not _bad(pair) else None
+    if kind in ("exists shape", "exists colour", "all are", "all are shape"):
+        return Question(kind, one if rng.random() < 0.5 else random_thing(rng, "train"))
+    return Question(kind, one._replace(size=rng.choice(SIZES)))
+
+
+def _bad(things: list[Thing]) -> bool:
+    return any(is_held_out(one.shape, one.colour) for one in things)
+
+
+def _of_one(kind: str, scene: Scene, rng: random.Random) -> Question | None:
+    """About a thing that can be named unmistakably, or at a place."""
+    if kind in ("count shape side", "colour side"):
+        return _of_side(kind, scene, rng)
+    if kind in ("is thing at", "is colour at"):
+        cell = rng.choice(list(scene.things)) if rng.random() < 0.85 else rng.randrange(4)
+        one = scene.things.get(cell, rng.choice(list(scene.things.values())))
+        return Question(kind, one if rng.random() < 0.5 else near_miss(one, rng), cell=cell)
+    attribute = _UNIQUE.get(kind)
+    options = unique(scene, (lambda one: getattr(one, attribute)) if attribute else (lambda one: one[:2]))
+    if not options:
+        return None
+    cell, thing = rng.choice(options)
+    if kind == "is colour":
+        return Question(kind, _recoloured(thing, rng))
+    if kind == "is size":
+        return Question(kind, thing._replace(size=rng.choice(SIZES)))
+    return Question(kind, thing, cell=cell if rng.random() < 0.5 else rng.randrange(4))
+
+
+def _of_side(kind: str, scene: Scene, rng: random.Random) -> Question | None:
+    """About things of one shape in one half."""
+    side = rng.choice(list(HALVES))
+    there = [one for cell, one in scene.things.items() if cell in HALVES[side]]
+    thing = rng.choice(there or list(scene.things.values()))
+    if kind == "colour side" and sum(one.shape == thing.shape for one in there) != 1:
+        return None
+    return Question(kind, thing, side=side)
+
+
+def _of_two(kind: str, scene: Scene, rng: random.Random) -> Question | None:
+    by_name = unique(scene, lambda thing: thing[:2])
+    if not by_name:
+        return None
+    cell, thing = rng.choice(by_name)
+    if kind in ("what beside", "anything beside"):
+        sides = [side for side in SIDES if (near := answers.neighbour(cell, side)) is not None]
+        side = rng.choice(sides)
+        near = answers.neighbour(cell, side)
+        # With nothing beside it but something across the corner, what is meant would be open.
+        across = any(SIDES[side](other, cell) for other in scene.things)
+        return Question(kind, thing, side=side) if near in scene.things or not across else None
+    if len(by_name) < 2:
+        return None
+    other_cell, other = rng.choice([pair for pair in by_name if pair[0] != cell])
+    if kind != "relation":
+        return Question(kind, thing, other)
+    sides = [side for side, holds in SIDES.items() if holds(cell, other_cell) == (rng.random() < 0.5)]
+    return Question(kind, thing, other, side=rng.choice(sides)) if sides else None
 
 
 def question(scene: Scene, rng: random.Random, kind: str | None = None) -> Question:
@@ -241,20 +361,59 @@ def question(scene: Scene, rng: random.Random, kind: str | None = None) -> Quest
     while True:
         found = _of_kind(wanted or rng.choices(_KINDS, _WEIGHTS)[0], scene, rng)
         if found is not None:
-            return found
+            return _renamed(found, scene, rng)
         wanted = None
 
 
+def _renamed(asked: Question, scene: Scene, rng: random.Random) -> Question:
+    """The same with its things said by shape or colour alone where that is enough, as people mostly do."""
+    if asked.kind not in _RENAMED or asked.thing is None:
+        return asked
+    ways = ("shape",) if asked.kind == "same colour of two" else ("shape", "shape", "colour")
+    named = []
+    for thing in (asked.thing, asked.other):
+        way = rng.choice(ways)
+        alike = [one for one in scene.things.values() if thing and getattr(one, way) == getattr(thing, way)]
+        named.append(way if len(alike) == 1 and rng.random() < 0.6 else "name")
+    return replace(asked, named=tuple(named))
+
+
+_FOLLOWING = {"where": "where", "size": "size", "colour": "colour", "shape": "shape of colour"}
+
+
+def _following(before: Question, scene: Scene, rng: random.Random) -> tuple[str, Question] | None:
+    """A short question about the thing of the one before: where is it?"""
+    if before.kind not in ("where", "size", "colour", "shape of colour", "about", "about shape", "about colour"):
+        return None
+    thing = before.thing
+    keys = {
+        "where": lambda one: one[:2],
+        "size": lambda one: one[:2],
+        "colour": lambda one: one.shape,
+        "shape": lambda one: one.colour,
+    }
+    fits = [
+        name
+        for name in _FOLLOWING
+        if _FOLLOWING[name] != before.kind and thing in [one for _, one in unique(scene, keys[name])]
+    ]
+    if not fits:
+        return None
+    name = rng.choice(fits)
+    return rng.choice(FOLLOW_UP[name]), Question(_FOLLOWING[name], thing)
+
+
 def make(rng: random.Random, fold_name: str) -> Document:
-    """A picture and six to eight questions in as many turns, no two alike."""
-    scene = random_scene(rng, fold_name)
+    """A picture, mostly of several things, and six to eight questions in as many turns, no two alike."""
+    scene = random_scene(rng, fold_name, 2 if rng.random() < 0.6 else 0)
     parts: list = []
     asked: list[Question] = []
     for _ in range(rng.randint(6, 8)):
-        one = question(scene, rng)
+        follows = _following(asked[-1], scene, rng) if asked and rng.random() < 0.25 else None
+        text, one = follows or (None, question(scene, rng))
         if one in asked:
             continue
-        text = words.request(one.text(rng), rng)
+        text = speech.request(text or one.text(rng), rng)
         parts += turn(text) if asked else ask_about([Picture(scene)], text, rng)
         parts += say(one.answer(scene))
         asked.append(one)

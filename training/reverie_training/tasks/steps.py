@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 
-from .. import words
+from .. import speech, words
 from ..documents import Document, Dream, End, Text, turn
+from ..phrases.combining import STEPS
 from ..sampling import random_scene
 from ..scenes import PLACES, Scene
 
@@ -19,8 +20,14 @@ ASK = (
 def make(rng: random.Random, fold_name: str) -> Document:
     """Two to five pictures: the background first by chance, then one thing more each step."""
     scene = random_scene(rng, fold_name, 2, 4)
-    wish = f"{words.placed(scene)} {words.on_background(scene.background, rng)}"
-    parts = turn(words.request(rng.choice(ASK), rng, it=wish))
+    things = list(scene.things.items())
+    if rng.random() < 0.4:
+        rng.shuffle(things)
+    spoken = [speech.one(thing, rng, True, cell) for cell, thing in things]
+    wish = (words.placed(scene) if rng.random() < 0.4 else speech.several(spoken, rng)) + speech.on(
+        scene.background, rng
+    )
+    parts = turn(speech.request(speech.phrase(ASK, STEPS, rng), rng, it=wish))
     number, things = 1, {}
     if scene.background != "white":
         parts += [

@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 import re
 
-from .. import words
+from .. import speech, words
 from ..documents import Document, Dream, End, Text, turn
+from ..phrases.combining import STORY, STORY_ABOUT
 from ..sampling import random_scene
 from ..scenes import BACKGROUND_NAMES, COLOUR_NAMES, PLACES, SHAPES, SIZES, Scene, Thing
 from .editing import Edit, random_edit
@@ -43,7 +44,8 @@ def make(rng: random.Random, fold_name: str) -> Document:
     scene = random_scene(rng, fold_name, 1, 1)
     ((cell, hero),) = scene.things.items()
     about = rng.random() < 0.5
-    text = words.request(rng.choice(ABOUT if about else ASK), rng, it=words.article(words.spoken(hero, rng)))
+    phrase = speech.phrase(ABOUT, STORY_ABOUT, rng) if about else speech.phrase(ASK, STORY, rng)
+    text = speech.request(phrase, rng, it=words.article(words.spoken(hero, rng)))
     begin = f"Once there was {words.full_name(hero)} at the {PLACES[cell]} on a {scene.background} background."
     parts = [*turn(text), Text(begin, True), Dream(scene)]
     for _ in range(rng.randint(1, 3)):

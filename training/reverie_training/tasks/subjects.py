@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 
-from .. import words
+from .. import speech, words
 from ..documents import Document, Picture
+from ..phrases.combining import SUBJECT_WAYS, SUBJECTS
 from ..sampling import random_scene, random_thing
 from ..scenes import BACKGROUND_NAMES, Scene
+from ..splits import pair_fits
 from .captions import ask_about
-from .editing import draws
+from .editing import draws, reference
 
 _THIS = ("this object", "this shape", "the same object", "the same shape", "this", "this thing", "it", "the object")
 PHRASES: dict[str, tuple[str, ...]] = {
@@ -33,13 +35,29 @@ PHRASES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
+_STYLES = ("recoloured", "resized", "reshaped")
+
+
 def make(rng: random.Random, fold_name: str) -> Document:
-    """One thing in a picture; the same in a new scene. Without a place it stays where it is."""
-    source = random_scene(rng, fold_name, 1, 1)
-    ((cell, thing),) = source.things.items()
-    kind = rng.choice(list(PHRASES))
+    """One thing of a picture; the same in a new scene. Without a place it stays where it is."""
+    while True:
+        source = random_scene(rng, fold_name, 1, 3 if rng.random() < 0.3 else 1)
+        kind = rng.choices(list(SUBJECTS), (3, 3, 3, 3, 1, 1, 1, 1))[0]
+        text, target = _wish(kind, source, rng, fold_name)
+        if target.things and all(pair_fits(thing, fold_name) for thing in target.things.values()):
+            break
+    parts = ask_about([Picture(source)], speech.request("{it}", rng, it=text), rng)
+    return Document("subject", kind, parts + draws(target, words.caption(target)), {"scene": target})
+
+
+def _wish(kind: str, source: Scene, rng: random.Random, fold_name: str) -> tuple[str, Scene]:
+    cell, thing = rng.choice(list(source.things.items()))
+    alone = len(source.things) == 1
+    this = rng.choice(_THIS if rng.random() < 0.4 else SUBJECT_WAYS) if alone else reference(source, cell, rng)
     ground = rng.choice(BACKGROUND_NAMES)
-    values = {"this": rng.choice(_THIS), "on": " " + words.on_background(ground, rng)}
+    values = {"this": this, "on": speech.on(ground, rng)}
+    new = random_thing(rng, fold_name)
+    things = {cell: thing}
     match kind:
         case "place":
             spot = rng.randrange(4)
@@ -48,16 +66,22 @@ def make(rng: random.Random, fold_name: str) -> Document:
         case "count":
             number = rng.randint(2, 4)
             things = {spot: thing for spot in range(number)}
-            values["number"] = words.NUMBERS[number]
+            values["number"] = rng.choice((words.NUMBERS[number], words.NUMBERS[number], str(number)))
+            if this == "this":
+                values["this"] = "these"
         case "with":
-            spot, other = rng.choice([free for free in range(4) if free != cell]), random_thing(rng, fold_name)
-            things = {cell: thing, spot: other}
-            values["other"] = words.article(words.spoken(other, rng, sized=True))
+            spot = rng.choice([free for free in range(4) if free != cell])
+            things = {cell: thing, spot: new}
+            values["other"] = words.article(words.spoken(new, rng, sized=True))
             values["place"] = words.place(spot, rng)
-        case _:
-            things = {cell: thing}
-    if kind == "count" and values["this"] == "this":
-        values["this"] = "these"
-    target = Scene(things, ground, rng)
-    text = words.request(rng.choice(PHRASES[kind]), rng, **values)
-    return Document("subject", kind, ask_about([Picture(source)], text, rng) + draws(target), {"scene": target})
+        case "recoloured":
+            things = {cell: thing._replace(colour=new.colour)}
+        case "resized":
+            things = {cell: thing._replace(size=new.size)}
+        case "reshaped":
+            things = {cell: thing._replace(shape=new.shape)}
+        case "all things":
+            things = source.things
+    if kind in _STYLES:
+        values |= speech.slots(new, rng) | {"sizer": words.sizer(new.size, rng)}
+    return speech.phrase(PHRASES.get(kind, ()), SUBJECTS[kind], rng).format(**values), Scene(things, ground, rng)
