@@ -151,7 +151,9 @@ def test_a_drawn_picture_says_that_a_model_made_it_and_from_which_recipe(
     said = answer.provenance["pictures"][0]
     pixels = picture.convert("RGB")
     sizes = b"".join(side.to_bytes(4, "little") for side in pixels.size)
-    assert said["pixels_sha256"] == hashlib.sha256(sizes + pixels.tobytes()).hexdigest()
+    assert (said["width"], said["height"]) == pixels.size
+    if encoding != "jpeg":  # decoders of JPEG round differently; the digest is of what the model saw
+        assert said["pixels_sha256"] == hashlib.sha256(sizes + pixels.tobytes()).hexdigest()
     if encoding == "png":
         recipe = json.loads(picture.info["reverie:provenance"])
         assert recipe["pixels_sha256"] == said["pixels_sha256"]
