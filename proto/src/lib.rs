@@ -6,11 +6,16 @@
 
 pub mod chat_answer;
 pub mod chat_request;
+pub mod completion;
 pub mod error_body;
+mod form;
+pub mod image_answer;
+pub mod image_request;
 pub mod message;
 pub mod model_list;
 pub mod parse;
 pub mod provenance;
+pub mod tokenization;
 
 pub use chat_answer::{
     AnswerMessage, ChatCompletion, ChatCompletionChunk, Choice, ChunkChoice, Delta,
@@ -20,8 +25,17 @@ pub use chat_request::{
     ChatCompletionRequest, ImageChoice, ImageFormat, Modality, ProvenanceWish, ResponseFormat,
     Sampler, Stop, StreamOptions,
 };
+pub use completion::{Completion, CompletionChoice, CompletionPrompt, CompletionRequest};
 pub use error_body::{ErrorBody, ErrorDetail};
+pub use image_answer::{
+    ImageData, ImageStreamEvent, ImageStreamEventType, ImagesAnswer, ImagesTokensDetails,
+    ImagesUsage,
+};
+pub use image_request::{
+    Background, ImageReference, ImageRequest, ImageResponseFormat, Moderation, Quality, Style,
+};
 pub use message::{Content, ContentPart, Detail, ImageItem, ImageUrl, Message, OrderedPart, Role};
 pub use model_list::{ModelAbility, ModelCard, ModelList};
 pub use parse::ParseError;
 pub use provenance::{PictureDigest, PictureProvenance, Provenance, Recipe};
+pub use tokenization::{DetokenizeAnswer, DetokenizeRequest, TokenizeAnswer, TokenizeRequest};

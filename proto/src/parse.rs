@@ -8,6 +8,10 @@ use serde::de::{
 };
 
 use crate::chat_request::ChatCompletionRequest;
+use crate::completion::CompletionRequest;
+use crate::form;
+use crate::image_request::ImageRequest;
+use crate::tokenization::{DetokenizeRequest, TokenizeRequest};
 
 /// A body that is not a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -73,6 +77,61 @@ const MAX_PATH_CHARS: usize = 128;
 /// # Errors
 /// [`ParseError`], naming the first fault's place.
 pub fn chat_request(body: &[u8]) -> Result<ChatCompletionRequest, ParseError> {
+    strictly(body)
+}
+
+/// Reads a request for drawings, which has no pictures to edit.
+///
+/// # Errors
+/// As [`chat_request`].
+pub fn image_generation(body: &[u8]) -> Result<ImageRequest, ParseError> {
+    let request: ImageRequest = strictly(body)?;
+    match request.edits_only() {
+        None => Ok(request),
+        Some(param) => Err(ParseError::UnknownField { param: param.to_owned() }),
+    }
+}
+
+/// Reads a request to edit pictures.
+///
+/// # Errors
+/// As [`chat_request`].
+pub fn image_edit(body: &[u8]) -> Result<ImageRequest, ParseError> {
+    strictly(body)
+}
+
+/// Reads a request to edit pictures from the text fields of a form, whose files are the pictures.
+///
+/// # Errors
+/// As [`chat_request`], syntax excepted.
+pub fn image_edit_form(fields: Vec<(String, String)>) -> Result<ImageRequest, ParseError> {
+    serde_path_to_error::deserialize(form::deserializer(fields)).map_err(|error| {
+        let path = quotable(&error.path().to_string());
+        explain(b"", &path, error.inner())
+    })
+}
+
+/// Reads a raw prompt.
+///
+/// # Errors
+/// As [`chat_request`].
+pub fn completion_request(body: &[u8]) -> Result<CompletionRequest, ParseError> {
+    strictly(body)
+}
+
+/// Reads what is to be tokenized.
+///
+/// # Errors
+/// As [`chat_request`].
+pub fn tokenize_request(body: &[u8]) -> Result<TokenizeRequest, ParseError> {
+    strictly(body)
+}
+
+/// Reads what is to be detokenized.
+///
+/// # Errors
+/// As [`chat_request`].
+pub fn detokenize_request(body: &[u8]) -> Result<DetokenizeRequest, ParseError> {
     strictly(body)
 }
 

@@ -1,0 +1,116 @@
+//! What `POST /v1/images/generations` and `/v1/images/edits` answer, whole and as events.
+
+use serde::{Deserialize, Serialize};
+
+use crate::chat_answer::EffectiveParameters;
+use crate::chat_request::ImageFormat;
+use crate::image_request::{Background, Quality};
+
+/// All pictures at once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImagesAnswer {
+    /// When the request was accepted, seconds since 1970.
+    pub created: u64,
+    /// Always `opaque`.
+    pub background: Background,
+    /// What the files are.
+    pub output_format: ImageFormat,
+    /// `WIDTHxHEIGHT` in pixels.
+    pub size: String,
+    /// One for each of `n`, in order.
+    pub data: Vec<ImageData>,
+    /// What they took.
+    pub usage: ImagesUsage,
+    /// What the request's parameters came to (extension).
+    pub effective: EffectiveParameters,
+}
+
+/// One picture.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageData {
+    /// The file in base64, without any prefix.
+    pub b64_json: String,
+}
+
+/// What pictures took, in positions of contexts (OpenAI says tokens). The prompt is counted once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImagesUsage {
+    /// Positions of the prompt.
+    pub input_tokens: usize,
+    /// Where they went.
+    pub input_tokens_details: ImagesTokensDetails,
+    /// Positions of what was written and drawn.
+    pub output_tokens: usize,
+    /// Where they went.
+    pub output_tokens_details: ImagesTokensDetails,
+    /// Their sum.
+    pub total_tokens: usize,
+}
+
+/// Pictures' positions and text's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImagesTokensDetails {
+    /// Of pictures.
+    pub image_tokens: usize,
+    /// Of text.
+    pub text_tokens: usize,
+}
+
+/// One event of a stream; its `type` is also the event's name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImageStreamEvent {
+    /// What happened.
+    pub r#type: ImageStreamEventType,
+    /// The file in base64, without any prefix.
+    pub b64_json: String,
+    /// When the request was accepted, seconds since 1970.
+    pub created_at: u64,
+    /// `WIDTHxHEIGHT` in pixels.
+    pub size: String,
+    /// Always `auto`.
+    pub quality: Quality,
+    /// Always `opaque`.
+    pub background: Background,
+    /// What the file is.
+    pub output_format: ImageFormat,
+    /// Which of `n` pictures this is of, from 0 (extension).
+    pub index: usize,
+    /// Counts the previews of one picture from 0; only in previews.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partial_image_index: Option<usize>,
+    /// What the picture took; only where it is complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<ImagesUsage>,
+    /// What the request's parameters came to; only where the picture is complete (extension).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective: Option<EffectiveParameters>,
+}
+
+/// What happened to a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ImageStreamEventType {
+    /// A preview of a drawing.
+    #[serde(rename = "image_generation.partial_image")]
+    GenerationPartialImage,
+    /// A drawing is complete.
+    #[serde(rename = "image_generation.completed")]
+    GenerationCompleted,
+    /// A preview of an edited picture.
+    #[serde(rename = "image_edit.partial_image")]
+    EditPartialImage,
+    /// An edited picture is complete.
+    #[serde(rename = "image_edit.completed")]
+    EditCompleted,
+}
+
+impl ImageStreamEventType {
+    /// The event's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::GenerationPartialImage => "image_generation.partial_image",
+            Self::GenerationCompleted => "image_generation.completed",
+            Self::EditPartialImage => "image_edit.partial_image",
+            Self::EditCompleted => "image_edit.completed",
+        }
+    }
+}
