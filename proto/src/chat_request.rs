@@ -241,6 +241,20 @@ pub enum Sampler {
     UniPc,
 }
 
+impl Sampler {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Ddpm,
+        Self::Ddim,
+        Self::Pndm,
+        Self::DpmSolverPlusPlus2M,
+        Self::DpmSolverPlusPlus2MKarras,
+        Self::Euler,
+        Self::EulerAncestral,
+        Self::UniPc,
+    ];
+}
+
 /// How pictures are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -75,29 +75,18 @@ pub struct ImageStreamEvent {
     pub output_format: ImageFormat,
     /// Which of `n` pictures this is of, from 0 (extension).
     pub index: usize,
-    /// Counts the previews of one picture from 0; only in previews.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub partial_image_index: Option<usize>,
-    /// What the picture took; only where it is complete.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub usage: Option<ImagesUsage>,
-    /// What the request's parameters came to; only where the picture is complete (extension).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub effective: Option<EffectiveParameters>,
+    /// What the picture took.
+    pub usage: ImagesUsage,
+    /// What the request's parameters came to (extension).
+    pub effective: EffectiveParameters,
 }
 
 /// What happened to a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ImageStreamEventType {
-    /// A preview of a drawing.
-    #[serde(rename = "image_generation.partial_image")]
-    GenerationPartialImage,
     /// A drawing is complete.
     #[serde(rename = "image_generation.completed")]
     GenerationCompleted,
-    /// A preview of an edited picture.
-    #[serde(rename = "image_edit.partial_image")]
-    EditPartialImage,
     /// An edited picture is complete.
     #[serde(rename = "image_edit.completed")]
     EditCompleted,
@@ -107,9 +96,7 @@ impl ImageStreamEventType {
     /// The event's name.
     pub fn name(self) -> &'static str {
         match self {
-            Self::GenerationPartialImage => "image_generation.partial_image",
             Self::GenerationCompleted => "image_generation.completed",
-            Self::EditPartialImage => "image_edit.partial_image",
             Self::EditCompleted => "image_edit.completed",
         }
     }

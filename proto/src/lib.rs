@@ -4,6 +4,7 @@
 //! only optional ones to requests. This crate knows no limits, no defaults, no HTTP and no model: a
 //! request is what the client typed, with `None` for "you decide".
 
+pub mod capabilities;
 pub mod chat_answer;
 pub mod chat_request;
 pub mod completion;
@@ -17,6 +18,7 @@ pub mod parse;
 pub mod provenance;
 pub mod tokenization;
 
+pub use capabilities::{Capabilities, CapabilityDefaults, CapabilityLimits, ContextPositions};
 pub use chat_answer::{
     AnswerMessage, ChatCompletion, ChatCompletionChunk, Choice, ChunkChoice, Delta,
     EffectiveParameters, FinishDetails, FinishReason, ImageUsage, Usage,

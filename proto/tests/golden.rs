@@ -3,8 +3,9 @@
 use std::fmt::Debug;
 
 use reverie_proto::{
-    ChatCompletion, ChatCompletionChunk, ChatCompletionRequest, Content, ContentPart, ErrorBody,
-    ImageChoice, ModelList, OrderedPart, PictureProvenance, ProvenanceWish, Sampler, Stop, parse,
+    Capabilities, ChatCompletion, ChatCompletionChunk, ChatCompletionRequest, Completion, Content,
+    ContentPart, ErrorBody, ImageChoice, ImageStreamEvent, ImagesAnswer, ModelList, OrderedPart,
+    PictureProvenance, ProvenanceWish, Sampler, Stop, TokenizeAnswer, parse,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -98,4 +99,33 @@ fn an_answers_message_is_valid_history_as_it_is() {
     });
     let request = parse::chat_request(request.to_string().as_bytes()).unwrap();
     assert_eq!(request.messages[1].images.as_ref().map(Vec::len), Some(1));
+}
+
+#[test]
+fn answers_of_the_other_routes_keep_their_shape() {
+    let _: ImagesAnswer = assert_both_ways(include_str!("golden/images_answer.json"));
+    let events: Vec<ImageStreamEvent> = assert_both_ways(include_str!("golden/image_events.json"));
+    let written = serde_json::to_value(&events).expect("they are written");
+    for (index, event) in events.iter().enumerate() {
+        assert_eq!(written[index]["type"], event.r#type.name(), "an event is named by its type");
+    }
+    let _: Vec<Completion> = assert_both_ways(include_str!("golden/text_completion.json"));
+    let _: TokenizeAnswer = assert_both_ways(include_str!("golden/tokenize_answer.json"));
+    let _: Capabilities = assert_both_ways(include_str!("golden/capabilities.json"));
+}
+
+#[test]
+fn a_form_says_what_the_same_request_says_in_json() {
+    let golden = include_str!("golden/image_request.json");
+    let in_json = parse::image_edit(golden.as_bytes()).expect("it is a request");
+    let mut document: Value = serde_json::from_str(golden).expect("the document is read");
+    assert_eq!(without_nulls(serde_json::to_value(&in_json).expect("it is written")), document);
+
+    let images = document.as_object_mut().and_then(|fields| fields.remove("images"));
+    assert!(images.is_some());
+    let spelt = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let fields = document.as_object().expect("an object").iter();
+    let fields = fields.map(|(name, value)| (name.clone(), spelt(value))).collect();
+    let by_form = parse::image_edit_form(fields).expect("it is a request");
+    assert_eq!(by_form, reverie_proto::ImageRequest { images: None, ..in_json });
 }

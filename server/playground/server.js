@@ -42,15 +42,8 @@ async function ask(route, options = {}) {
 /** The cards of `/v1/models`. */
 export const models = async () => (await (await ask("v1/models")).json()).data;
 
-/** `/v1/capabilities`, or nothing where the server has no such route. */
-export async function capabilities() {
-  try {
-    return await (await ask("v1/capabilities")).json();
-  } catch (fault) {
-    if (fault.status === 404) return {};
-    throw fault;
-  }
-}
+/** `/v1/capabilities`. */
+export const capabilities = async () => (await ask("v1/capabilities")).json();
 
 /**
  * Asks for an answer and yields what arrives, in order: `{ text }`, `{ progress: { index, step, num_steps, preview } }`,

@@ -21,6 +21,8 @@ use crate::picture_codec::PictureLimits;
 use crate::request::{Defaults, Limits, max_images};
 use crate::template::TextToImage;
 
+/// Answers to one request at most, as OpenAI's images.
+const MAX_CHOICES: usize = 10;
 /// A stream with nothing to say says so this often; well under the idle limits of common proxies.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// A request's head is one packet or two; slower ones only want to hold the connection.
@@ -106,6 +108,8 @@ pub struct RequestLimits {
     pub picture: PictureLimits,
     /// Pictures in an answer.
     pub max_images: usize,
+    /// Answers to one request; all of them have to find a place at once.
+    pub max_choices: usize,
     /// Denoising steps.
     pub max_num_inference_steps: usize,
 }
@@ -157,6 +161,7 @@ impl RequestLimits {
             max_image_bytes: self.max_image_bytes,
             picture: self.picture,
             max_images: max_images(self.max_images, facts.abilities),
+            max_choices: self.max_choices,
             max_num_inference_steps: self.max_num_inference_steps,
             noise_schedule: facts.noise_schedule,
             side: facts.side_multiple..=facts.max_side,
@@ -241,6 +246,8 @@ impl TryFrom<ServeArgs> for Config {
                 max_aspect_ratio: MAX_ASPECT_RATIO,
             },
             max_images: args.max_images,
+            max_choices: MAX_CHOICES
+                .min(args.max_num_seqs.unwrap_or(1).saturating_add(args.max_waiting)),
             max_num_inference_steps: args.max_num_inference_steps,
         };
         let model = ModelConfig {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use reverie_model::diffusion::noise_schedule::NoiseSchedule;
 use reverie_model::noise::{NoiseKey, NoiseSource};
+use reverie_model::tokenizer::Tokenizer;
 use reverie_model::vision::as_seen;
 use reverie_scheduler::dispatcher::Role;
 use tokio::net::TcpListener;
@@ -20,7 +21,7 @@ use crate::engine::candle_runner::CandleRunner;
 use crate::engine::document_engine::{DocumentEngine as _, EngineStatus};
 use crate::engine::runner::{ModelRunner, TextDecoder};
 use crate::engine::{Clock, LoadError};
-use crate::http::{AppState, BODY_UNIT, Origin, ServedModel, router};
+use crate::http::{AppState, BODY_UNIT, Origin, ServedModel, Vocabulary, router};
 use crate::listener::{self, ConnectionLimits};
 use crate::picture_codec::PictureCodec;
 use crate::pool::process_worker::{ProcessPlace, WorkerProgram};
@@ -237,7 +238,7 @@ fn served_model(
     } else {
         config.model.names.clone()
     };
-    let tokenizer = Arc::clone(&prepared.tokenizer);
+    let tokenizer = &prepared.tokenizer;
     let facts = ModelFacts {
         names,
         abilities: model.abilities,
@@ -253,17 +254,25 @@ fn served_model(
         max_drawn_pixels: side * side * MAX_SIDE_FACTOR,
         defaults: Defaults::of_checkpoint(prepared.template.defaults, side),
     };
-    let special = *tokenizer.special();
     let preprocess = model.vision.preprocess.clone();
     ServedModel {
         limits: config.requests.with_model(facts),
         template: prepared.template.clone(),
-        encode: Arc::new(move |text| tokenizer.encode_text(text)),
-        bos: special.bos,
-        eos: special.eos,
+        vocabulary: vocabulary(&prepared.tokenizer),
         shrink: Arc::new(move |picture| as_seen(picture, &preprocess)),
         provenance: prepared.provenance(),
         created,
+    }
+}
+
+fn vocabulary(tokenizer: &Arc<Tokenizer>) -> Vocabulary {
+    let [encoder, decoder, speller] = [0; 3].map(|_| Arc::clone(tokenizer));
+    Vocabulary {
+        encode: Arc::new(move |text| encoder.encode_text(text)),
+        decode: Arc::new(move |ids| decoder.decode(ids, false)),
+        spell: Arc::new(move |id| speller.token(id).unwrap_or_default()),
+        special: *tokenizer.special(),
+        size: tokenizer.vocab_size(),
     }
 }
 

@@ -218,6 +218,7 @@ fn request(seed: u64, phase: Phase, random: &mut Random) -> EngineRequest {
             max_tokens: Some(if draws { 1 } else { 300 }),
             min_tokens: 0,
             ignore_eos: true,
+            ends_with_images: false,
             stop: Vec::new(),
         },
         pictures: PictureParams {
@@ -235,6 +236,7 @@ fn request(seed: u64, phase: Phase, random: &mut Random) -> EngineRequest {
             format: PictureFormat::Png,
             report_progress: false,
         },
+        choice: 0,
         deadline: None,
         priority: 0,
         identity: RequestIdentity::default(),

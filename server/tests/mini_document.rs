@@ -30,6 +30,7 @@ fn request(prompt: Vec<u32>, seed: u64) -> EngineRequest {
             max_tokens: Some(12),
             min_tokens: 0,
             ignore_eos: true,
+            ends_with_images: false,
             stop: Vec::new(),
         },
         pictures: PictureParams {
@@ -47,6 +48,7 @@ fn request(prompt: Vec<u32>, seed: u64) -> EngineRequest {
             format: reverie_model::picture_codec::PictureFormat::Png,
             report_progress: false,
         },
+        choice: 0,
         deadline: None,
         tenant: ONE_TENANT,
         priority: 0,

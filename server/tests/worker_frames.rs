@@ -39,6 +39,7 @@ fn request() -> Arc<EngineRequest> {
             max_tokens: Some(7),
             min_tokens: 1,
             ignore_eos: true,
+            ends_with_images: true,
             stop: vec!["End ☂".to_owned()],
         },
         pictures: PictureParams {
@@ -56,6 +57,7 @@ fn request() -> Arc<EngineRequest> {
             format: PictureFormat::Jpeg { quality: 80 },
             report_progress: true,
         },
+        choice: 3,
         deadline: Some(Duration::from_millis(1_500)),
         tenant: TenantId(u128::MAX - 5),
         priority: -3,

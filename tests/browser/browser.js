@@ -18,8 +18,7 @@ export async function openPage(browser, url, options = {}) {
   page.faults = [];
   page.on("pageerror", (error) => page.faults.push(String(error)));
   page.on("console", (message) => {
-    // A server without this route says so; the page then does without.
-    if (message.type() === "error" && !message.location().url.endsWith("/v1/capabilities")) page.faults.push(message.text());
+    if (message.type() === "error") page.faults.push(message.text());
   });
   await page.exposeFunction("reportViolation", (violated) => page.faults.push(`policy: ${violated}`));
   await page.addInitScript(() => addEventListener("securitypolicyviolation", (event) => window.reportViolation(event.violatedDirective)));

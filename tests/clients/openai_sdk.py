@@ -345,3 +345,74 @@ def test_a_model_that_is_not_served_is_not_found(client: openai.OpenAI) -> None:
         client.chat.completions.create(model="somebody-elses", messages=[user("Hello!")])
     assert caught.value.code == "model_not_found"
     assert caught.value.param == "model"
+
+
+def drawn(item: Any) -> Image.Image:
+    """The pixels of one picture of an images answer."""
+    return Image.open(io.BytesIO(base64.b64decode(item.b64_json, validate=True))).convert("RGB")
+
+
+def test_a_caption_becomes_a_picture(client: openai.OpenAI, model: str) -> None:
+    answer = client.images.generate(model=model, prompt="a large red circle", extra_body={"seed": 3})
+    picture = numpy.asarray(drawn(answer.data[0]), numpy.float64)
+    redness = picture[..., 0] - picture[..., 1:].max(-1)
+    height, width = redness.shape
+    assert redness[height // 4 : -height // 4, width // 4 : -width // 4].max() > 60, "no red in the middle"
+    assert answer.usage.total_tokens == answer.usage.input_tokens + answer.usage.output_tokens
+    assert answer.usage.input_tokens_details.image_tokens == 0
+
+
+def test_several_pictures_of_one_seed_differ_and_the_first_is_the_only_one_alone(client: openai.OpenAI) -> None:
+    request: dict[str, Any] = {"prompt": "a large red circle", "extra_body": {"seed": 3, "steps": 4}}
+    three = [item.b64_json for item in client.images.generate(**request, n=3).data]
+    assert len(set(three)) == 3
+    assert client.images.generate(**request).data[0].b64_json == three[0]
+
+
+@pytest.mark.parametrize(("encoding", "media_type"), [("png", "PNG"), ("jpeg", "JPEG"), ("webp", "WEBP")])
+def test_pictures_come_in_the_format_that_was_asked_for(client: openai.OpenAI, encoding: Any, media_type: str) -> None:
+    answer = client.images.generate(prompt="a red circle", output_format=encoding, extra_body={"steps": 2})
+    data = base64.b64decode(answer.data[0].b64_json)
+    assert Image.open(io.BytesIO(data)).format == media_type
+    assert answer.output_format == encoding
+
+
+def test_an_edit_is_the_picture_that_a_chat_draws_after_the_same_question(client: openai.OpenAI, model: str) -> None:
+    files = [photographs.encoded(photographs.yellow_square_on_navy(), "PNG")]
+    prompt = "Change the background to black."
+    edited = client.images.edit(model=model, image=[("a.png", files[0])], prompt=prompt, extra_body={"seed": 5})
+    chat = client.chat.completions.create(
+        model=model,
+        messages=[user(image(data_url(files[0], "image/png")), text(prompt))],
+        seed=5,
+        extra_body={"image_choice": 1},
+    )
+    wanted = decoded(chat.choices[0].message.images[0])[1]
+    assert numpy.array_equal(numpy.asarray(drawn(edited.data[0])), numpy.asarray(wanted))
+    assert edited.usage.input_tokens_details.image_tokens > 0
+
+
+def test_streamed_pictures_are_the_same_and_nothing_follows_them(client: openai.OpenAI) -> None:
+    request: dict[str, Any] = {"prompt": "a large red circle", "extra_body": {"seed": 3, "steps": 4}}
+    whole = client.images.generate(**request)
+    events = list(client.images.generate(**request, stream=True))
+    assert [event.type for event in events] == ["image_generation.completed"]
+    assert events[0].b64_json == whole.data[0].b64_json
+    assert events[0].usage.total_tokens == whole.usage.total_tokens
+
+
+def test_an_edit_with_a_mask_is_refused(client: openai.OpenAI) -> None:
+    file = photographs.encoded(photographs.yellow_square_on_navy(), "PNG")
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.images.edit(image=("a.png", file), mask=("m.png", file), prompt="Make it blue.")
+    assert caught.value.param == "mask"
+
+
+def test_a_raw_prompt_goes_on_whole_and_streamed(client: openai.OpenAI, model: str) -> None:
+    request: dict[str, Any] = {"model": model, "prompt": "USER: Hello! ASSISTANT:", "temperature": 0, "max_tokens": 12}
+    whole = client.completions.create(**request)
+    assert whole.choices[0].text.strip()
+    assert 0 < whole.usage.completion_tokens <= 12
+    pieces = list(client.completions.create(**request, stream=True))
+    assert "".join(piece.choices[0].text for piece in pieces) == whole.choices[0].text
+    assert pieces[-1].choices[0].finish_reason == whole.choices[0].finish_reason

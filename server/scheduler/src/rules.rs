@@ -43,6 +43,8 @@ pub struct DocumentLimits {
     pub min_tokens: usize,
     /// `</s>` is forbidden altogether.
     pub ignore_eos: bool,
+    /// Nothing is written once the pictures that are insisted on are drawn.
+    pub ends_with_images: bool,
 }
 
 impl DocumentLimits {
@@ -141,6 +143,9 @@ impl DocumentRules {
         if let Some(reason) = self.text_end {
             return NextMove::Finish(reason);
         }
+        if self.pictures_end_it() {
+            return NextMove::Finish(FinishReason::EndOfText);
+        }
         if !self.budget.token_fits(used) {
             return NextMove::Finish(FinishReason::ContextFull);
         }
@@ -200,6 +205,11 @@ impl DocumentRules {
         if self.limits.max_tokens.is_some_and(|max| self.num_text_tokens >= max) {
             self.text_end = Some(FinishReason::MaxTokens);
         }
+    }
+
+    fn pictures_end_it(&self) -> bool {
+        let insisted = self.limits.insisted_images();
+        self.limits.ends_with_images && insisted > 0 && self.num_images >= insisted
     }
 
     fn num_missing_images(&self) -> usize {

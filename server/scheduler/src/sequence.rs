@@ -206,6 +206,7 @@ impl Sequence {
             max_tokens: Some(0),
             min_tokens: 0,
             ignore_eos: false,
+            ends_with_images: false,
         };
         let drawn = WrittenCounts { num_images: spec.picture, ..WrittenCounts::default() };
         Self {

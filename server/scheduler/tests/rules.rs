@@ -10,7 +10,14 @@ use reverie_scheduler::{
 const BUDGET: Budget = Budget { max_model_len: 100, dream_positions: 4, image_positions: 6 };
 
 fn limits(choice: ImageChoice, max_images: usize) -> DocumentLimits {
-    DocumentLimits { choice, max_images, max_tokens: None, min_tokens: 0, ignore_eos: false }
+    DocumentLimits {
+        choice,
+        max_images,
+        max_tokens: None,
+        min_tokens: 0,
+        ignore_eos: false,
+        ends_with_images: false,
+    }
 }
 
 fn rules(limits: DocumentLimits) -> DocumentRules {
@@ -120,6 +127,17 @@ fn no_tokens_at_all_draws_right_after_the_prompt() {
     assert_eq!(rules.image_drawn(15), NextMove::Finish(FinishReason::EndOfText));
     let rules = self::rules(DocumentLimits { max_tokens: Some(0), ..limits(ImageChoice::Auto, 1) });
     assert_eq!(rules.next_move(5), NextMove::Finish(FinishReason::EndOfText));
+}
+
+#[test]
+fn a_document_that_ends_with_its_pictures_writes_before_them_and_not_after() {
+    let ending = |choice| DocumentLimits { ends_with_images: true, ..limits(choice, 2) };
+    let mut rules = rules(ending(ImageChoice::Exactly(2)));
+    assert_eq!(legal(rules.text_sampled(6)), BOTH);
+    assert_eq!(legal(rules.image_drawn(16)), BOTH);
+    assert_eq!(rules.image_drawn(26), NextMove::Finish(FinishReason::EndOfText));
+    let mut unsure = self::rules(ending(ImageChoice::Auto));
+    assert_eq!(legal(unsure.image_drawn(15)), BOTH, "nothing was insisted on");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use reverie_model::Picture;
 use reverie_model::diffusion::SamplerKind;
 use reverie_model::picture_codec::PictureFormat;
 pub use reverie_scheduler::{ImageChoice, TenantId};
+use sha2::{Digest as _, Sha256};
 
 /// Whose every request is where keys are not told apart.
 pub const ONE_TENANT: TenantId = TenantId(0);
@@ -43,6 +44,8 @@ pub struct EngineRequest {
     pub stopping: StoppingParams,
     /// Whether and how pictures are drawn.
     pub pictures: PictureParams,
+    /// Which of several answers to one request it is, from 0: part of the key of each random draw.
+    pub choice: u32,
     /// Give up this long after submission, if set.
     pub deadline: Option<Duration>,
     /// Whose it is: what it computes is reused for nobody else.
@@ -62,6 +65,25 @@ pub struct RequestIdentity {
     pub idempotency_key: Option<[u8; 32]>,
     /// When it was asked, seconds since 1970.
     pub created: u64,
+}
+
+impl RequestIdentity {
+    /// Of the answer with this number to the same request: each is recognised by itself.
+    pub fn of_choice(self, choice: u32) -> Self {
+        let numbered = |digest: [u8; 32]| match choice {
+            0 => digest,
+            _ => Sha256::new()
+                .chain_update(digest)
+                .chain_update(choice.to_le_bytes())
+                .finalize()
+                .into(),
+        };
+        Self {
+            fingerprint: numbered(self.fingerprint),
+            idempotency_key: self.idempotency_key.map(numbered),
+            created: self.created,
+        }
+    }
 }
 
 /// How a token is chosen from its logits (vLLM's names).
@@ -88,6 +110,8 @@ pub struct StoppingParams {
     pub min_tokens: usize,
     /// `</s>` is forbidden altogether.
     pub ignore_eos: bool,
+    /// The text ends once the pictures that are insisted on are drawn.
+    pub ends_with_images: bool,
     /// Strings that end the text; never part of it.
     pub stop: Vec<String>,
 }

@@ -105,6 +105,7 @@ fn document_limits(request: &EngineRequest) -> DocumentLimits {
         max_tokens: request.stopping.max_tokens,
         min_tokens: request.stopping.min_tokens,
         ignore_eos: request.stopping.ignore_eos,
+        ends_with_images: request.stopping.ends_with_images,
     }
 }
 

@@ -1,4 +1,4 @@
-//! From a request to the bytes of its JSON body, within bounds of size and time. Parses nothing.
+//! From a request to the bytes of its body, JSON or a form, within bounds of size and time. Parses nothing.
 
 use std::sync::Arc;
 
@@ -53,13 +53,23 @@ impl Room {
     }
 }
 
-/// The body, if it says it is JSON, is not compressed, not too long and not too slow, and if there is room.
+/// The body, if it says it is JSON, and as [`bytes`].
 pub(super) async fn json_bytes(request: Request, state: &AppState) -> Result<HeldBody, ApiError> {
-    let settings = &state.settings;
-    let headers = request.headers();
-    if !says_json(headers) {
+    if !says(request.headers(), "application/json") {
         return Err(ApiError::unsupported_media_type());
     }
+    bytes(request, state).await
+}
+
+/// Whether the body says that it is a form with files.
+pub(super) fn says_form(headers: &HeaderMap) -> bool {
+    says(headers, "multipart/form-data")
+}
+
+/// The body, if it is not compressed, not too long and not too slow, and if there is room.
+pub(super) async fn bytes(request: Request, state: &AppState) -> Result<HeldBody, ApiError> {
+    let settings = &state.settings;
+    let headers = request.headers();
     if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
         return Err(ApiError::unsupported_content_encoding());
     }
@@ -79,12 +89,12 @@ pub(super) async fn json_bytes(request: Request, state: &AppState) -> Result<Hel
     }
 }
 
-fn says_json(headers: &HeaderMap) -> bool {
+fn says(headers: &HeaderMap, media_type: &str) -> bool {
     let essence = headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split(';').next());
-    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(media_type))
 }
 
 fn promised_length(headers: &HeaderMap) -> Option<u64> {

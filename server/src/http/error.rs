@@ -111,6 +111,29 @@ impl ApiError {
         Self::new(status, INVALID_REQUEST, "unsupported_media_type", message)
     }
 
+    /// A body that says it is a form and is none.
+    pub(super) fn bad_form() -> Self {
+        Self::invalid("invalid_form", "the body is not valid multipart/form-data")
+    }
+
+    pub(super) fn too_many_parts(limit: usize) -> Self {
+        Self::invalid("array_too_long", &format!("the form has more than {limit} parts"))
+    }
+
+    /// A form's field whose value is not UTF-8.
+    pub(super) fn no_text(name: &str) -> Self {
+        let name = quotable(name);
+        Self::invalid("invalid_value", &format!("`{name}` must be text in UTF-8")).at(&name)
+    }
+
+    /// The same where `prompt` is what routes for conversations call `messages`.
+    pub(super) fn about_prompt(self) -> Self {
+        match self.param.as_deref() {
+            Some("messages") => self.at("prompt"),
+            Some(_) | None => self,
+        }
+    }
+
     pub(super) fn unsupported_content_encoding() -> Self {
         let message = "compressed bodies are not supported";
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;

@@ -5,15 +5,23 @@ mod access;
 mod answer;
 mod asking;
 mod body;
+mod capabilities;
 mod chat;
+mod completions;
 mod error;
+mod event_body;
+mod form;
+mod image_stream;
+mod images;
 mod models;
 mod origin;
 mod picture_delivery;
 mod playground;
+mod preparation;
 mod probes;
 mod sse;
 mod state;
+mod tokenization;
 
 use axum::Router;
 use axum::http::Uri;
@@ -25,7 +33,9 @@ use tracing::Level;
 pub use access::{AllowedHosts, ApiKey};
 pub use body::BODY_UNIT;
 pub use origin::Origin;
-pub use state::{AppState, HttpSettings, ServedModel, TextEncoder};
+pub use state::{
+    AppState, HttpSettings, ServedModel, TextDecoder, TextEncoder, TokenSpeller, Vocabulary,
+};
 
 use error::ApiError;
 
@@ -33,6 +43,12 @@ use error::ApiError;
 pub fn router(state: AppState) -> Router {
     let guarded = Router::new()
         .route("/v1/chat/completions", post(chat::completions))
+        .route("/v1/completions", post(completions::completions))
+        .route("/v1/images/generations", post(images::generations))
+        .route("/v1/images/edits", post(images::edits))
+        .route("/v1/capabilities", get(capabilities::capabilities))
+        .route("/tokenize", post(tokenization::tokenize))
+        .route("/detokenize", post(tokenization::detokenize))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*id}", get(models::one))
         .route_layer(from_fn_with_state(state.clone(), access::require_key));

@@ -35,8 +35,13 @@ fn card(model: &ServedModel, name: &str) -> ModelCard {
         created: model.created,
         owned_by: "reverie".to_owned(),
         max_model_len: model.limits.max_model_len,
-        abilities: model.limits.abilities.list().iter().copied().map(on_the_wire).collect(),
+        abilities: abilities(model),
     }
+}
+
+/// What the model was trained for, in the wire's words.
+pub(super) fn abilities(model: &ServedModel) -> Vec<ModelAbility> {
+    model.limits.abilities.list().iter().copied().map(on_the_wire).collect()
 }
 
 fn on_the_wire(ability: Ability) -> ModelAbility {

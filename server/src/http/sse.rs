@@ -4,23 +4,16 @@
 //! the usage if asked for, then `[DONE]`. After a failure an `error` event is the last, without
 //! `[DONE]`: that is what both OpenAI SDKs raise on. Dropping the body drops the engine's stream.
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::http::{HeaderName, HeaderValue};
-use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
-use futures_core::Stream;
+use axum::response::Response;
 use reverie_proto::{ChatCompletionChunk, ChunkChoice, Delta, PictureDigest, Role};
-use serde::Serialize;
 use tokio_stream::StreamExt as _;
 
 use super::answer::{AnswerHead, finish, wire_usage};
 use super::error::ApiError;
+use super::event_body::{self, EventWriter, Page};
 use super::picture_delivery::{DeliveredPicture, PictureDelivery};
 use crate::engine::document_engine::EventStream;
 use crate::engine::event::{EngineEvent, FinishReason, Usage};
@@ -39,13 +32,8 @@ pub(super) fn stream(
         let delivery = delivery.clone();
         async move { deliver(event, &delivery).await }
     });
-    let chunks = ChunkStream::new(Box::pin(delivered), head, provenance, include_usage);
-    let keep_alive = KeepAlive::new().interval(keep_alive);
-    let mut response = Sse::new(chunks).keep_alive(keep_alive).into_response();
-    // Proxies that gather an answer before passing it on are told not to.
-    let unbuffered = HeaderName::from_static("x-accel-buffering");
-    response.headers_mut().insert(unbuffered, HeaderValue::from_static("no"));
-    response
+    let writer = ChunkWriter { head, provenance, digests: Vec::new(), include_usage };
+    event_body::response(delivered, writer, keep_alive)
 }
 
 /// An event whose picture is ready to be sent.
@@ -71,11 +59,8 @@ async fn deliver(event: EngineEvent, delivery: &PictureDelivery) -> Delivered {
     }
 }
 
-/// The chunks of one answer.
-struct ChunkStream {
-    /// `None` once the last event was seen.
-    events: Option<Pin<Box<dyn Stream<Item = Delivered> + Send>>>,
-    ready: VecDeque<Event>,
+/// Writes the chunks of one answer.
+struct ChunkWriter {
     head: AnswerHead,
     provenance: Arc<AnswerProvenance>,
     /// Of the pictures so far.
@@ -83,50 +68,47 @@ struct ChunkStream {
     include_usage: bool,
 }
 
-impl ChunkStream {
-    fn new(
-        events: Pin<Box<dyn Stream<Item = Delivered> + Send>>,
-        head: AnswerHead,
-        provenance: Arc<AnswerProvenance>,
-        include_usage: bool,
-    ) -> Self {
-        let (events, ready, digests) = (Some(events), VecDeque::new(), Vec::new());
-        let mut chunks = Self { events, ready, head, provenance, digests, include_usage };
+impl EventWriter for ChunkWriter {
+    type Happening = Delivered;
+
+    fn open(&mut self, page: &mut Page) {
         let role = Some(Role::Assistant);
-        chunks.push_delta(Delta { role, content: Some(String::new()), images: Vec::new() });
-        chunks
+        let delta = Delta { role, content: Some(String::new()), images: Vec::new() };
+        self.push_delta(delta, page);
     }
 
-    fn push(&mut self, delivered: Delivered) {
+    fn write(&mut self, delivered: Delivered, page: &mut Page) {
         match delivered {
             Delivered::Nothing => {}
             Delivered::Text(text) => {
-                self.push_delta(Delta { content: Some(text), ..Delta::default() });
+                self.push_delta(Delta { content: Some(text), ..Delta::default() }, page);
             }
             Delivered::Image(DeliveredPicture { item, digest }) => {
                 self.digests.push(digest);
-                self.push_delta(Delta { images: vec![item], ..Delta::default() });
+                self.push_delta(Delta { images: vec![item], ..Delta::default() }, page);
             }
-            Delivered::Finished(reason, usage) => self.push_end(reason, &usage),
-            Delivered::Failed(error) => {
-                self.ready.push_back(json_event(Event::default().event("error"), &error.body()));
-                self.events = None;
-            }
+            Delivered::Finished(reason, usage) => self.push_end(reason, &usage, page),
+            Delivered::Failed(error) => page.fail(&error),
         }
     }
 
-    fn push_delta(&mut self, delta: Delta) {
-        let chunk = self.chunk(vec![ChunkChoice {
+    fn id(&self) -> &str {
+        &self.head.id
+    }
+}
+
+impl ChunkWriter {
+    fn push_delta(&self, delta: Delta, page: &mut Page) {
+        page.push(&self.chunk(vec![ChunkChoice {
             index: 0,
             delta,
             logprobs: None,
             finish_reason: None,
             finish_details: None,
-        }]);
-        self.ready.push_back(json_event(Event::default(), &chunk));
+        }]));
     }
 
-    fn push_end(&mut self, reason: FinishReason, usage: &Usage) {
+    fn push_end(&mut self, reason: FinishReason, usage: &Usage, page: &mut Page) {
         let (finish_reason, finish_details) = finish(reason);
         let last = ChunkChoice {
             index: 0,
@@ -137,15 +119,12 @@ impl ChunkStream {
         };
         let effective = Some(self.head.effective.clone());
         let provenance = self.provenance.of_answer(std::mem::take(&mut self.digests));
-        let last = ChatCompletionChunk { effective, provenance, ..self.chunk(vec![last]) };
-        self.ready.push_back(json_event(Event::default(), &last));
+        page.push(&ChatCompletionChunk { effective, provenance, ..self.chunk(vec![last]) });
         if self.include_usage {
             let usage = Some(wire_usage(usage));
-            let total = ChatCompletionChunk { usage, ..self.chunk(Vec::new()) };
-            self.ready.push_back(json_event(Event::default(), &total));
+            page.push(&ChatCompletionChunk { usage, ..self.chunk(Vec::new()) });
         }
-        self.ready.push_back(Event::default().data("[DONE]"));
-        self.events = None;
+        page.end_with_done();
     }
 
     fn chunk(&self, choices: Vec<ChunkChoice>) -> ChatCompletionChunk {
@@ -158,37 +137,6 @@ impl ChunkStream {
             usage: None,
             effective: None,
             provenance: None,
-        }
-    }
-}
-
-/// `data` on one line; JSON escapes every line break in it.
-fn json_event(event: Event, data: &impl Serialize) -> Event {
-    let line = serde_json::to_string(data).expect("our own types always serialise");
-    event.data(line)
-}
-
-impl Stream for ChunkStream {
-    type Item = Result<Event, Infallible>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        loop {
-            if let Some(event) = self.ready.pop_front() {
-                return Poll::Ready(Some(Ok(event)));
-            }
-            let Some(events) = self.events.as_mut() else {
-                return Poll::Ready(None);
-            };
-            let delivered = ready!(events.as_mut().poll_next(cx));
-            self.push(delivered.unwrap_or_else(|| Delivered::Failed(ApiError::engine_gone())));
-        }
-    }
-}
-
-impl Drop for ChunkStream {
-    fn drop(&mut self) {
-        if self.events.is_some() {
-            tracing::info!(id = self.head.id, status = 499, "the client left before the end");
         }
     }
 }

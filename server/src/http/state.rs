@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reverie_model::tokenizer::SpecialTokens;
 use tokio::sync::Semaphore;
 
 use super::{AllowedHosts, ApiKey, Origin};
@@ -40,18 +41,34 @@ pub struct AppState {
 /// Text to token ids, never a control token.
 pub type TextEncoder = Arc<dyn Fn(&str) -> Vec<u32> + Send + Sync>;
 
+/// Token ids to text, control tokens spelt out.
+pub type TextDecoder = Arc<dyn Fn(&[u32]) -> String + Send + Sync>;
+
+/// A token as the vocabulary spells it.
+pub type TokenSpeller = Arc<dyn Fn(u32) -> String + Send + Sync>;
+
+/// The tokenizer, as far as the edge needs it.
+pub struct Vocabulary {
+    /// Text to ids.
+    pub encode: TextEncoder,
+    /// Ids to text.
+    pub decode: TextDecoder,
+    /// One id to its spelling.
+    pub spell: TokenSpeller,
+    /// The control tokens.
+    pub special: SpecialTokens,
+    /// Ids are below this.
+    pub size: usize,
+}
+
 /// What is served: everything about the model that turning a request into a prompt needs.
 pub struct ServedModel {
     /// What requests may ask for.
     pub limits: Limits,
     /// How conversations are written down.
     pub template: PromptTemplate,
-    /// The tokenizer's one ability needed here.
-    pub encode: TextEncoder,
-    /// `<s>`.
-    pub bos: u32,
-    /// `</s>`.
-    pub eos: u32,
+    /// Its tokens.
+    pub vocabulary: Vocabulary,
     /// What is kept of a picture.
     pub shrink: ShrinkPicture,
     /// Where its answers come from.
@@ -63,7 +80,8 @@ pub struct ServedModel {
 impl ServedModel {
     /// The encoder, in the form prompts are built with.
     pub fn encoder(&self) -> PromptEncoder<'_> {
-        PromptEncoder { encode: self.encode.as_ref(), bos: self.bos, eos: self.eos }
+        let Vocabulary { encode, special, .. } = &self.vocabulary;
+        PromptEncoder { encode: encode.as_ref(), bos: special.bos, eos: special.eos }
     }
 }
 

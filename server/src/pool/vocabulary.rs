@@ -19,7 +19,7 @@ use crate::engine::request::{
 };
 
 /// Changes with every change of what goes over the wire; the build stands beside it.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// The first thing that a worker is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,7 +83,7 @@ wire_struct!(Condition { num_rows, num_columns, values });
 wire_struct!(Conditions { positive, negative });
 wire_struct!(RequestIdentity { fingerprint, idempotency_key, created });
 wire_struct!(SamplingParams { temperature, top_p, top_k, seed, num_beams });
-wire_struct!(StoppingParams { max_tokens, min_tokens, ignore_eos, stop });
+wire_struct!(StoppingParams { max_tokens, min_tokens, ignore_eos, ends_with_images, stop });
 wire_struct!(PictureParams {
     choice,
     max_images,
@@ -104,6 +104,7 @@ wire_struct!(EngineRequest {
     sampling,
     stopping,
     pictures,
+    choice,
     deadline,
     tenant,
     priority,

@@ -28,7 +28,7 @@ pub(super) fn check(request: &ChatCompletionRequest, limits: &Limits) -> Result<
         Abilities::CreationOnly => {
             check_for_drawer(request)?;
             match prompt_form(limits) {
-                PromptForm::Conversation => Ok(()),
+                PromptForm::Conversation | PromptForm::Verbatim => Ok(()),
                 PromptForm::Caption => check_for_caption(request),
             }
         }

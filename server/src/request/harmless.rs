@@ -1,13 +1,37 @@
 //! Fields of OpenAI's that clients send by themselves: accepted where they change nothing.
 //!
-//! Ignored: `user`, `safety_identifier`, `prompt_cache_key`, `service_tier`, `reasoning_effort`,
-//! `verbosity`, `store`, `parallel_tool_calls`, `metadata`, `stream_options.include_obfuscation`,
-//! `messages[].name`, `image_url.detail`. Accepted only in their empty form: `logprobs`,
-//! `frequency_penalty`, `presence_penalty`, `logit_bias`, `tools`, `tool_choice`, `response_format`.
+//! [`IGNORED`] are ignored. Accepted only in their empty form: `logprobs`, `frequency_penalty`,
+//! `presence_penalty`, `logit_bias`, `tools`, `tool_choice`, `response_format`, `suffix`.
+
+use std::fmt::Display;
 
 use reverie_proto::ChatCompletionRequest;
 
 use super::RequestError;
+
+/// What each route takes and ignores, for clients send it by themselves.
+pub const IGNORED: [(&str, &[&str]); 4] = [
+    (
+        "/v1/chat/completions",
+        &[
+            "user",
+            "safety_identifier",
+            "prompt_cache_key",
+            "service_tier",
+            "reasoning_effort",
+            "verbosity",
+            "store",
+            "parallel_tool_calls",
+            "metadata",
+            "stream_options.include_obfuscation",
+            "messages[].name",
+            "messages[].content[].image_url.detail",
+        ],
+    ),
+    ("/v1/images/generations", &["user", "quality", "style", "moderation"]),
+    ("/v1/images/edits", &["user", "quality", "style", "moderation", "input_fidelity"]),
+    ("/v1/completions", &["user", "stream_options.include_obfuscation"]),
+];
 
 const MAX_LABEL_BYTES: usize = 512;
 
@@ -40,7 +64,7 @@ pub(super) fn check(request: &ChatCompletionRequest) -> Result<(), RequestError>
     check_not_offered(request)
 }
 
-fn check_label(param: &str, label: &str) -> Result<(), RequestError> {
+pub(super) fn check_label(param: &str, label: &str) -> Result<(), RequestError> {
     if label.len() > MAX_LABEL_BYTES {
         return Err(RequestError::TextTooLong { param: param.to_owned(), limit: MAX_LABEL_BYTES });
     }
@@ -51,22 +75,32 @@ fn check_label(param: &str, label: &str) -> Result<(), RequestError> {
 }
 
 fn check_not_offered(request: &ChatCompletionRequest) -> Result<(), RequestError> {
-    match request.n {
-        None | Some(1) => {}
-        Some(0) => return Err(RequestError::out_of_range("n", "1")),
-        Some(_) => return Err(RequestError::unsupported("n", "above 1 is not supported")),
+    check_one("n", request.n)?;
+    check_only("logprobs", request.logprobs, false)?;
+    check_only("frequency_penalty", request.frequency_penalty, 0.0)?;
+    check_only("presence_penalty", request.presence_penalty, 0.0)
+}
+
+/// Refuses every number of answers but one.
+pub(super) fn check_one(param: &str, count: Option<u64>) -> Result<(), RequestError> {
+    match count {
+        None | Some(1) => Ok(()),
+        Some(0) => Err(RequestError::out_of_range(param, "1")),
+        Some(_) => Err(RequestError::unsupported(param, "above 1 is not supported")),
     }
-    if request.logprobs == Some(true) {
-        return Err(RequestError::unsupported("logprobs", "is not supported"));
-    }
-    let penalties = [
-        ("frequency_penalty", request.frequency_penalty),
-        ("presence_penalty", request.presence_penalty),
-    ];
-    for (param, penalty) in penalties {
-        if penalty.is_some_and(|penalty| penalty != 0.0) {
-            return Err(RequestError::unsupported(param, "other than 0 is not supported"));
+}
+
+/// Refuses every value of a field but the one that changes nothing.
+pub(super) fn check_only<T: PartialEq + Display + Copy>(
+    param: &str,
+    value: Option<T>,
+    neutral: T,
+) -> Result<(), RequestError> {
+    match value {
+        Some(value) if value != neutral => {
+            let reason = format!("other than {neutral} is not supported");
+            Err(RequestError::unsupported(param, &reason))
         }
+        Some(_) | None => Ok(()),
     }
-    Ok(())
 }

@@ -2,13 +2,16 @@
 //! in. Pure and synchronous; knows neither HTTP nor tensors, and decodes no picture by itself.
 
 mod abilities;
+mod completion;
 mod conversation;
 mod data_url;
 mod disclosure;
 mod error;
 mod harmless;
+mod images;
 mod pictures;
 mod sampling;
+mod tokenization;
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -19,7 +22,7 @@ use std::time::Duration;
 use reverie_model::config::Abilities;
 use reverie_model::diffusion::noise_schedule::NoiseSchedule;
 use reverie_model::{Picture, PictureError};
-use reverie_proto::{ChatCompletionRequest, EffectiveParameters, Sampler};
+use reverie_proto::{ChatCompletionRequest, EffectiveParameters, Sampler, StreamOptions};
 
 use crate::engine::request::{
     EngineRequest, ONE_TENANT, PictureParams, RequestIdentity, SamplingParams, StoppingParams,
@@ -28,10 +31,17 @@ use crate::picture_codec::{PictureFormat, PictureLimits};
 use crate::prompt::{PromptEncoder, build_prompt, raw_prompt};
 use crate::template::{CheckpointDefaults, PromptTemplate, TextToImage};
 
+use self::pictures::DrawingWish;
+use self::sampling::{SamplingWish, StoppingWish};
+
 pub(crate) use abilities::max_images;
+pub use completion::validate_completion;
 pub(crate) use data_url::decode as picture_file;
 pub use disclosure::Disclosure;
 pub use error::{PictureUrlFault, RequestError};
+pub use harmless::IGNORED;
+pub use images::{EditedPictures, validate_images};
+pub use tokenization::{TextToTokenize, validate_detokenize, validate_tokenize};
 
 /// What a request may ask for, complete.
 #[derive(Debug, Clone)]
@@ -60,6 +70,8 @@ pub struct Limits {
     pub picture: PictureLimits,
     /// Pictures in an answer.
     pub max_images: usize,
+    /// Answers to one request: each takes a place in the engine.
+    pub max_choices: usize,
     /// Denoising steps of a picture.
     pub max_num_inference_steps: usize,
     /// The noise that steps are taken through; not every sampler has room for every number of them.
@@ -139,6 +151,8 @@ pub struct ValidRequest {
     pub negative_prompt: Option<String>,
     /// How the answer is sent.
     pub delivery: Delivery,
+    /// Answers that are wanted, independent of one another.
+    pub num_choices: usize,
     /// What the parameters came to, for the answer.
     pub effective: EffectiveParameters,
     /// What the answer and its pictures may tell of all this.
@@ -152,6 +166,8 @@ pub enum PromptForm {
     Conversation,
     /// Its one text alone, as a picture's caption.
     Caption,
+    /// Its one text alone, exactly as it is.
+    Verbatim,
 }
 
 /// How an answer is sent.
@@ -222,39 +238,22 @@ pub fn validate(
     limits: &Limits,
     drawn_seed: u64,
 ) -> Result<ValidRequest, RequestError> {
-    if !limits.model_names.contains(&request.model) {
-        return Err(RequestError::UnknownModel { name: request.model });
-    }
+    let model = model_name(Some(request.model.clone()), limits)?;
     harmless::check(&request)?;
     abilities::check(&request, limits)?;
-    let sampling = sampling::sampling_params(&request, &limits.defaults, drawn_seed)?;
-    let stopping = sampling::stopping_params(&request, limits)?;
+    let wish = SamplingWish::of_chat(&request);
+    let sampling = sampling::sampling_params(&wish, &limits.defaults, drawn_seed)?;
+    let stopping = sampling::stopping_params(&StoppingWish::of_chat(&request), limits)?;
     let stopping = abilities::stopping(stopping, limits.abilities);
     let pictures = pictures::picture_params(&request, limits, &sampling)?;
     let delivery = delivery(&request)?;
-    let effective = EffectiveParameters {
-        seed: sampling.seed,
-        image_seed: pictures.seed,
-        temperature: sampling::effective_temperature(&request, &limits.defaults),
-        top_p: request.top_p.unwrap_or(1.0),
-        top_k: sampling.top_k as u64,
-        num_beams: sampling.num_beams as u64,
-        size: format!("{}x{}", pictures.width, pictures.height),
-        sampler: request.sampler.unwrap_or(limits.defaults.sampler),
-        num_inference_steps: pictures.num_inference_steps,
-        guidance_scale: request.guidance_scale.unwrap_or(limits.defaults.guidance_scale),
-        guidance_rescale: request.guidance_rescale.unwrap_or(0.0),
-        eta: request.eta.unwrap_or(0.0),
-    };
     let disclosure = disclosure::disclosure(&request, sampling.seed)?;
-    let negative_prompt = request.negative_prompt.filter(|text| !text.is_empty());
-    if let Some(text) = &negative_prompt {
-        conversation::check_length("negative_prompt", text.len(), limits)?;
-        conversation::check_room(1, limits.countable_bytes(text), limits)?;
-    }
+    let drawing = DrawingWish::of_chat(&request);
+    let effective = effective((&wish, &sampling), (&drawing, &pictures), limits);
+    let negative_prompt = negative_prompt(request.negative_prompt, limits)?;
     let turns = conversation::turns(request.messages, limits)?;
     Ok(ValidRequest {
-        model: request.model,
+        model,
         turns,
         prompt_form: abilities::prompt_form(limits),
         sampling,
@@ -262,9 +261,51 @@ pub fn validate(
         pictures,
         negative_prompt,
         delivery,
+        num_choices: 1,
         effective,
         disclosure,
     })
+}
+
+/// What the wishes came to.
+fn effective(
+    (sampling_wish, sampling): (&SamplingWish, &SamplingParams),
+    (drawing_wish, pictures): (&DrawingWish<'_>, &PictureParams),
+    limits: &Limits,
+) -> EffectiveParameters {
+    EffectiveParameters {
+        seed: sampling.seed,
+        image_seed: pictures.seed,
+        temperature: sampling_wish.temperature(&limits.defaults),
+        top_p: sampling_wish.top_p.unwrap_or(1.0),
+        top_k: sampling.top_k as u64,
+        num_beams: sampling.num_beams as u64,
+        size: format!("{}x{}", pictures.width, pictures.height),
+        sampler: drawing_wish.sampler.unwrap_or(limits.defaults.sampler),
+        num_inference_steps: pictures.num_inference_steps,
+        guidance_scale: drawing_wish.guidance_scale.unwrap_or(limits.defaults.guidance_scale),
+        guidance_rescale: drawing_wish.guidance_rescale.unwrap_or(0.0),
+        eta: drawing_wish.eta.unwrap_or(0.0),
+    }
+}
+
+/// What pictures should not show, if that is anything.
+fn negative_prompt(text: Option<String>, limits: &Limits) -> Result<Option<String>, RequestError> {
+    let text = text.filter(|text| !text.is_empty());
+    if let Some(text) = &text {
+        conversation::check_length("negative_prompt", text.len(), limits)?;
+        conversation::check_room(1, limits.countable_bytes(text), limits)?;
+    }
+    Ok(text)
+}
+
+/// The model's name, as the client used it; the canonical one where routes let it be left out.
+fn model_name(name: Option<String>, limits: &Limits) -> Result<String, RequestError> {
+    match name {
+        None => Ok(limits.model_names.first().cloned().unwrap_or_default()),
+        Some(name) if limits.model_names.contains(&name) => Ok(name),
+        Some(name) => Err(RequestError::UnknownModel { name }),
+    }
 }
 
 /// Decodes the pictures of `turns` with `decode`, one after another, so that one at most is there in more
@@ -313,18 +354,29 @@ impl ValidRequest {
         let prompt = match self.prompt_form {
             PromptForm::Conversation => build_prompt(turns, template, encoder),
             PromptForm::Caption => raw_prompt(&caption(turns, template), encoder),
+            PromptForm::Verbatim => raw_prompt(&verbatim(turns), encoder),
         };
         EngineRequest {
             prompt,
             sampling: self.sampling.clone(),
             stopping: self.stopping.clone(),
             pictures: PictureParams { negative_prompt, ..self.pictures.clone() },
+            choice: 0,
             deadline,
             tenant: ONE_TENANT,
             priority: 0,
             identity: RequestIdentity::default(),
         }
     }
+}
+
+/// All text of `turns`, untouched.
+fn verbatim(turns: &[Turn<Arc<Picture>>]) -> String {
+    let texts = turns.iter().flat_map(|turn| &turn.pieces).filter_map(|piece| match piece {
+        Piece::Text(text) => Some(text.as_str()),
+        Piece::Picture(_) => None,
+    });
+    texts.collect()
 }
 
 /// All text of `turns`.
@@ -337,16 +389,21 @@ fn caption(turns: &[Turn<Arc<Picture>>], template: &PromptTemplate) -> String {
 }
 
 fn delivery(request: &ChatCompletionRequest) -> Result<Delivery, RequestError> {
-    let mode = match (request.stream.unwrap_or(false), request.stream_options) {
-        (true, options) => DeliveryMode::Streamed {
-            include_usage: options.and_then(|options| options.include_usage).unwrap_or(false),
-        },
-        (false, None) => DeliveryMode::Whole,
-        (false, Some(_)) => {
-            return Err(RequestError::conflict("stream_options", "needs `stream: true`"));
-        }
-    };
+    let mode = delivery_mode(request.stream, request.stream_options)?;
     Ok(Delivery { mode, picture_format: pictures::picture_format(request)? })
+}
+
+fn delivery_mode(
+    stream: Option<bool>,
+    options: Option<StreamOptions>,
+) -> Result<DeliveryMode, RequestError> {
+    match (stream.unwrap_or(false), options) {
+        (true, options) => Ok(DeliveryMode::Streamed {
+            include_usage: options.and_then(|options| options.include_usage).unwrap_or(false),
+        }),
+        (false, None) => Ok(DeliveryMode::Whole),
+        (false, Some(_)) => Err(RequestError::conflict("stream_options", "needs `stream: true`")),
+    }
 }
 
 /// `value` if it is in `range`, which the error quotes.

@@ -12,39 +12,91 @@ use crate::picture_codec::PictureFormat;
 const MAX_GUIDANCE_SCALE: f64 = 50.0;
 const DEFAULT_JPEG_QUALITY: u64 = 90;
 
+/// How pictures are to be drawn, by whichever route the wish came.
+#[derive(Clone, Copy, Default)]
+pub(super) struct DrawingWish<'a> {
+    pub(super) size: Option<&'a str>,
+    pub(super) steps: Option<u64>,
+    pub(super) num_inference_steps: Option<u64>,
+    pub(super) guidance_scale: Option<f64>,
+    pub(super) guidance_rescale: Option<f64>,
+    pub(super) eta: Option<f64>,
+    pub(super) sampler: Option<Sampler>,
+}
+
+/// Who decides that a picture is drawn, and the most there can be.
+#[derive(Clone, Copy)]
+pub(super) struct PictureCount {
+    pub(super) choice: ImageChoice,
+    pub(super) max_images: usize,
+}
+
+impl<'a> DrawingWish<'a> {
+    pub(super) fn of_chat(request: &'a ChatCompletionRequest) -> Self {
+        Self {
+            size: request.size.as_deref(),
+            steps: request.steps,
+            num_inference_steps: request.num_inference_steps,
+            guidance_scale: request.guidance_scale,
+            guidance_rescale: request.guidance_rescale,
+            eta: request.eta,
+            sampler: request.sampler,
+        }
+    }
+}
+
+impl PictureCount {
+    pub(super) const NONE: Self = Self { choice: ImageChoice::None, max_images: 0 };
+
+    pub(super) fn exactly(count: usize) -> Self {
+        Self { choice: ImageChoice::Exactly(count), max_images: count }
+    }
+}
+
 pub(super) fn picture_params(
     request: &ChatCompletionRequest,
     limits: &Limits,
     sampling: &SamplingParams,
 ) -> Result<PictureParams, RequestError> {
+    let count = choice(request, limits, sampling.num_beams)?;
+    let seed = request.image_seed.unwrap_or(sampling.seed);
+    drawing(&DrawingWish::of_chat(request), count, seed, picture_format(request)?, limits)
+}
+
+/// `wish` within `limits`, its gaps filled.
+pub(super) fn drawing(
+    wish: &DrawingWish<'_>,
+    count: PictureCount,
+    seed: u64,
+    format: PictureFormat,
+    limits: &Limits,
+) -> Result<PictureParams, RequestError> {
     let defaults = &limits.defaults;
-    let (choice, max_images) = choice(request, limits, sampling.num_beams)?;
-    let (width, height) = match request.size.as_deref() {
+    let (width, height) = match wish.size {
         None | Some("auto") => (defaults.width, defaults.height),
         Some(size) => parse_size(size, limits)?,
     };
-    let steps_name = if request.steps.is_some() { "steps" } else { "num_inference_steps" };
-    let steps =
-        either(("steps", request.steps), ("num_inference_steps", request.num_inference_steps))?
-            .unwrap_or(defaults.num_inference_steps as u64);
+    let steps_name = if wish.steps.is_some() { "steps" } else { "num_inference_steps" };
+    let steps = either(("steps", wish.steps), ("num_inference_steps", wish.num_inference_steps))?
+        .unwrap_or(defaults.num_inference_steps as u64);
     let steps = in_range(steps_name, steps, 1..=limits.max_num_inference_steps as u64)?;
     let guidance_scale = in_range(
         "guidance_scale",
-        request.guidance_scale.unwrap_or(defaults.guidance_scale),
+        wish.guidance_scale.unwrap_or(defaults.guidance_scale),
         0.0..=MAX_GUIDANCE_SCALE,
     )?;
     let guidance_rescale =
-        in_range("guidance_rescale", request.guidance_rescale.unwrap_or(0.0), 0.0..=1.0)?;
-    let eta = in_range("eta", request.eta.unwrap_or(0.0), 0.0..=1.0)?;
-    let sampler = request.sampler.unwrap_or(defaults.sampler);
+        in_range("guidance_rescale", wish.guidance_rescale.unwrap_or(0.0), 0.0..=1.0)?;
+    let eta = in_range("eta", wish.eta.unwrap_or(0.0), 0.0..=1.0)?;
+    let sampler = wish.sampler.unwrap_or(defaults.sampler);
     if eta > 0.0 && sampler != Sampler::Ddim {
         return Err(RequestError::conflict("eta", "needs `sampler: \"ddim\"`"));
     }
     let (steps, eta) = (steps as usize, eta as f32);
     check_steps(steps_name, sampler, (steps, eta), limits)?;
     Ok(PictureParams {
-        choice,
-        max_images,
+        choice: count.choice,
+        max_images: count.max_images,
         width,
         height,
         num_inference_steps: steps,
@@ -53,8 +105,8 @@ pub(super) fn picture_params(
         eta,
         negative_prompt: None, // text until it is encoded: `ValidRequest::engine_request`
         sampler: sampler_kind(sampler),
-        seed: request.image_seed.unwrap_or(sampling.seed),
-        format: picture_format(request)?,
+        seed,
+        format,
         report_progress: false,
     })
 }
@@ -113,7 +165,7 @@ fn choice(
     request: &ChatCompletionRequest,
     limits: &Limits,
     num_beams: usize,
-) -> Result<(ImageChoice, usize), RequestError> {
+) -> Result<PictureCount, RequestError> {
     let max_images = request.max_images.unwrap_or(limits.max_images as u64);
     let max_images = in_range("max_images", max_images, 0..=limits.max_images as u64)?;
     let conflict = |reason| Err(RequestError::conflict("image_choice", reason));
@@ -133,16 +185,20 @@ fn choice(
         return conflict("must be `none` or unset with `num_beams`");
     }
     match wish {
-        Wish::None => Ok((ImageChoice::None, 0)),
-        Wish::Auto if max_images == 0 => Ok((ImageChoice::None, 0)),
+        Wish::None => Ok(PictureCount::NONE),
+        Wish::Auto if max_images == 0 => Ok(PictureCount::NONE),
         Wish::Required | Wish::Exactly(_) if max_images == 0 => {
             conflict("asks for pictures, but `max_images` is 0")
         }
-        Wish::Auto => Ok((ImageChoice::Auto, max_images as usize)),
-        Wish::Required => Ok((ImageChoice::Required, max_images as usize)),
+        Wish::Auto => {
+            Ok(PictureCount { choice: ImageChoice::Auto, max_images: max_images as usize })
+        }
+        Wish::Required => {
+            Ok(PictureCount { choice: ImageChoice::Required, max_images: max_images as usize })
+        }
         Wish::Exactly(count) => {
             let count = in_range("image_choice", count, 1..=max_images)? as usize;
-            Ok((ImageChoice::Exactly(count), count))
+            Ok(PictureCount::exactly(count))
         }
     }
 }

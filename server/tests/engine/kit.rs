@@ -177,6 +177,7 @@ pub(crate) fn request(prompt_tokens: usize) -> EngineRequest {
             max_tokens: None,
             min_tokens: 0,
             ignore_eos: false,
+            ends_with_images: false,
             stop: Vec::new(),
         },
         pictures: PictureParams {
@@ -194,6 +195,7 @@ pub(crate) fn request(prompt_tokens: usize) -> EngineRequest {
             format: reverie_model::picture_codec::PictureFormat::Png,
             report_progress: false,
         },
+        choice: 0,
         deadline: None,
         tenant: ONE_TENANT,
         priority: 0,

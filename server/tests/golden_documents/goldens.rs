@@ -130,6 +130,7 @@ pub(crate) fn golden_request(prompt: Vec<PromptSegment>) -> EngineRequest {
             max_tokens: None,
             min_tokens: 0,
             ignore_eos: false,
+            ends_with_images: false,
             stop: Vec::new(),
         },
         pictures: PictureParams {
@@ -147,6 +148,7 @@ pub(crate) fn golden_request(prompt: Vec<PromptSegment>) -> EngineRequest {
             format: reverie_model::picture_codec::PictureFormat::Png,
             report_progress: false,
         },
+        choice: 0,
         deadline: None,
         tenant: ONE_TENANT,
         priority: 0,

@@ -18,6 +18,7 @@ use futures_core::Stream;
 use image::{ImageFormat, ImageReader, RgbImage};
 use reverie_model::config::{Abilities, NoiseScheduleConfig};
 use reverie_model::diffusion::noise_schedule::NoiseSchedule;
+use reverie_model::tokenizer::SpecialTokens;
 use reverie_model::{Picture, PictureError};
 use reverie_proto::Sampler;
 use reverie_server::engine::document_engine::{
@@ -26,7 +27,7 @@ use reverie_server::engine::document_engine::{
 use reverie_server::engine::event::{EngineEvent, FinishReason, Usage};
 use reverie_server::engine::request::EngineRequest;
 use reverie_server::http::{
-    AllowedHosts, AppState, BODY_UNIT, HttpSettings, Origin, ServedModel, router,
+    AllowedHosts, AppState, BODY_UNIT, HttpSettings, Origin, ServedModel, Vocabulary, router,
 };
 use reverie_server::model_hash::ModelHash;
 use reverie_server::picture_codec::{Metadata, PictureCodec, PictureFormat, PictureLimits};
@@ -209,6 +210,7 @@ pub(crate) fn limits() -> Limits {
         max_image_bytes: 4096,
         picture: PictureLimits { max_pixels: 10_000, max_side: 500, max_aspect_ratio: 200 },
         max_images: 8,
+        max_choices: 4,
         max_num_inference_steps: 100,
         noise_schedule: Arc::new(NoiseSchedule::new(&NoiseScheduleConfig::default())),
         side: 16..=128,
@@ -240,9 +242,7 @@ pub(crate) fn state_with(engine: &Arc<ScriptedEngine>, settings: HttpSettings) -
         model: Arc::new(ServedModel {
             limits: limits(),
             template: PromptTemplate::vicuna_v1_1(),
-            encode: Arc::new(|text| text.bytes().map(|byte| 100 + u32::from(byte)).collect()),
-            bos: 1,
-            eos: 2,
+            vocabulary: vocabulary(),
             shrink: Arc::new(Picture::clone),
             provenance: ModelProvenance {
                 hash: Arc::new(ModelHash::known(MODEL_SHA256)),
@@ -258,6 +258,29 @@ pub(crate) fn state_with(engine: &Arc<ScriptedEngine>, settings: HttpSettings) -
         picture_writing: Arc::new(Semaphore::new(2)),
         origin: Origin::new(|| Uuid::from_u128(7), || 1_700_000_001),
         settings: Arc::new(settings),
+    }
+}
+
+/// Ids are 100 and a byte.
+fn vocabulary() -> Vocabulary {
+    Vocabulary {
+        encode: Arc::new(|text| text.bytes().map(|byte| 100 + u32::from(byte)).collect()),
+        decode: Arc::new(|ids| ids.iter().map(|id| (id - 100) as u8 as char).collect()),
+        spell: Arc::new(|id| format!("#{id}")),
+        special: SpecialTokens {
+            unk: 0,
+            bos: 1,
+            eos: 2,
+            pad: 3,
+            image: 4,
+            im_patch: 5,
+            im_start: 6,
+            im_end: 7,
+            dream: 8,
+            dream_start: 9,
+            dream_end: 10,
+        },
+        size: 356,
     }
 }
 

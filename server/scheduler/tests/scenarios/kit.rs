@@ -68,6 +68,7 @@ pub(crate) fn spec(id: u64, prompt: &[Span]) -> SequenceSpec {
             max_tokens: None,
             min_tokens: 0,
             ignore_eos: false,
+            ends_with_images: false,
         },
         num_beams: 1,
         drawing: DrawingSpec {

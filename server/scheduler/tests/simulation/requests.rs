@@ -186,5 +186,6 @@ fn limits(dice: &mut Dice, swarm: &Swarm) -> DocumentLimits {
         max_tokens: dice.chance(700).then(|| dice.below(80)),
         min_tokens: dice.below(50),
         ignore_eos: dice.chance(200),
+        ends_with_images: dice.chance(100),
     }
 }

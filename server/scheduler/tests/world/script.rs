@@ -149,6 +149,7 @@ fn draw_wish(dice: &mut Dice, id: u64, budget: &Budget) -> Wish {
         max_tokens: dice.chance(70).then(|| 15 + dice.index(70)),
         min_tokens: dice.index(12),
         ignore_eos: dice.chance(30),
+        ends_with_images: false,
     };
     let used = budget.positions(&prompt) + limits.insisted_images() * budget.drawing_positions();
     if used + 1 > budget.max_model_len {

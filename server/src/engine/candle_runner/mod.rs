@@ -32,9 +32,6 @@ use super::order::{Conditions, WrittenPiece};
 use super::request::EngineRequest;
 use super::runner::{ModelRunner, OpenedSequence, StepOutput, TextDecoder};
 
-/// The random draws of a request's first answer; a request has only one so far.
-const FIRST_CHOICE: u32 = 0;
-
 /// What a runner has computed since it was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RunnerCounters {

@@ -13,7 +13,6 @@ use reverie_model::tokenizer::SpecialTokens;
 use reverie_model::{DreamModel, ModelError};
 use reverie_scheduler::{Branch, DrawingSpec, LegalTokens};
 
-use super::FIRST_CHOICE;
 use super::beams::Beams;
 use super::context::ContextState;
 use crate::engine::request::{EngineRequest, PictureParams};
@@ -69,7 +68,7 @@ impl SequenceState {
                 top_p: sampling.top_p,
                 top_k: sampling.top_k,
                 seed: sampling.seed,
-                choice: FIRST_CHOICE,
+                choice: request.choice,
             },
             forbidden,
             drawing: drawing_spec(&request.pictures, cell, picture_sampler.timesteps().len()),
@@ -165,7 +164,7 @@ impl SequenceState {
             condition,
             negative: Some(negative.clone()),
             seed: self.request.pictures.seed,
-            choice: FIRST_CHOICE,
+            choice: self.request.choice,
             picture: picture as u32,
         }
     }

@@ -1,0 +1,58 @@
+//! `GET /v1/capabilities`: what this instance serves and what requests may ask for, so that a client need not find
+//! out by being refused.
+
+use axum::Json;
+use axum::extract::State;
+use reverie_proto::{
+    Capabilities, CapabilityDefaults, CapabilityLimits, ContextPositions, ImageFormat, Sampler,
+};
+
+use super::AppState;
+use super::models::abilities;
+use crate::request::IGNORED;
+
+/// Formats of pictures that are read, by their contents.
+const READ_FORMATS: [&str; 4] = ["png", "jpeg", "webp", "gif"];
+
+/// Everything a client may want to know before it asks.
+pub(super) async fn capabilities(State(state): State<AppState>) -> Json<Capabilities> {
+    let limits = &state.model.limits;
+    let defaults = &limits.defaults;
+    let ignored = IGNORED.iter().map(|(route, fields)| {
+        ((*route).to_owned(), fields.iter().map(|field| (*field).to_owned()).collect())
+    });
+    Json(Capabilities {
+        object: "capabilities".to_owned(),
+        models: limits.model_names.clone(),
+        abilities: abilities(&state.model),
+        positions: ContextPositions {
+            max_model_len: limits.max_model_len,
+            image: limits.picture_positions,
+            drawing: limits.dream_positions + limits.picture_positions,
+        },
+        limits: CapabilityLimits {
+            max_body_bytes: state.settings.max_body_bytes,
+            max_input_images: limits.max_input_images,
+            max_image_bytes: limits.max_image_bytes,
+            max_image_pixels: limits.picture.max_pixels,
+            max_images: limits.max_images,
+            max_n: limits.max_choices,
+            max_num_inference_steps: limits.max_num_inference_steps,
+            min_side: *limits.side.start(),
+            max_side: *limits.side.end(),
+            side_multiple: limits.side_multiple,
+            max_drawn_pixels: limits.max_drawn_pixels,
+        },
+        defaults: CapabilityDefaults {
+            size: format!("{}x{}", defaults.width, defaults.height),
+            sampler: defaults.sampler,
+            num_inference_steps: defaults.num_inference_steps,
+            guidance_scale: defaults.guidance_scale,
+            temperature: defaults.temperature,
+        },
+        samplers: Sampler::ALL.to_vec(),
+        input_formats: READ_FORMATS.map(str::to_owned).to_vec(),
+        output_formats: vec![ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Webp],
+        ignored_parameters: ignored.collect(),
+    })
+}

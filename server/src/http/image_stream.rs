@@ -1,0 +1,133 @@
+//! Pictures as server-sent events, in OpenAI's shapes: each picture once it is complete. There is no
+//! `[DONE]`: the stream ends with its last picture, or with an error.
+
+use std::time::Duration;
+
+use axum::response::Response;
+use reverie_proto::{Background, ImageStreamEvent, ImageStreamEventType, Quality};
+use tokio_stream::StreamExt as _;
+
+use super::answer::AnswerHead;
+use super::error::ApiError;
+use super::event_body::{self, EventWriter, Page};
+use super::images::{ChoiceEvents, together, wire_format};
+use super::picture_delivery::PictureDelivery;
+use crate::engine::event::{EngineEvent, Usage};
+
+/// Which route's events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ImageRoute {
+    /// `image_generation.…`.
+    Generation,
+    /// `image_edit.…`.
+    Edit,
+}
+
+impl ImageRoute {
+    /// Where it is.
+    pub(super) fn path(self) -> &'static str {
+        match self {
+            Self::Generation => "/v1/images/generations",
+            Self::Edit => "/v1/images/edits",
+        }
+    }
+}
+
+/// The response that streams `events`.
+pub(super) fn stream(
+    events: ChoiceEvents,
+    head: AnswerHead,
+    delivery: PictureDelivery,
+    route: ImageRoute,
+    keep_alive: Duration,
+) -> Response {
+    let num_left = events.len();
+    let format = delivery.format;
+    let happenings = events.then(move |(choice, event)| {
+        let delivery = delivery.clone();
+        async move { (choice, deliver(choice, event, &delivery).await) }
+    });
+    let drawn = vec![None; num_left];
+    let writer = ImageWriter { head, route, format: wire_format(format), drawn, num_left };
+    event_body::response(happenings, writer, keep_alive)
+}
+
+/// An event whose picture is ready to be sent.
+enum Delivered {
+    Nothing,
+    Image(String),
+    Finished(Usage),
+    Failed(ApiError),
+}
+
+async fn deliver(choice: usize, event: EngineEvent, delivery: &PictureDelivery) -> Delivered {
+    match event {
+        EngineEvent::Text { .. }
+        | EngineEvent::ImageStarted { .. }
+        | EngineEvent::ImageProgress { .. } => Delivered::Nothing,
+        EngineEvent::Image { index: _, picture } => match delivery.file(picture, choice).await {
+            Ok(file) => Delivered::Image(file.base64),
+            Err(error) => Delivered::Failed(error),
+        },
+        EngineEvent::Finished { reason: _, usage } => Delivered::Finished(usage),
+        EngineEvent::Failed(error) => Delivered::Failed(ApiError::from(error)),
+    }
+}
+
+/// Writes the events of one answer.
+struct ImageWriter {
+    head: AnswerHead,
+    route: ImageRoute,
+    format: reverie_proto::ImageFormat,
+    /// By choice: the picture, until it is known what it took.
+    drawn: Vec<Option<String>>,
+    num_left: usize,
+}
+
+impl EventWriter for ImageWriter {
+    type Happening = (usize, Delivered);
+
+    fn open(&mut self, _page: &mut Page) {}
+
+    fn write(&mut self, (choice, delivered): Self::Happening, page: &mut Page) {
+        match delivered {
+            Delivered::Nothing => {}
+            Delivered::Image(file) => self.drawn[choice] = Some(file),
+            Delivered::Finished(usage) => match self.drawn[choice].take() {
+                Some(file) => self.complete(choice, file, usage, page),
+                None => page.fail(&ApiError::engine_gone()),
+            },
+            Delivered::Failed(error) => page.fail(&error),
+        }
+    }
+
+    fn id(&self) -> &str {
+        &self.head.id
+    }
+}
+
+impl ImageWriter {
+    fn complete(&mut self, choice: usize, file: String, usage: Usage, page: &mut Page) {
+        let r#type = match self.route {
+            ImageRoute::Generation => ImageStreamEventType::GenerationCompleted,
+            ImageRoute::Edit => ImageStreamEventType::EditCompleted,
+        };
+        let event = ImageStreamEvent {
+            r#type,
+            b64_json: file,
+            created_at: self.head.created,
+            size: self.head.effective.size.clone(),
+            quality: Quality::Auto,
+            background: Background::Opaque,
+            output_format: self.format,
+            index: choice,
+            usage: together(&[usage]),
+            effective: self.head.effective.clone(),
+        };
+        page.push_named(r#type.name(), &event);
+        self.num_left -= 1;
+        if self.num_left == 0 {
+            page.end();
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! From a body to what the engine can be given, whatever the route: what takes long runs where blocking is
+//! allowed, and what is held meanwhile is bounded. Reads no body and chooses no answer.
+
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use super::AppState;
+use super::asking::Asking;
+use super::body::Room;
+use super::error::ApiError;
+use super::origin::seed_from;
+use crate::engine::document_engine::EngineStatus;
+use crate::engine::request::EngineRequest;
+use crate::provenance::AnswerProvenance;
+use crate::request::{Limits, Piece, RequestError, ValidRequest, decode_pictures};
+
+/// A request as it came.
+pub(super) struct Asked<B> {
+    /// Where: the same body means different things on different routes.
+    pub(super) route: &'static str,
+    pub(super) asking: Asking,
+    pub(super) room: Room,
+    pub(super) body: B,
+}
+
+/// Whatever two equal requests have in common.
+pub(super) trait Fingerprint {
+    fn write_to(&self, digest: &mut Sha256);
+}
+
+impl Fingerprint for Vec<u8> {
+    fn write_to(&self, digest: &mut Sha256) {
+        digest.update(self);
+    }
+}
+
+/// A request that the engine can be given.
+pub(super) struct Prepared {
+    pub(super) valid: ValidRequest,
+    /// The first of [`ValidRequest::num_choices`].
+    pub(super) request: EngineRequest,
+    pub(super) provenance: AnswerProvenance,
+    /// What the answer's id ends with.
+    pub(super) identity: String,
+}
+
+/// Whether a request can be served at all, asked before its body is read.
+pub(super) fn check_ready(state: &AppState) -> Result<(), ApiError> {
+    match state.engine.status() {
+        // While workers are replaced, what comes waits for them.
+        EngineStatus::Ready | EngineStatus::Recovering => Ok(()),
+        unready @ (EngineStatus::Loading | EngineStatus::Draining | EngineStatus::Failed) => {
+            Err(ApiError::not_ready(unready))
+        }
+    }
+}
+
+/// Calls `read` with the body, the limits and a seed to use if there is none; then, holding a permit, decodes
+/// the pictures. The room is given back once they are.
+pub(super) async fn prepare<B: Fingerprint + Send + 'static>(
+    state: &AppState,
+    asked: Asked<B>,
+    read: impl FnOnce(B, &Limits, u64) -> Result<ValidRequest, RequestError> + Send + 'static,
+) -> Result<Prepared, ApiError> {
+    let Asked { route, asking, room, body } = asked;
+    let preparing = Arc::clone(&state.preparing).try_acquire_owned();
+    // Given back when all is done: from there on the engine counts the request.
+    let _preparing = preparing.map_err(|_all_taken| ApiError::too_many_preparing())?;
+    let model = Arc::clone(&state.model);
+    let drawn_seed = state.origin.seed();
+    let (mut valid, fingerprint) = blocking(move || {
+        let mut digest = Sha256::new_with_prefix(route);
+        body.write_to(&mut digest);
+        let fingerprint: [u8; 32] = digest.finalize().into();
+        let seed = asking.root(&fingerprint).map_or(drawn_seed, |root| seed_from(&root));
+        Ok((read(body, &model.limits, seed)?, fingerprint))
+    })
+    .await?;
+
+    let has_pictures = valid.turns.iter().flat_map(|turn| &turn.pieces).any(|piece| match piece {
+        Piece::Picture(_) => true,
+        Piece::Text(_) => false,
+    });
+    let permit = if has_pictures {
+        let work = Arc::clone(&state.picture_reading);
+        Some(work.acquire_owned().await.map_err(|_| ApiError::internal())?)
+    } else {
+        None
+    };
+    let model = Arc::clone(&state.model);
+    let decode = state.codec.decode;
+    let (valid, mut request, provenance) = blocking(move || {
+        let turns = decode_pictures(std::mem::take(&mut valid.turns), |file| {
+            decode(file, &model.limits.picture).map(|picture| (model.shrink)(&picture))
+        })?;
+        drop((permit, room)); // held by the work, not by the client: leaving does not free it early
+        let request = valid.engine_request(&turns, &model.template, model.encoder(), None);
+        let provenance = AnswerProvenance::new(&model.provenance, &valid, &request);
+        if provenance.is_asked_for() {
+            model.provenance.hash.get(); // here, where it may take long
+        }
+        Ok((valid, request, provenance))
+    })
+    .await?;
+    request.deadline = asking.time_left(state.settings.request_timeout)?;
+    asking.sign(&mut request, fingerprint, state.origin.unix_time());
+    let root = asking.root(&fingerprint);
+    let identity = root.map_or_else(|| state.origin.identity(), |root| short(&root));
+    Ok(Prepared { valid, request, provenance, identity })
+}
+
+/// 32 hexadecimal digits of a digest.
+fn short(digest: &[u8; 32]) -> String {
+    digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Runs `work` where it may take long.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, RequestError> + Send + 'static,
+) -> Result<T, ApiError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => Ok(result?),
+        Err(error) => {
+            tracing::error!(%error, "preparing a request failed");
+            Err(ApiError::internal())
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! A raw prompt to go on with: text in, text out, no template and no pictures.
+
+use reverie_model::config::{Abilities, Ability};
+use reverie_proto::CompletionRequest;
+
+use super::harmless::{check_label, check_one, check_only};
+use super::pictures::{DrawingWish, PictureCount, drawing};
+use super::sampling::{SamplingWish, StoppingWish, sampling_params, stopping_params};
+use super::{
+    Delivery, Disclosure, Limits, Piece, PromptForm, RequestError, Speaker, Turn, ValidRequest,
+    conversation, delivery_mode, effective, model_name,
+};
+use crate::picture_codec::PictureFormat;
+
+/// Tokens where nobody says, as OpenAI's and vLLM's.
+const DEFAULT_MAX_TOKENS: u64 = 16;
+
+/// Checks `request` against `limits`. `drawn_seed` is its seed if it brings none.
+///
+/// # Errors
+/// [`RequestError`], naming the first parameter at fault.
+pub fn validate_completion(
+    request: CompletionRequest,
+    limits: &Limits,
+    drawn_seed: u64,
+) -> Result<ValidRequest, RequestError> {
+    check_offered(&request)?;
+    let wish = SamplingWish {
+        temperature: request.temperature,
+        top_p: request.top_p,
+        top_k: request.top_k,
+        seed: request.seed,
+        num_beams: None,
+    };
+    let sampling = sampling_params(&wish, &limits.defaults, drawn_seed)?;
+    let stopping = stopping_params(&stopping_wish(&request), limits)?;
+    let mode = delivery_mode(request.stream, request.stream_options)?;
+    let drawing_wish = DrawingWish::default();
+    let seed = sampling.seed;
+    let pictures = drawing(&drawing_wish, PictureCount::NONE, seed, PictureFormat::Png, limits)?;
+    let model = model_name(Some(request.model), limits)?;
+    match limits.abilities {
+        Abilities::Both | Abilities::ComprehensionOnly => {}
+        Abilities::CreationOnly => {
+            let (param, ability) = ("model".to_owned(), Ability::Comprehension);
+            return Err(RequestError::Untrained { param, ability });
+        }
+    }
+    let text = request.prompt.0;
+    conversation::check_length("prompt", text.len(), limits)?;
+    conversation::check_room(1, limits.countable_bytes(&text), limits)?;
+    Ok(ValidRequest {
+        model,
+        turns: vec![Turn { speaker: Speaker::User, pieces: vec![Piece::Text(text)] }],
+        prompt_form: PromptForm::Verbatim,
+        effective: effective((&wish, &sampling), (&drawing_wish, &pictures), limits),
+        sampling,
+        stopping,
+        pictures,
+        negative_prompt: None,
+        delivery: Delivery { mode, picture_format: PictureFormat::Png },
+        num_choices: 1,
+        disclosure: Disclosure::Recipe,
+    })
+}
+
+fn stopping_wish(request: &CompletionRequest) -> StoppingWish<'_> {
+    StoppingWish {
+        max_tokens: request.max_tokens.or(Some(DEFAULT_MAX_TOKENS)),
+        max_completion_tokens: None,
+        min_tokens: request.min_tokens,
+        ignore_eos: request.ignore_eos,
+        stop: request.stop.as_ref(),
+    }
+}
+
+fn check_offered(request: &CompletionRequest) -> Result<(), RequestError> {
+    if let Some(user) = &request.user {
+        check_label("user", user)?;
+    }
+    check_one("n", request.n)?;
+    check_one("best_of", request.best_of)?;
+    check_only("echo", request.echo, false)?;
+    check_only("frequency_penalty", request.frequency_penalty, 0.0)?;
+    check_only("presence_penalty", request.presence_penalty, 0.0)?;
+    match request.logprobs {
+        None => Ok(()),
+        Some(_) => Err(RequestError::unsupported("logprobs", "is not supported")),
+    }
+}
