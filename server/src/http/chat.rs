@@ -6,8 +6,6 @@ use axum::response::{IntoResponse, Response};
 use reverie_proto::parse;
 
 use super::answer::{self, AnswerHead};
-use super::asking::Asking;
-use super::body::{self, HeldBody};
 use super::error::ApiError;
 use super::picture_delivery::PictureDelivery;
 use super::preparation::{self, Asked, Prepared};
@@ -19,10 +17,7 @@ pub(super) async fn completions(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    preparation::check_ready(&state)?;
-    let asking = Asking::read(request.headers(), request.extensions())?;
-    let HeldBody { bytes, room } = body::json_bytes(request, &state).await?;
-    let asked = Asked { route: "/v1/chat/completions", asking, room, body: bytes };
+    let asked = Asked::of_json(&state, "/v1/chat/completions", request).await?;
     let read = |body: Vec<u8>, limits: &Limits, drawn_seed| {
         let request = parse::chat_request(&body)?;
         drop(body); // its pictures are in the request now

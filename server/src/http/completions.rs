@@ -8,8 +8,6 @@ use tokio_stream::StreamExt as _;
 
 use super::AppState;
 use super::answer::{AnswerHead, finish, wire_usage};
-use super::asking::Asking;
-use super::body::{self, HeldBody};
 use super::error::ApiError;
 use super::event_body::{self, EventWriter, Page};
 use super::preparation::{self, Asked, Prepared};
@@ -22,10 +20,7 @@ pub(super) async fn completions(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    preparation::check_ready(&state)?;
-    let asking = Asking::read(request.headers(), request.extensions())?;
-    let HeldBody { bytes, room } = body::json_bytes(request, &state).await?;
-    let asked = Asked { route: "/v1/completions", asking, room, body: bytes };
+    let asked = Asked::of_json(&state, "/v1/completions", request).await?;
     let read = |body: Vec<u8>, limits: &Limits, drawn_seed| {
         validate_completion(parse::completion_request(&body)?, limits, drawn_seed)
     };

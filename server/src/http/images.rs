@@ -36,15 +36,12 @@ pub(super) async fn generations(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    preparation::check_ready(&state)?;
-    let asking = Asking::read(request.headers(), request.extensions())?;
-    let HeldBody { bytes, room } = body::json_bytes(request, &state).await?;
+    let route = ImageRoute::Generation;
+    let asked = Asked::of_json(&state, route.path(), request).await?;
     let read = |body: Vec<u8>, limits: &Limits, drawn_seed| {
         let request = parse::image_generation(&body)?;
         validate_images(request, EditedPictures::None, limits, drawn_seed)
     };
-    let route = ImageRoute::Generation;
-    let asked = Asked { route: route.path(), asking, room, body: bytes };
     answer(&state, asked, read, route).await
 }
 

@@ -1,13 +1,14 @@
 //! From a body to what the engine can be given, whatever the route: what takes long runs where blocking is
-//! allowed, and what is held meanwhile is bounded. Reads no body and chooses no answer.
+//! allowed, and what is held meanwhile is bounded. Knows no fields and chooses no answer.
 
 use std::sync::Arc;
 
+use axum::extract::Request;
 use sha2::{Digest as _, Sha256};
 
 use super::AppState;
 use super::asking::Asking;
-use super::body::Room;
+use super::body::{self, HeldBody, Room};
 use super::error::ApiError;
 use super::origin::seed_from;
 use crate::engine::document_engine::EngineStatus;
@@ -53,6 +54,20 @@ pub(super) fn check_ready(state: &AppState) -> Result<(), ApiError> {
         unready @ (EngineStatus::Loading | EngineStatus::Draining | EngineStatus::Failed) => {
             Err(ApiError::not_ready(unready))
         }
+    }
+}
+
+impl Asked<Vec<u8>> {
+    /// A request with a JSON body, which is taken only if it can be served.
+    pub(super) async fn of_json(
+        state: &AppState,
+        route: &'static str,
+        request: Request,
+    ) -> Result<Self, ApiError> {
+        check_ready(state)?;
+        let asking = Asking::read(request.headers(), request.extensions())?;
+        let HeldBody { bytes, room } = body::json_bytes(request, state).await?;
+        Ok(Self { route, asking, room, body: bytes })
     }
 }
 

@@ -6,26 +6,14 @@ use reverie_proto::{ChatCompletionRequest, ProvenanceWish};
 use serde_json::{Map, Value};
 
 use super::RequestError;
+use super::harmless::IGNORED_IN_CHAT;
 
 /// A request that is kept stands in every picture of its answer, and picture readers bound the text they
 /// read: Pillow takes 1 MiB.
 const MAX_KEPT_BYTES: usize = 512 << 10;
 
-/// Fields that change nothing of what is written or drawn: how it is sent, and who asked.
-const WITHOUT_EFFECT: [&str; 12] = [
-    "stream",
-    "stream_options",
-    "provenance",
-    "user",
-    "safety_identifier",
-    "prompt_cache_key",
-    "service_tier",
-    "reasoning_effort",
-    "verbosity",
-    "store",
-    "parallel_tool_calls",
-    "metadata",
-];
+/// Fields that say how an answer is sent and change nothing of what is written or drawn.
+const ON_DELIVERY: [&str; 3] = ["stream", "stream_options", "provenance"];
 
 /// What an answer and its pictures may tell of the request.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,7 +49,7 @@ fn kept(request: &ChatCompletionRequest, seed: u64) -> Result<Value, RequestErro
     let mut text = BoundedText(Vec::new());
     serde_json::to_writer(&mut text, request).map_err(|_| too_long())?;
     let mut fields: Map<String, Value> = serde_json::from_slice(&text.0).map_err(|_| too_long())?;
-    for name in WITHOUT_EFFECT {
+    for name in ON_DELIVERY.into_iter().chain(IGNORED_IN_CHAT) {
         fields.remove(name);
     }
     for message in fields.get_mut("messages").and_then(Value::as_array_mut).into_iter().flatten() {

@@ -9,25 +9,25 @@ use reverie_proto::ChatCompletionRequest;
 
 use super::RequestError;
 
+/// What chat takes and ignores.
+pub(super) const IGNORED_IN_CHAT: [&str; 12] = [
+    "user",
+    "safety_identifier",
+    "prompt_cache_key",
+    "service_tier",
+    "reasoning_effort",
+    "verbosity",
+    "store",
+    "parallel_tool_calls",
+    "metadata",
+    "stream_options.include_obfuscation",
+    "messages[].name",
+    "messages[].content[].image_url.detail",
+];
+
 /// What each route takes and ignores, for clients send it by themselves.
 pub const IGNORED: [(&str, &[&str]); 4] = [
-    (
-        "/v1/chat/completions",
-        &[
-            "user",
-            "safety_identifier",
-            "prompt_cache_key",
-            "service_tier",
-            "reasoning_effort",
-            "verbosity",
-            "store",
-            "parallel_tool_calls",
-            "metadata",
-            "stream_options.include_obfuscation",
-            "messages[].name",
-            "messages[].content[].image_url.detail",
-        ],
-    ),
+    ("/v1/chat/completions", &IGNORED_IN_CHAT),
     ("/v1/images/generations", &["user", "quality", "style", "moderation"]),
     ("/v1/images/edits", &["user", "quality", "style", "moderation", "input_fidelity"]),
     ("/v1/completions", &["user", "stream_options.include_obfuscation"]),
