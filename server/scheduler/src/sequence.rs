@@ -148,8 +148,8 @@ pub(crate) struct Sequence {
     reserved_blocks: usize,
     budget: Budget,
     prompt: Usage,
-    /// How often it began to compute its context: once, and again after each preemption.
-    num_begun: usize,
+    /// Whether it has begun to compute its context, be it that it was preempted since.
+    has_begun: bool,
 }
 
 impl Sequence {
@@ -188,7 +188,7 @@ impl Sequence {
             reserved_blocks,
             budget,
             prompt,
-            num_begun: 0,
+            has_begun: false,
         };
         if pending == NextMove::Draw {
             sequence.main.push_condition(&budget);
@@ -225,7 +225,7 @@ impl Sequence {
             reserved_blocks: 0,
             budget,
             prompt: Usage::default(),
-            num_begun: 0,
+            has_begun: false,
         }
     }
 
@@ -307,12 +307,12 @@ impl Sequence {
     pub(crate) fn begin(&mut self, cached: Vec<BlockId>, kv: &mut Kv) {
         self.main.begin_with(cached, kv);
         // Later ones find what it has computed itself.
-        if self.num_begun == 0 {
+        if !self.has_begun {
             // What follows the prompt was written elsewhere, before.
             let found = self.main.computed();
             self.prompt.prompt_cached_positions = found.min(self.prompt.prompt_positions);
         }
-        self.num_begun += 1;
+        self.has_begun = true;
         self.allocate_missing(kv);
         self.status = if self.main.len() == 0 {
             SequenceStatus::Denoising { num_done: 0 }

@@ -12,6 +12,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderName, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use reverie_model::digest::hexadecimal;
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 use super::AppState;
@@ -74,8 +75,7 @@ fn found(name: &str, path: &str, headers: &HeaderMap) -> Result<Response, ApiErr
 
 /// A strong validator: the file's own digest.
 fn entity_tag(sha256: &[u8; 32]) -> String {
-    let digits: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("\"{digits}\"")
+    format!("\"{}\"", hexadecimal(sha256))
 }
 
 /// Of the kinds of file there are; any other name is none of ours.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use axum::extract::Request;
+use reverie_model::digest::hexadecimal;
 use sha2::{Digest as _, Sha256};
 
 use super::AppState;
@@ -121,13 +122,8 @@ pub(super) async fn prepare<B: Fingerprint + Send + 'static>(
     request.deadline = asking.time_left(state.settings.request_timeout)?;
     asking.sign(&mut request, fingerprint, state.origin.unix_time());
     let root = asking.root(&fingerprint);
-    let identity = root.map_or_else(|| state.origin.identity(), |root| short(&root));
+    let identity = root.map_or_else(|| state.origin.identity(), |root| hexadecimal(&root[..16]));
     Ok(Prepared { valid, request, provenance, identity })
-}
-
-/// 32 hexadecimal digits of a digest.
-fn short(digest: &[u8; 32]) -> String {
-    digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Runs `work` where it may take long.
