@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::AppState;
 use super::error::ApiError;
-use crate::engine::request::TenantId;
+use crate::engine::request::{ONE_TENANT, TenantId};
 
 /// The digest of a key; the key itself is not kept.
 #[derive(Clone, PartialEq, Eq)]
@@ -74,9 +74,6 @@ impl AllowedHosts {
     }
 }
 
-/// Whose a request is where nobody needs a key.
-const NOBODY: TenantId = TenantId(0);
-
 /// Lets a request pass that brings one of the keys, if there are any, and notes whose it is.
 pub(super) async fn require_key(
     State(state): State<AppState>,
@@ -85,7 +82,7 @@ pub(super) async fn require_key(
 ) -> Result<Response, ApiError> {
     let keys = &state.settings.api_keys;
     if keys.is_empty() {
-        request.extensions_mut().insert(NOBODY);
+        request.extensions_mut().insert(ONE_TENANT);
         return Ok(next.run(request).await);
     }
     let given = bearer(request.headers()).map(ApiKey::new).ok_or_else(ApiError::bad_key)?;

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::error::ApiError;
 use super::origin::Arrival;
 use crate::engine::event::EngineError;
-use crate::engine::request::{EngineRequest, RequestIdentity, TenantId};
+use crate::engine::request::{EngineRequest, ONE_TENANT, RequestIdentity, TenantId};
 
 const TIMEOUT: &str = "x-request-timeout-ms";
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -45,7 +45,7 @@ impl Asking {
             }
             Some(_) => return Err(ApiError::bad_header(IDEMPOTENCY_KEY, KEY_WANTED)),
         };
-        let tenant = extensions.get().copied().unwrap_or(TenantId(0));
+        let tenant = extensions.get().copied().unwrap_or(ONE_TENANT);
         Ok(Self { tenant, arrival: extensions.get().copied(), timeout, key })
     }
 
