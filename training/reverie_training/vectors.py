@@ -189,7 +189,8 @@ def _spoilt(piece, rng: random.Random, tiles: int):
         case 1:
             return piece[: rng.randrange(len(piece))]
         case 2:
-            return piece.replace(*rng.choice((("red", "blue"), ("large", "small"), ("circle", "star"), ("top", "left"))))
+            exchanges = (("red", "blue"), ("large", "small"), ("circle", "star"), ("top", "left"))
+            return piece.replace(*rng.choice(exchanges))
         case 3:
             return " ".join(rng.sample(piece.split(" "), len(piece.split(" "))))
         case _:

@@ -93,7 +93,7 @@ def run(stage: Stage) -> None:
 
 
 def update(stage: Stage, number: int, rng: random.Random, twin: Twin | None = None) -> dict[str, float]:
-    """One step of a stage's optimisers at the rate of its plan, and the losses before it; of two batches with a twin."""
+    """One step of a stage's optimisers at its plan's rate, and the losses before it; of two batches with a twin."""
     share = stage.plan.rate(number)
     if twin:
         twin.begin(number)

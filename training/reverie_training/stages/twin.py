@@ -1,4 +1,4 @@
-"""A second process for a stage that has both cores: it computes a second batch's gradient while the first is at its own.
+"""A second process for a stage with both cores: it computes a second batch's gradient while the first is at its own.
 
 Both work on the same weights in shared memory and the gradients are averaged in one order, so that the numbers do not
 depend on which process is faster, nor on how many cores there are. Threads would: and where others use the cores too,
