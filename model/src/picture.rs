@@ -1,5 +1,7 @@
 //! An 8-bit RGB picture: the only form in which pictures cross module borders.
 
+use image::imageops::{self, FilterType};
+use image::{ImageBuffer, Rgb};
 use sha2::{Digest, Sha256};
 
 /// An RGB picture, 8 bits a channel, rows top to bottom, no padding.
@@ -38,6 +40,19 @@ impl Picture {
     /// Bytes of shape (height, width, 3).
     pub fn rgb(&self) -> &[u8] {
         &self.rgb
+    }
+
+    /// The same picture in another size, colours in between interpolated linearly.
+    ///
+    /// # Panics
+    /// If a side is to be zero: a defect of the caller.
+    #[must_use]
+    pub fn scaled(&self, width: u32, height: u32) -> Self {
+        assert!(width > 0 && height > 0, "a picture has pixels");
+        let pixels = ImageBuffer::<Rgb<u8>, &[u8]>::from_raw(self.width, self.height, &self.rgb);
+        let pixels = pixels.expect("as many bytes as pixels");
+        let scaled = imageops::resize(&pixels, width, height, FilterType::Triangle);
+        Self { width, height, rgb: scaled.into_raw() }
     }
 
     /// What tells it from every other picture: SHA-256 of its width and height, four bytes each, little-endian,

@@ -85,6 +85,23 @@ pub struct ChatCompletionChunk {
     /// request asks for it (extension).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provenance: Option<Provenance>,
+    /// How far a picture is; only beside an empty delta, and only where the request asks for it (extension).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<PictureProgress>,
+}
+
+/// How far a picture is. A client that reads slowly is not told of every step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PictureProgress {
+    /// Which picture of the answer: the `index` that it will have in `images`.
+    pub index: u64,
+    /// Denoising steps done, from 1.
+    pub step: usize,
+    /// Denoising steps in all.
+    pub num_steps: usize,
+    /// What the picture would be if it were complete now: a data URL of a small JPEG file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<String>,
 }
 
 /// What a chunk adds to one answer.

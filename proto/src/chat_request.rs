@@ -82,6 +82,8 @@ pub struct ChatCompletionRequest {
     pub image_quality: Option<u64>,
     /// Whether the answer says what it takes to write it again (extension).
     pub provenance: Option<ProvenanceWish>,
+    /// What a stream tells of a picture while it is drawn (extension).
+    pub progress: Option<ProgressWish>,
 
     /// Accepted and ignored.
     pub user: Option<String>,
@@ -307,6 +309,57 @@ impl<'de> Deserialize<'de> for ProvenanceWish {
             }
         }
         deserializer.deserialize_any(ProvenanceVisitor)
+    }
+}
+
+/// What a stream tells of a picture while it is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProgressWish {
+    /// `false`: nothing.
+    Nothing,
+    /// `true`: its denoising steps.
+    Steps,
+    /// `{"previews": k}`: its steps, and at k of them, evenly spread, a preview.
+    Previews(u64),
+}
+
+/// The object that [`ProgressWish::Previews`] is.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Previews {
+    previews: u64,
+}
+
+impl Serialize for ProgressWish {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match *self {
+            Self::Nothing => serializer.serialize_bool(false),
+            Self::Steps => serializer.serialize_bool(true),
+            Self::Previews(previews) => Previews { previews }.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ProgressWish {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ProgressVisitor;
+        impl<'de> serde::de::Visitor<'de> for ProgressVisitor {
+            type Value = ProgressWish;
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("true, false or {\"previews\": a whole number}")
+            }
+            fn visit_bool<E>(self, wish: bool) -> Result<ProgressWish, E> {
+                Ok(if wish { ProgressWish::Steps } else { ProgressWish::Nothing })
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                map: A,
+            ) -> Result<ProgressWish, A::Error> {
+                let object = serde::de::value::MapAccessDeserializer::new(map);
+                Previews::deserialize(object).map(|wish| ProgressWish::Previews(wish.previews))
+            }
+        }
+        deserializer.deserialize_any(ProgressVisitor)
     }
 }
 

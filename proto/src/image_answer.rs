@@ -56,7 +56,51 @@ pub struct ImagesTokensDetails {
     pub text_tokens: usize,
 }
 
-/// One event of a stream; its `type` is also the event's name.
+/// What a picture would be if it were complete now; the event's `type` is also its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImagePartialEvent {
+    /// What happened.
+    pub r#type: ImagePartialEventType,
+    /// The file in base64, without any prefix.
+    pub b64_json: String,
+    /// Counts what was sent of this picture before, from 0.
+    pub partial_image_index: usize,
+    /// When the request was accepted, seconds since 1970.
+    pub created_at: u64,
+    /// `WIDTHxHEIGHT` in pixels.
+    pub size: String,
+    /// Always `auto`.
+    pub quality: Quality,
+    /// Always `opaque`.
+    pub background: Background,
+    /// What the file is.
+    pub output_format: ImageFormat,
+    /// Which of `n` pictures this is of, from 0 (extension).
+    pub index: usize,
+}
+
+/// Which route's picture is being drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ImagePartialEventType {
+    /// A drawing.
+    #[serde(rename = "image_generation.partial_image")]
+    Generation,
+    /// An edited picture.
+    #[serde(rename = "image_edit.partial_image")]
+    Edit,
+}
+
+impl ImagePartialEventType {
+    /// The event's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Generation => "image_generation.partial_image",
+            Self::Edit => "image_edit.partial_image",
+        }
+    }
+}
+
+/// A picture that is complete; the event's `type` is also its name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ImageStreamEvent {
     /// What happened.

@@ -54,7 +54,7 @@ pub struct ImageRequest {
     pub response_format: Option<ImageResponseFormat>,
     /// Send pictures as they come.
     pub stream: Option<bool>,
-    /// Previews of each picture in a stream: only 0 yet.
+    /// Previews of each picture in a stream, 0 to 3.
     pub partial_images: Option<u64>,
 
     /// Only `auto` and `opaque`: pictures have no alpha.

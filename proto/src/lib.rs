@@ -21,17 +21,17 @@ pub mod tokenization;
 pub use capabilities::{Capabilities, CapabilityDefaults, CapabilityLimits, ContextPositions};
 pub use chat_answer::{
     AnswerMessage, ChatCompletion, ChatCompletionChunk, Choice, ChunkChoice, Delta,
-    EffectiveParameters, FinishDetails, FinishReason, ImageUsage, Usage,
+    EffectiveParameters, FinishDetails, FinishReason, ImageUsage, PictureProgress, Usage,
 };
 pub use chat_request::{
-    ChatCompletionRequest, ImageChoice, ImageFormat, Modality, ProvenanceWish, ResponseFormat,
-    Sampler, Stop, StreamOptions,
+    ChatCompletionRequest, ImageChoice, ImageFormat, Modality, ProgressWish, ProvenanceWish,
+    ResponseFormat, Sampler, Stop, StreamOptions,
 };
 pub use completion::{Completion, CompletionChoice, CompletionPrompt, CompletionRequest};
 pub use error_body::{ErrorBody, ErrorDetail};
 pub use image_answer::{
-    ImageData, ImageStreamEvent, ImageStreamEventType, ImagesAnswer, ImagesTokensDetails,
-    ImagesUsage,
+    ImageData, ImagePartialEvent, ImagePartialEventType, ImageStreamEvent, ImageStreamEventType,
+    ImagesAnswer, ImagesTokensDetails, ImagesUsage,
 };
 pub use image_request::{
     Background, ImageReference, ImageRequest, ImageResponseFormat, Moderation, Quality, Style,

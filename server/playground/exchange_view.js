@@ -59,20 +59,22 @@ export class ExchangeView {
     this.#writeFoot(waiting);
   }
 
-  /** A step of the picture that is being drawn; `preview`, where there is one, is a data URL. */
+  /** A step of the picture that is being drawn. `preview` is a data URL; a step without one leaves the last one there. */
   showProgress({ step, num_steps: steps, preview }) {
     clearTimeout(this.silence);
     this.pending.dataset.kind = "drawing";
+    if (preview) this.preview = element("img", { src: preview, alt: "" });
     const bar = element("progress", { max: steps, value: step });
     bar.setAttribute("aria-label", "Denoising steps");
     this.pending.replaceChildren(
-      ...(preview ? [element("img", { src: preview, alt: "" })] : []),
+      ...(this.preview ? [this.preview] : []),
       element("p", { className: "steps" }, bar, `step ${step} of ${steps}`),
     );
   }
 
   #wait() {
     this.pending.dataset.kind = "text";
+    this.preview = null;
     this.pending.replaceChildren();
     this.body.append(this.pending);
     if (this.shown === 0) return;

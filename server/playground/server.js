@@ -45,12 +45,16 @@ export const models = async () => (await (await ask("v1/models")).json()).data;
 /** `/v1/capabilities`. */
 export const capabilities = async () => (await ask("v1/capabilities")).json();
 
+/** Of each picture, at most: enough for it to seem to develop. */
+const previews = 16;
+
 /**
  * Asks for an answer and yields what arrives, in order: `{ text }`, `{ progress: { index, step, num_steps, preview } }`,
  * `{ picture: url }`, and last `{ end: { reason, effective, usage, provenance } }`.
  */
 export async function* answer(request, signal) {
-  const body = JSON.stringify({ ...request, stream: true, stream_options: { include_usage: true } });
+  const shown = { stream: true, stream_options: { include_usage: true }, progress: { previews } };
+  const body = JSON.stringify({ ...request, ...shown });
   const response = await ask("v1/chat/completions", { method: "POST", body, signal });
   const end = {};
   for await (const { name, data } of events(response.body)) {
@@ -63,8 +67,7 @@ export async function* answer(request, signal) {
     const choice = chunk.choices[0] ?? {};
     const delta = choice.delta ?? {};
     if (delta.content) yield { text: delta.content };
-    const progress = delta.progress ?? chunk.progress;
-    if (progress) yield { progress };
+    if (chunk.progress) yield { progress: chunk.progress };
     for (const image of delta.images ?? []) yield { picture: image.image_url.url };
     if (choice.finish_reason) end.reason = choice.finish_details?.type ?? choice.finish_reason;
     for (const fact of ["effective", "usage", "provenance"]) if (chunk[fact]) end[fact] = chunk[fact];

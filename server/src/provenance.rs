@@ -116,6 +116,14 @@ impl AnswerProvenance {
     }
 }
 
+/// What the file of a preview says: that a machine made it, and nothing that would let it pass for the picture.
+pub fn of_preview() -> Metadata {
+    Metadata {
+        notes: vec![("Software".to_owned(), SOFTWARE.to_owned())],
+        digital_source_type: Some(TRAINED_ALGORITHMIC_MEDIA),
+    }
+}
+
 /// `picture`, as it is delivered, told from every other one.
 pub fn picture_digest(picture: &Picture, index: usize) -> PictureDigest {
     PictureDigest {

@@ -234,7 +234,7 @@ fn request(seed: u64, phase: Phase, random: &mut Random) -> EngineRequest {
             sampler: SamplerKind::EulerAncestral,
             seed,
             format: PictureFormat::Png,
-            report_progress: false,
+            progress: None,
         },
         choice: 0,
         deadline: None,

@@ -46,7 +46,7 @@ fn request(prompt: Vec<u32>, seed: u64) -> EngineRequest {
             sampler: SamplerKind::EulerAncestral,
             seed,
             format: reverie_model::picture_codec::PictureFormat::Png,
-            report_progress: false,
+            progress: None,
         },
         choice: 0,
         deadline: None,

@@ -15,8 +15,8 @@ use reverie_server::engine::order::{
     Condition, Conditions, EngineMessage, EngineOrder, WrittenPiece,
 };
 use reverie_server::engine::request::{
-    EngineRequest, ImageChoice, PictureParams, PromptSegment, RequestIdentity, SamplingParams,
-    StoppingParams, TenantId,
+    EngineRequest, ImageChoice, PictureParams, ProgressReports, PromptSegment, RequestIdentity,
+    SamplingParams, StoppingParams, TenantId,
 };
 use reverie_server::pool::frame::{FrameError, FrameReader, FrameWriter, MAX_FRAME};
 use reverie_server::pool::vocabulary::{PROTOCOL, Setup, Speech, WorkerModel};
@@ -55,7 +55,7 @@ fn request() -> Arc<EngineRequest> {
             sampler: SamplerKind::UniPc,
             seed: u64::MAX,
             format: PictureFormat::Jpeg { quality: 80 },
-            report_progress: true,
+            progress: Some(ProgressReports { num_previews: 2 }),
         },
         choice: 3,
         deadline: Some(Duration::from_millis(1_500)),
@@ -98,6 +98,12 @@ fn messages() -> Vec<Speech> {
             ..SchedulerStats::default()
         })),
         Speech::Engine(EngineMessage::Failed { job: JobId(1), fault: JobFault::NotFinite, cause }),
+        Speech::Engine(EngineMessage::Denoised {
+            job: JobId(7),
+            step: 3,
+            num_steps: 20,
+            preview: Some(picture()),
+        }),
         Speech::Engine(EngineMessage::Drawn {
             job: JobId(9),
             picture: picture(),

@@ -98,7 +98,12 @@ test("stopping in the middle of a picture keeps what was written and frees the s
   await page.locator("#editor").click();
   await page.keyboard.type(story);
   await page.keyboard.press("Enter");
-  await page.waitForSelector(".pending[data-kind=quiet]");
+  await page.waitForSelector(".pending[data-kind=drawing] img");
+  const step = async () => Number(/step (\d+) of 900/.exec(await page.locator(".steps").textContent())[1]);
+  const early = await step();
+  assert.match(await page.locator(".pending img").getAttribute("src"), /^data:image\/jpeg;base64,/);
+  await page.waitForFunction((past) => Number(/step (\d+)/.exec(document.querySelector(".steps").textContent)[1]) > past + 250, early);
+  assert.equal(await page.locator(".pending img").count(), 1, "a preview stays until the next one");
   await page.screenshot({ path: `${SCREENS}/drawing.png` });
   await page.keyboard.press("Escape");
   await page.getByText("Stopped.", { exact: true }).and(page.locator(".note")).waitFor();

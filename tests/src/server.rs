@@ -130,6 +130,11 @@ pub struct TestServer {
 }
 
 impl TestServer {
+    /// Where a path is.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
     /// Asks for a path.
     ///
     /// # Panics

@@ -66,6 +66,17 @@ impl Sampler for Ddim {
         self.standard_deviation(index) > 0.0
     }
 
+    fn predicted_clean(&self, index: usize, model_output: &[f32], latents: &[f32]) -> Vec<f32> {
+        let (alpha, _) = self.alphas_cumprod(index);
+        let roots = (alpha.sqrt(), (1.0 - alpha).sqrt());
+        let prediction = self.schedule.prediction_type();
+        let mut clean = predicted_sample(prediction, roots, model_output, latents);
+        if self.schedule.clip_sample() {
+            clean.iter_mut().for_each(|value| *value = value.clamp(-1.0, 1.0));
+        }
+        clean
+    }
+
     fn step(
         &mut self,
         index: usize,
@@ -75,13 +86,10 @@ impl Sampler for Ddim {
     ) {
         let (alpha, alpha_previous) = self.alphas_cumprod(index);
         let roots = (alpha.sqrt(), (1.0 - alpha).sqrt());
-        let prediction = self.schedule.prediction_type();
-        let mut clean = predicted_sample(prediction, roots, model_output, latents);
+        let clean = self.predicted_clean(index, model_output, latents);
         // As in the reference, the direction is that of the prediction before clipping.
+        let prediction = self.schedule.prediction_type();
         let direction = predicted_noise(prediction, roots, model_output, latents);
-        if self.schedule.clip_sample() {
-            clean.iter_mut().for_each(|value| *value = value.clamp(-1.0, 1.0));
-        }
 
         let deviation = self.standard_deviation(index);
         let clean_factor = alpha_previous.sqrt();

@@ -41,6 +41,17 @@ impl Sampler for Ddpm {
         self.timesteps[index] > 0.0
     }
 
+    fn predicted_clean(&self, index: usize, model_output: &[f32], latents: &[f32]) -> Vec<f32> {
+        let alpha = self.schedule.alpha_cumprod_or(self.timesteps[index] as i64, 1.0);
+        let roots = (alpha.sqrt(), (1.0 - alpha).sqrt());
+        let prediction = self.schedule.prediction_type();
+        let mut clean = predicted_sample(prediction, roots, model_output, latents);
+        if self.schedule.clip_sample() {
+            clean.iter_mut().for_each(|value| *value = value.clamp(-1.0, 1.0));
+        }
+        clean
+    }
+
     fn step(
         &mut self,
         index: usize,
@@ -57,13 +68,7 @@ impl Sampler for Ddpm {
         let alpha = alpha_cumprod / alpha_cumprod_previous;
         let beta = 1.0 - alpha;
 
-        let prediction = self.schedule.prediction_type();
-        let roots = (alpha_cumprod.sqrt(), beta_cumprod.sqrt());
-        let mut clean = predicted_sample(prediction, roots, model_output, latents);
-        if self.schedule.clip_sample() {
-            clean.iter_mut().for_each(|value| *value = value.clamp(-1.0, 1.0));
-        }
-
+        let clean = self.predicted_clean(index, model_output, latents);
         let clean_factor = alpha_cumprod_previous.sqrt() * beta / beta_cumprod;
         let latent_factor = alpha.sqrt() * beta_cumprod_previous / beta_cumprod;
         for (latent, clean) in latents.iter_mut().zip(&clean) {

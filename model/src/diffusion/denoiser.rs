@@ -9,6 +9,7 @@ use candle_core::{DType, Tensor};
 use super::SamplerKind;
 use super::denoise_pass::{FinishProgress, Predictions, StepPass, StepProgress};
 use super::guidance::Guidance;
+use super::latent_colors::LatentColors;
 use super::noise_schedule::NoiseSchedule;
 use super::probe::Probe;
 use super::sampler::{Sampler, new_sampler};
@@ -144,6 +145,26 @@ impl DenoiseJob {
         noise.normal(&NoiseKey { seed, choice, picture, draw }, self.latents.len())
     }
 
+    /// What the picture would be if it were complete now: the clean latents that `prediction`, the UNet's for this
+    /// job's rows and its next step, implies; scaled, of [`latent_shape`](Self::latent_shape).
+    ///
+    /// # Panics
+    /// As [`take_step`](Self::take_step).
+    pub fn predicted_clean(&self, prediction: &[f32]) -> Vec<f32> {
+        let guided = self.guided(prediction);
+        self.sampler.predicted_clean(self.steps_done, &guided, &self.latents)
+    }
+
+    /// The prediction for all latents, from those of its rows.
+    fn guided(&self, prediction: &[f32]) -> Vec<f32> {
+        assert!(!self.is_done(), "a step is left");
+        assert_eq!(prediction.len(), self.rows() * self.latents.len(), "its own rows");
+        match prediction.split_at(prediction.len() - self.latents.len()) {
+            ([], positive) => positive.to_vec(),
+            (negative, positive) => self.guidance.combine(negative, positive),
+        }
+    }
+
     /// Makes the step that `prediction` is for: the UNet's for this job's rows, (rows · C · h · w) values.
     ///
     /// # Errors
@@ -156,12 +177,7 @@ impl DenoiseJob {
         prediction: &[f32],
         noise: &dyn NoiseSource,
     ) -> Result<(), ModelError> {
-        assert!(!self.is_done(), "a step is left");
-        assert_eq!(prediction.len(), self.rows() * self.latents.len(), "its own rows");
-        let guided = match prediction.split_at(prediction.len() - self.latents.len()) {
-            ([], positive) => positive.to_vec(),
-            (negative, positive) => self.guidance.combine(negative, positive),
-        };
+        let guided = self.guided(prediction);
         let index = self.steps_done;
         let fresh = self
             .sampler
@@ -219,6 +235,14 @@ impl Denoiser {
     /// The VAE.
     pub fn vae(&self) -> &Vae {
         &self.vae
+    }
+
+    /// What colours latents have, about. Takes as long as a few small pictures through the VAE.
+    ///
+    /// # Errors
+    /// As [`LatentColors::fit`].
+    pub fn latent_colors(&self) -> Result<LatentColors, ModelError> {
+        LatentColors::fit(&self.vae, self.picture_multiple)
     }
 
     /// The decoder's states at the dream queries, (Q, hidden), as the UNet's condition, (Q, D).

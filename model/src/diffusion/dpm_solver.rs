@@ -65,6 +65,11 @@ impl Sampler for DpmSolverPlusPlus {
         false
     }
 
+    fn predicted_clean(&self, index: usize, model_output: &[f32], latents: &[f32]) -> Vec<f32> {
+        let here = NoiseLevel::from_sigma(self.sigmas[index]);
+        predicted_sample(self.prediction, (here.alpha, here.sigma), model_output, latents)
+    }
+
     fn step(
         &mut self,
         index: usize,
@@ -74,8 +79,7 @@ impl Sampler for DpmSolverPlusPlus {
     ) {
         let here = NoiseLevel::from_sigma(self.sigmas[index]);
         let next = NoiseLevel::from_sigma(self.sigmas[index + 1]);
-        let roots = (here.alpha, here.sigma);
-        let clean = predicted_sample(self.prediction, roots, model_output, latents);
+        let clean = self.predicted_clean(index, model_output, latents);
 
         let span = next.lambda - here.lambda;
         let latent_factor = next.sigma / here.sigma;

@@ -39,6 +39,10 @@ impl Sampler for Euler {
         false
     }
 
+    fn predicted_clean(&self, index: usize, model_output: &[f32], latents: &[f32]) -> Vec<f32> {
+        self.path.predicted_clean(index, model_output, latents)
+    }
+
     fn step(
         &mut self,
         index: usize,
@@ -82,6 +86,23 @@ impl EulerPath {
         latents.iter().map(|latent| latent / divisor).collect()
     }
 
+    pub(crate) fn predicted_clean(
+        &self,
+        index: usize,
+        model_output: &[f32],
+        latents: &[f32],
+    ) -> Vec<f32> {
+        let sigma = self.sigmas[index];
+        let squared = sigma * sigma + 1.0;
+        let output_factor = -sigma / squared.sqrt();
+        let clean = |(output, latent): (&f32, &f32)| match self.prediction {
+            PredictionType::Epsilon => *latent - sigma * output,
+            PredictionType::Sample => *output,
+            PredictionType::VPrediction => output * output_factor + *latent / squared,
+        };
+        model_output.iter().zip(latents).map(clean).collect()
+    }
+
     /// Moves from step `index`'s sigma down to `target` along the direction of the prediction.
     pub(crate) fn descend(
         &self,
@@ -91,15 +112,9 @@ impl EulerPath {
         latents: &mut [f32],
     ) {
         let sigma = self.sigmas[index];
-        let squared = sigma * sigma + 1.0;
-        let output_factor = -sigma / squared.sqrt();
         let stride = target - sigma;
-        for (latent, output) in latents.iter_mut().zip(model_output) {
-            let clean = match self.prediction {
-                PredictionType::Epsilon => *latent - sigma * output,
-                PredictionType::Sample => *output,
-                PredictionType::VPrediction => output * output_factor + *latent / squared,
-            };
+        let clean = self.predicted_clean(index, model_output, latents);
+        for (latent, clean) in latents.iter_mut().zip(&clean) {
             let derivative = (*latent - clean) / sigma;
             *latent += derivative * stride;
         }

@@ -48,6 +48,10 @@ impl Sampler for EulerAncestral {
         self.down_and_up(index).1 > 0.0
     }
 
+    fn predicted_clean(&self, index: usize, model_output: &[f32], latents: &[f32]) -> Vec<f32> {
+        self.path.predicted_clean(index, model_output, latents)
+    }
+
     fn step(
         &mut self,
         index: usize,

@@ -14,6 +14,7 @@ pub mod dpm_solver;
 pub mod euler;
 pub mod euler_ancestral;
 pub mod guidance;
+pub mod latent_colors;
 pub mod noise_schedule;
 pub mod pndm;
 pub mod probe;

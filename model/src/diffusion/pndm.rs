@@ -3,7 +3,7 @@
 //! twice, so a run of n steps asks the UNet n + 1 times.
 
 use super::noise_schedule::NoiseSchedule;
-use super::sampler::{Sampler, predicted_noise};
+use super::sampler::{Sampler, predicted_noise, predicted_sample};
 use crate::config::TimestepSpacing;
 use crate::error::ModelError;
 
@@ -86,6 +86,13 @@ impl Sampler for Pndm {
 
     fn needs_noise(&self, _index: usize) -> bool {
         false
+    }
+
+    fn predicted_clean(&self, index: usize, model_output: &[f32], latents: &[f32]) -> Vec<f32> {
+        let after_last = self.schedule.final_alpha_cumprod();
+        let alpha = self.schedule.alpha_cumprod_or(self.timesteps[index] as i64, after_last);
+        let roots = (alpha.sqrt(), (1.0 - alpha).sqrt());
+        predicted_sample(self.schedule.prediction_type(), roots, model_output, latents)
     }
 
     fn step(

@@ -32,6 +32,10 @@ pub trait Sampler: Send {
     /// Whether step `index` adds fresh noise (with a factor other than exactly zero).
     fn needs_noise(&self, index: usize) -> bool;
 
+    /// The clean latents that `model_output` implies for the `latents` of step `index` (x₀; scaled as latents are
+    /// when all steps are done). All slices have one length.
+    fn predicted_clean(&self, index: usize, model_output: &[f32], latents: &[f32]) -> Vec<f32>;
+
     /// Replaces `latents` of step `index` by those of the next, given the (guided) prediction for
     /// them. All slices have one length.
     ///

@@ -87,6 +87,11 @@ impl Sampler for UniPc {
         false
     }
 
+    fn predicted_clean(&self, index: usize, model_output: &[f32], latents: &[f32]) -> Vec<f32> {
+        let here = NoiseLevel::from_sigma(self.sigmas[index]);
+        predicted_sample(self.prediction, (here.alpha, here.sigma), model_output, latents)
+    }
+
     fn step(
         &mut self,
         index: usize,
@@ -94,9 +99,7 @@ impl Sampler for UniPc {
         latents: &mut [f32],
         _noise: Option<&[f32]>,
     ) {
-        let here = NoiseLevel::from_sigma(self.sigmas[index]);
-        let roots = (here.alpha, here.sigma);
-        let clean = predicted_sample(self.prediction, roots, model_output, latents);
+        let clean = self.predicted_clean(index, model_output, latents);
         let past = self.past.take();
         if let Some(past) = &past {
             self.correct(index, past, &clean, latents);

@@ -20,7 +20,8 @@ pub enum EngineEvent {
         /// Counts the answer's pictures from 0.
         index: usize,
     },
-    /// One denoising step of picture `index` is done.
+    /// A denoising step of picture `index` is done. Said only where it was asked for; a client that reads slowly
+    /// misses steps.
     ImageProgress {
         /// Counts the answer's pictures from 0.
         index: usize,
@@ -28,6 +29,8 @@ pub enum EngineEvent {
         step: usize,
         /// Steps in all.
         num_steps: usize,
+        /// What the picture would be if it were complete now, one pixel for each cell of its latents.
+        preview: Option<Arc<Picture>>,
     },
     /// A picture, exactly as it is fed back to the model.
     Image {

@@ -136,6 +136,8 @@ pub enum EngineMessage {
         step: usize,
         /// Denoising steps in all.
         num_steps: usize,
+        /// What the picture would be if it were complete now, one pixel for each cell of its latents.
+        preview: Option<Arc<Picture>>,
     },
     /// A document cannot go on without a picture that is drawn elsewhere.
     NeedsPicture {
@@ -182,6 +184,25 @@ pub enum EngineMessage {
         /// Which job.
         job: JobId,
     },
+}
+
+impl EngineMessage {
+    /// Whether the answer stays the same if this is never heard: a step that follows says all that this one does.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Denoised { .. } => true,
+            Self::Ready { .. }
+            | Self::Heartbeat
+            | Self::Stats(_)
+            | Self::Produced { .. }
+            | Self::ImageStarted { .. }
+            | Self::NeedsPicture { .. }
+            | Self::Drawn { .. }
+            | Self::Ended { .. }
+            | Self::Failed { .. }
+            | Self::Aborted { .. } => false,
+        }
+    }
 }
 
 /// Nobody listens any more.

@@ -143,6 +143,23 @@ pub struct PictureParams {
     pub seed: u64,
     /// How they are delivered; what a lossy format leaves of a picture is what the model sees of it.
     pub format: PictureFormat,
-    /// Whether each denoising step is reported as `EngineEvent::ImageProgress`.
-    pub report_progress: bool,
+    /// What is told of a picture while it is drawn, if anything.
+    pub progress: Option<ProgressReports>,
+}
+
+/// Every denoising step is told as `EngineEvent::ImageProgress`, some of them with a preview.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProgressReports {
+    /// Previews of each picture, at most: one before every step but the last, no more.
+    pub num_previews: usize,
+}
+
+impl ProgressReports {
+    /// Whether a preview belongs to step `step`, from 1, of `num_steps`. Previews are spread evenly, and the picture
+    /// itself stands at the end.
+    pub fn wants_preview(self, step: usize, num_steps: usize) -> bool {
+        let parts = (self.num_previews as u128) + 1;
+        let part = |step: usize| step as u128 * parts / num_steps.max(1) as u128;
+        (1..num_steps).contains(&step) && part(step) > part(step - 1)
+    }
 }

@@ -98,6 +98,8 @@ pub struct StepOutput {
     pub sampled: Vec<SampledToken>,
     /// One for each picture that is complete.
     pub rendered: Vec<RenderedPicture>,
+    /// At most one for each denoising step that was made, where previews were asked for.
+    pub previews: Vec<PicturePreview>,
     /// Sequences that cannot go on, while the others can.
     pub failed: Vec<FailedSequence>,
 }
@@ -152,6 +154,15 @@ pub struct FailedSequence {
     pub sequence: SequenceId,
     /// What is wrong with it.
     pub error: EngineError,
+}
+
+/// What a picture would be if it were complete now.
+#[derive(Debug)]
+pub struct PicturePreview {
+    /// Whose.
+    pub sequence: SequenceId,
+    /// One pixel for each cell of its latents.
+    pub picture: Arc<Picture>,
 }
 
 /// A picture that was drawn.

@@ -7,17 +7,17 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use reverie_model::Picture;
 use reverie_scheduler::{
-    Branch, Budget, CostModel, DecodeRow, DrawingSpec, FinishReason, LegalTokens, RenderRow,
-    SequenceId, StepPlan,
+    Branch, Budget, CostModel, DecodeRow, DenoiseRow, DrawingSpec, FinishReason, LegalTokens,
+    RenderRow, SequenceId, StepPlan,
 };
 
 use super::Clock;
 use super::event::EngineError;
 use super::order::{Condition, Conditions, WrittenPiece};
-use super::request::EngineRequest;
+use super::request::{EngineRequest, PictureParams};
 use super::runner::{
-    ModelRunner, OpenedSequence, RenderedPicture, SampledToken, StepOutput, TextDecoder,
-    TokenChoice,
+    ModelRunner, OpenedSequence, PicturePreview, RenderedPicture, SampledToken, StepOutput,
+    TextDecoder, TokenChoice,
 };
 use super::sequence_spec::{content_hash, drawing_spec};
 
@@ -121,7 +121,7 @@ impl ScriptedRunner {
         let playing = Playing::new(Arc::clone(request), script, self.words.clone());
         self.playing.insert(id, playing);
         let pictures = &request.pictures;
-        drawing_spec(pictures, 1, pictures.num_inference_steps.max(1))
+        drawing_spec(pictures, 1, num_denoising_steps(pictures))
     }
 
     fn tell(&self, observation: Observation) {
@@ -148,6 +148,15 @@ impl ScriptedRunner {
             }
         };
         Ok(Some(SampledToken { sequence: row.sequence, choice }))
+    }
+
+    /// A pixel that says by its shade which step it is of.
+    fn preview(&self, row: DenoiseRow) -> Option<PicturePreview> {
+        let pictures = &self.playing[&row.sequence].request.pictures;
+        let (step, num_steps) = (row.step + 1, num_denoising_steps(pictures));
+        let is_wanted = pictures.progress.is_some_and(|wish| wish.wants_preview(step, num_steps));
+        let picture = Arc::new(Picture::new(1, 1, vec![step as u8; 3]));
+        is_wanted.then_some(PicturePreview { sequence: row.sequence, picture })
     }
 
     fn render(&mut self, row: RenderRow) -> RenderedPicture {
@@ -217,6 +226,9 @@ impl ModelRunner for ScriptedRunner {
         for row in &plan.decode {
             output.sampled.extend(self.decode(row)?);
         }
+        if plan.denoise.as_ref().is_some_and(|group| group.segments.is_last()) {
+            output.previews.extend(plan.denoise_rows().iter().filter_map(|row| self.preview(*row)));
+        }
         for row in plan.render.iter().filter(|row| row.segments.is_last()) {
             let rendered = self.render(*row);
             output.rendered.push(rendered);
@@ -261,6 +273,10 @@ impl StepControl {
         // A runner that is gone needs no permission.
         let _runner_is_gone = self.permits.send(());
     }
+}
+
+fn num_denoising_steps(pictures: &PictureParams) -> usize {
+    pictures.num_inference_steps.max(1)
 }
 
 enum Misfortune {

@@ -15,11 +15,8 @@ const NO_GUIDANCE: f32 = 1.0;
 /// Events besides text and pictures: held-back text released at the end, and the end itself.
 const CLOSING_EVENTS: usize = 2;
 
-/// Events of a picture besides its progress: held-back text, its start, the picture.
+/// Events of a picture besides its progress, which has its own way: held-back text, its start, the picture.
 const EVENTS_PER_IMAGE: usize = 3;
-
-/// Passes that a sampler may take beyond `num_inference_steps` (PNDM takes one).
-const EXTRA_DENOISING_STEPS: usize = 1;
 
 /// The numbers of `request`, whose pictures are drawn as `drawing` says.
 pub fn sequence_spec(
@@ -80,19 +77,14 @@ pub fn content_hash(picture: &Picture) -> ContentHash {
     ContentHash(hash.finalize().into())
 }
 
-/// An upper bound of the events that `request` can cause, so that sending one never has to wait.
+/// An upper bound of the events that `request` can cause besides progress, so that sending one never has to wait.
 pub(crate) fn max_events(request: &EngineRequest, budget: &Budget) -> usize {
     let used = num_positions(&request.prompt, budget);
     let limits = document_limits(request);
     let num_tokens = (budget.max_model_len - used).min(limits.max_tokens.unwrap_or(usize::MAX));
     let num_images = budget.images_that_fit(used).min(limits.max_images);
-    let progress = if request.pictures.report_progress {
-        request.pictures.num_inference_steps.saturating_add(EXTRA_DENOISING_STEPS)
-    } else {
-        0
-    };
     num_images
-        .saturating_mul(progress.saturating_add(EVENTS_PER_IMAGE))
+        .saturating_mul(EVENTS_PER_IMAGE)
         .saturating_add(num_tokens + CLOSING_EVENTS)
         .min(tokio::sync::Semaphore::MAX_PERMITS)
 }

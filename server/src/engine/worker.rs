@@ -235,6 +235,9 @@ impl<'a> Worker<'a> {
 
     fn publish(&mut self, plan: &StepPlan, output: StepOutput) -> Result<(), EngineFailure> {
         let mut outcome = StepOutcome::default();
+        let previews =
+            output.previews.into_iter().map(|preview| (preview.sequence, preview.picture));
+        let mut previews: BTreeMap<SequenceId, Arc<Picture>> = previews.collect();
         for rendered in output.rendered {
             let (sequence, content) = (rendered.sequence, rendered.content);
             outcome.rendered.push(RenderedRow { sequence, content });
@@ -253,7 +256,7 @@ impl<'a> Worker<'a> {
             }
         }
         for (id, event) in self.scheduler.update(plan, &outcome).events {
-            self.publish_event(id, event)?;
+            self.publish_event(id, event, previews.remove(&id))?;
         }
         Ok(())
     }
@@ -309,7 +312,13 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn publish_event(&mut self, id: SequenceId, event: SequenceEvent) -> Result<(), EngineFailure> {
+    /// `preview` is of the picture that `id` draws.
+    fn publish_event(
+        &mut self,
+        id: SequenceId,
+        event: SequenceEvent,
+        preview: Option<Arc<Picture>>,
+    ) -> Result<(), EngineFailure> {
         let Some(session) = self.session_of(id) else { return Ok(()) };
         let (job, position) = (session.job, session.num_entries());
         match event {
@@ -320,7 +329,7 @@ impl<'a> Worker<'a> {
                 }
             }
             SequenceEvent::Denoised { num_done: step, num_steps, .. } => {
-                self.say(EngineMessage::Denoised { job, step, num_steps });
+                self.say(EngineMessage::Denoised { job, step, num_steps, preview });
             }
             SequenceEvent::Finished { reason, usage } => {
                 let message = match session.work {

@@ -33,7 +33,7 @@ pub(super) async fn completions(
         model: valid.model,
         effective: valid.effective,
     };
-    let delivery = PictureDelivery::new(&state, valid.delivery.picture_format, provenance);
+    let delivery = PictureDelivery::new(&state, &valid.pictures, provenance);
     match valid.delivery.mode {
         DeliveryMode::Whole => {
             let completion = answer::whole(events, head, &delivery).await?;

@@ -1,10 +1,13 @@
-//! Pictures as server-sent events, in OpenAI's shapes: each picture once it is complete. There is no
-//! `[DONE]`: the stream ends with its last picture, or with an error.
+//! Pictures as server-sent events, in OpenAI's shapes: previews of each picture if they are asked for, and the
+//! picture once it is complete. There is no `[DONE]`: the stream ends with its last picture, or with an error.
 
 use std::time::Duration;
 
 use axum::response::Response;
-use reverie_proto::{Background, ImageStreamEvent, ImageStreamEventType, Quality};
+use reverie_proto::{
+    Background, ImagePartialEvent, ImagePartialEventType, ImageStreamEvent, ImageStreamEventType,
+    Quality,
+};
 use tokio_stream::StreamExt as _;
 
 use super::answer::AnswerHead;
@@ -47,14 +50,16 @@ pub(super) fn stream(
         let delivery = delivery.clone();
         async move { (choice, deliver(choice, event, &delivery).await) }
     });
-    let drawn = vec![None; num_left];
-    let writer = ImageWriter { head, route, format: wire_format(format), drawn, num_left };
+    let (drawn, num_partial) = (vec![None; num_left], vec![0; num_left]);
+    let format = wire_format(format);
+    let writer = ImageWriter { head, route, format, num_partial, drawn, num_left };
     event_body::response(happenings, writer, keep_alive)
 }
 
 /// An event whose picture is ready to be sent.
 enum Delivered {
     Nothing,
+    Partial(String),
     Image(String),
     Finished(Usage),
     Failed(ApiError),
@@ -64,7 +69,13 @@ async fn deliver(choice: usize, event: EngineEvent, delivery: &PictureDelivery) 
     match event {
         EngineEvent::Text { .. }
         | EngineEvent::ImageStarted { .. }
-        | EngineEvent::ImageProgress { .. } => Delivered::Nothing,
+        | EngineEvent::ImageProgress { preview: None, .. } => Delivered::Nothing,
+        EngineEvent::ImageProgress { preview: Some(preview), .. } => {
+            match delivery.partial_image(preview).await {
+                Ok(file) => Delivered::Partial(file),
+                Err(error) => Delivered::Failed(error),
+            }
+        }
         EngineEvent::Image { index: _, picture } => match delivery.file(picture, choice).await {
             Ok(file) => Delivered::Image(file.base64),
             Err(error) => Delivered::Failed(error),
@@ -79,6 +90,8 @@ struct ImageWriter {
     head: AnswerHead,
     route: ImageRoute,
     format: reverie_proto::ImageFormat,
+    /// By choice: previews that were sent.
+    num_partial: Vec<usize>,
     /// By choice: the picture, until it is known what it took.
     drawn: Vec<Option<String>>,
     num_left: usize,
@@ -92,6 +105,7 @@ impl EventWriter for ImageWriter {
     fn write(&mut self, (choice, delivered): Self::Happening, page: &mut Page) {
         match delivered {
             Delivered::Nothing => {}
+            Delivered::Partial(file) => self.show(choice, file, page),
             Delivered::Image(file) => self.drawn[choice] = Some(file),
             Delivered::Finished(usage) => match self.drawn[choice].take() {
                 Some(file) => self.complete(choice, file, usage, page),
@@ -107,6 +121,26 @@ impl EventWriter for ImageWriter {
 }
 
 impl ImageWriter {
+    fn show(&mut self, choice: usize, file: String, page: &mut Page) {
+        let r#type = match self.route {
+            ImageRoute::Generation => ImagePartialEventType::Generation,
+            ImageRoute::Edit => ImagePartialEventType::Edit,
+        };
+        let event = ImagePartialEvent {
+            r#type,
+            b64_json: file,
+            partial_image_index: self.num_partial[choice],
+            created_at: self.head.created,
+            size: self.head.effective.size.clone(),
+            quality: Quality::Auto,
+            background: Background::Opaque,
+            output_format: self.format,
+            index: choice,
+        };
+        self.num_partial[choice] += 1;
+        page.push_named(r#type.name(), &event);
+    }
+
     fn complete(&mut self, choice: usize, file: String, usage: Usage, page: &mut Page) {
         let r#type = match self.route {
             ImageRoute::Generation => ImageStreamEventType::GenerationCompleted,

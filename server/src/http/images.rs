@@ -94,7 +94,7 @@ async fn answer<B: Fingerprint + Send + 'static>(
         model: valid.model,
         effective: valid.effective,
     };
-    let delivery = PictureDelivery::new(state, valid.delivery.picture_format, provenance);
+    let delivery = PictureDelivery::new(state, &valid.pictures, provenance);
     match valid.delivery.mode {
         DeliveryMode::Whole => Ok(Json(whole(events, head, &delivery).await?).into_response()),
         DeliveryMode::Streamed { include_usage: _ } => {

@@ -1,6 +1,7 @@
 //! From the engine's events to server-sent events, in document order.
 //!
-//! Role first, then text deltas and one complete picture per delta at its place, then the finish, then
+//! Role first, then text deltas and one complete picture per delta at its place (and before it, where that is
+//! asked for, how far it is, beside empty deltas), then the finish, then
 //! the usage if asked for, then `[DONE]`. After a failure an `error` event is the last, without
 //! `[DONE]`: that is what both OpenAI SDKs raise on. Dropping the body drops the engine's stream.
 
@@ -8,7 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::Response;
-use reverie_proto::{ChatCompletionChunk, ChunkChoice, Delta, PictureDigest, Role};
+use reverie_proto::{
+    ChatCompletionChunk, ChunkChoice, Delta, PictureDigest, PictureProgress, Role,
+};
 use tokio_stream::StreamExt as _;
 
 use super::answer::{AnswerHead, finish, wire_usage};
@@ -40,6 +43,7 @@ pub(super) fn stream(
 enum Delivered {
     Nothing,
     Text(String),
+    Progress(PictureProgress),
     Image(DeliveredPicture),
     Finished(FinishReason, Usage),
     Failed(ApiError),
@@ -49,7 +53,17 @@ async fn deliver(event: EngineEvent, delivery: &PictureDelivery) -> Delivered {
     match event {
         EngineEvent::Text { delta, num_tokens: _ } if delta.is_empty() => Delivered::Nothing,
         EngineEvent::Text { delta, num_tokens: _ } => Delivered::Text(delta),
-        EngineEvent::ImageStarted { .. } | EngineEvent::ImageProgress { .. } => Delivered::Nothing,
+        EngineEvent::ImageStarted { .. } => Delivered::Nothing,
+        EngineEvent::ImageProgress { index, step, num_steps, preview } => {
+            let preview = match preview {
+                None => None,
+                Some(preview) => match delivery.preview_url(preview).await {
+                    Ok(url) => Some(url),
+                    Err(error) => return Delivered::Failed(error),
+                },
+            };
+            Delivered::Progress(PictureProgress { index: index as u64, step, num_steps, preview })
+        }
         EngineEvent::Image { index, picture } => match delivery.item(picture, index).await {
             Ok(delivered) => Delivered::Image(delivered),
             Err(error) => Delivered::Failed(error),
@@ -83,6 +97,10 @@ impl EventWriter for ChunkWriter {
             Delivered::Text(text) => {
                 self.push_delta(Delta { content: Some(text), ..Delta::default() }, page);
             }
+            Delivered::Progress(progress) => {
+                let chunk = self.chunk(vec![unended(Delta::default())]);
+                page.push(&ChatCompletionChunk { progress: Some(progress), ..chunk });
+            }
             Delivered::Image(DeliveredPicture { item, digest }) => {
                 self.digests.push(digest);
                 self.push_delta(Delta { images: vec![item], ..Delta::default() }, page);
@@ -99,13 +117,7 @@ impl EventWriter for ChunkWriter {
 
 impl ChunkWriter {
     fn push_delta(&self, delta: Delta, page: &mut Page) {
-        page.push(&self.chunk(vec![ChunkChoice {
-            index: 0,
-            delta,
-            logprobs: None,
-            finish_reason: None,
-            finish_details: None,
-        }]));
+        page.push(&self.chunk(vec![unended(delta)]));
     }
 
     fn push_end(&mut self, reason: FinishReason, usage: &Usage, page: &mut Page) {
@@ -137,6 +149,12 @@ impl ChunkWriter {
             usage: None,
             effective: None,
             provenance: None,
+            progress: None,
         }
     }
+}
+
+/// An answer that goes on.
+fn unended(delta: Delta) -> ChunkChoice {
+    ChunkChoice { index: 0, delta, logprobs: None, finish_reason: None, finish_details: None }
 }

@@ -10,6 +10,7 @@ use reverie_scheduler::{FinishReason, Usage};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
+use super::progress::{ProgressQueue, ProgressReport};
 use super::reading::{ReadMark, Sent};
 use crate::engine::event::{EngineError, EngineEvent};
 use crate::engine::order::{Conditions, WrittenPiece};
@@ -43,6 +44,8 @@ pub(super) struct Answer {
 /// One client.
 pub(super) struct Reader {
     pub(super) events: mpsc::Sender<Sent>,
+    /// What it may miss.
+    pub(super) progress: Arc<ProgressQueue>,
     pub(super) mark: Arc<ReadMark>,
 }
 
@@ -148,14 +151,21 @@ impl Answer {
         self.say(EngineEvent::ImageStarted { index: self.num_images });
     }
 
-    /// A denoising step of the picture that is drawn now. Said once, however often it is made.
-    pub(super) fn denoised(&mut self, step: usize, num_steps: usize) {
+    /// A denoising step of the picture that is drawn now. Said once, however often it is made, and only to those who
+    /// read now.
+    pub(super) fn denoised(
+        &mut self,
+        step: usize,
+        num_steps: usize,
+        preview: Option<Arc<Picture>>,
+    ) {
         if self.num_started == self.num_images || step <= self.num_denoised {
             return;
         }
         self.num_denoised = step;
-        if self.request.pictures.report_progress {
-            self.say(EngineEvent::ImageProgress { index: self.num_images, step, num_steps });
+        if self.request.pictures.progress.is_some() {
+            let report = ProgressReport { index: self.num_images, step, num_steps, preview };
+            self.readers.values().for_each(|reader| reader.progress.push(report.clone()));
         }
     }
 

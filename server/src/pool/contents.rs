@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::answer::{Answer, Reader, num_bytes, send};
 use super::front::{Asking, Attempt, Front};
+use super::progress::ProgressQueue;
 use super::reading::{ReadMark, Reading};
 use super::wording::engine_error;
 use crate::engine::document_engine::{EventStream, SubmitError};
@@ -37,8 +38,10 @@ impl Front {
     ) -> (Reader, EventStream) {
         let (events, received) = mpsc::channel(max_events(request, &self.config.budget));
         let mark = Arc::new(ReadMark::default());
-        let reading = Reading::new(client, received, Arc::clone(&mark), self.sender.clone());
-        (Reader { events, mark }, EventStream::new(created, reading))
+        let progress = Arc::new(ProgressQueue::default());
+        let heard = (received, Arc::clone(&progress));
+        let reading = Reading::new(client, heard, Arc::clone(&mark), self.sender.clone());
+        (Reader { events, progress, mark }, EventStream::new(created, reading))
     }
 
     pub(super) fn admit(&mut self, client: RequestId) {
@@ -166,8 +169,8 @@ impl Front {
                 self.answer_of(job)?.start_image(position);
                 None
             }
-            EngineMessage::Denoised { job, step, num_steps } => {
-                self.answer_of(job)?.denoised(step, num_steps);
+            EngineMessage::Denoised { job, step, num_steps, preview } => {
+                self.answer_of(job)?.denoised(step, num_steps, preview);
                 None
             }
             EngineMessage::NeedsPicture { job, position, cost, conditions } => {

@@ -73,9 +73,16 @@ impl WorkerLine {
 
 impl Outbox for WorkerLine {
     fn say(&mut self, message: EngineMessage) -> Result<(), FrontGone> {
-        let (worker, epoch) = (self.worker, self.epoch);
-        let said = self.inbox.send(FrontEvent::Said { worker, epoch, message });
-        said.map_err(|_ended| FrontGone)
+        let (worker, epoch, is_passing) = (self.worker, self.epoch, message.is_passing());
+        let said = FrontEvent::Said { worker, epoch, message };
+        if is_passing {
+            // A front that is behind need not hear what the answer does not depend on.
+            return match self.inbox.try_send(said) {
+                Ok(()) | Err(TrySendError::Full(_)) => Ok(()),
+                Err(TrySendError::Disconnected(_)) => Err(FrontGone),
+            };
+        }
+        self.inbox.send(said).map_err(|_ended| FrontGone)
     }
 }
 

@@ -19,6 +19,7 @@ mod handle;
 mod inbox;
 mod limits;
 pub mod process_worker;
+mod progress;
 mod reading;
 pub mod thread_worker;
 pub mod vocabulary;

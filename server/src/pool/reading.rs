@@ -12,6 +12,7 @@ use reverie_scheduler::dispatcher::RequestId;
 use tokio::sync::mpsc;
 
 use super::inbox::{FrontEvent, nudge};
+use super::progress::{ProgressQueue, ProgressReport};
 use crate::engine::event::EngineEvent;
 
 /// An event, and how many pieces of the answer have been delivered with it.
@@ -42,6 +43,9 @@ impl ReadMark {
 pub(super) struct Reading {
     client: RequestId,
     events: mpsc::Receiver<Sent>,
+    progress: Arc<ProgressQueue>,
+    /// A picture that waits until what was told of its progress is read.
+    picture: Option<(usize, Sent)>,
     mark: Arc<ReadMark>,
     inbox: SyncSender<FrontEvent>,
     has_ended: bool,
@@ -50,21 +54,65 @@ pub(super) struct Reading {
 impl Reading {
     pub(super) fn new(
         client: RequestId,
-        events: mpsc::Receiver<Sent>,
+        (events, progress): (mpsc::Receiver<Sent>, Arc<ProgressQueue>),
         mark: Arc<ReadMark>,
         inbox: SyncSender<FrontEvent>,
     ) -> Self {
-        Self { client, events, mark, inbox, has_ended: false }
+        Self { client, events, progress, picture: None, mark, inbox, has_ended: false }
     }
+
+    /// The next piece of the answer or report of progress. Reports stand between the start of their picture and
+    /// the picture: what is read first was said first, or is about a picture that is not there yet.
+    fn poll_heard(&mut self, cx: &mut Context<'_>) -> Poll<Option<Heard>> {
+        if self.picture.is_none() {
+            let reported = self.progress.watch(cx);
+            // Asked after that: whatever was said before the reports is found.
+            match self.events.poll_recv(cx) {
+                Poll::Ready(Some(sent)) => match sent.event {
+                    EngineEvent::Image { index, .. } => self.picture = Some((index, sent)),
+                    EngineEvent::Text { .. }
+                    | EngineEvent::ImageStarted { .. }
+                    | EngineEvent::ImageProgress { .. }
+                    | EngineEvent::Finished { .. }
+                    | EngineEvent::Failed(_) => return Poll::Ready(Some(Heard::Piece(sent))),
+                },
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => {
+                    let report = reported.and_then(|last| self.progress.pop(last));
+                    return report.map_or(Poll::Pending, |report| {
+                        Poll::Ready(Some(Heard::Progress(report)))
+                    });
+                }
+            }
+        }
+        let Some((index, sent)) = self.picture.take() else { return Poll::Pending };
+        if let Some(report) = self.progress.pop(index) {
+            self.picture = Some((index, sent));
+            return Poll::Ready(Some(Heard::Progress(report)));
+        }
+        Poll::Ready(Some(Heard::Piece(sent)))
+    }
+}
+
+/// What a client reads.
+enum Heard {
+    /// Part of the answer.
+    Piece(Sent),
+    /// Nothing of the answer.
+    Progress(ProgressReport),
 }
 
 impl Stream for Reading {
     type Item = EngineEvent;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<EngineEvent>> {
-        let Some(Sent { event, num_entries }) = ready!(self.events.poll_recv(cx)) else {
-            self.has_ended = true;
-            return Poll::Ready(None);
+        let Sent { event, num_entries } = match ready!(self.poll_heard(cx)) {
+            Some(Heard::Piece(sent)) => sent,
+            Some(Heard::Progress(report)) => return Poll::Ready(Some(report.into())),
+            None => {
+                self.has_ended = true;
+                return Poll::Ready(None);
+            }
         };
         self.mark.num_entries.store(num_entries, Ordering::Release);
         if self.mark.is_awaited.load(Ordering::Acquire) {

@@ -15,11 +15,12 @@ use super::wire::{
 use crate::config::EngineLimits;
 use crate::engine::order::{Condition, Conditions, EngineMessage, EngineOrder, WrittenPiece};
 use crate::engine::request::{
-    EngineRequest, PictureParams, PromptSegment, RequestIdentity, SamplingParams, StoppingParams,
+    EngineRequest, PictureParams, ProgressReports, PromptSegment, RequestIdentity, SamplingParams,
+    StoppingParams,
 };
 
 /// Changes with every change of what goes over the wire; the build stands beside it.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// The first thing that a worker is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,8 +98,9 @@ wire_struct!(PictureParams {
     sampler,
     seed,
     format,
-    report_progress,
+    progress,
 });
+wire_struct!(ProgressReports { num_previews });
 wire_struct!(EngineRequest {
     prompt,
     sampling,
@@ -162,7 +164,7 @@ wire_enum!(EngineMessage {
     11 => Stats(stats),
     2 => Produced { job, position, piece },
     3 => ImageStarted { job, position },
-    4 => Denoised { job, step, num_steps },
+    4 => Denoised { job, step, num_steps, preview },
     5 => NeedsPicture { job, position, cost, conditions },
     6 => Drawn { job, picture, content },
     7 => Ended { job, num_entries, reason, usage },

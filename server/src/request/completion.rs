@@ -37,7 +37,8 @@ pub fn validate_completion(
     let mode = delivery_mode(request.stream, request.stream_options)?;
     let drawing_wish = DrawingWish::default();
     let seed = sampling.seed;
-    let pictures = drawing(&drawing_wish, PictureCount::NONE, seed, PictureFormat::Png, limits)?;
+    let pictures =
+        drawing(&drawing_wish, PictureCount::NONE, seed, (PictureFormat::Png, None), limits)?;
     let model = model_name(Some(request.model), limits)?;
     match limits.abilities {
         Abilities::Both | Abilities::ComprehensionOnly => {}

@@ -5,7 +5,7 @@
 use reverie_model::config::{Abilities, Ability};
 use reverie_proto::{Background, ImageFormat, ImageReference, ImageRequest, ImageResponseFormat};
 
-use super::harmless::{check_label, check_only};
+use super::harmless::check_label;
 use super::pictures::{DrawingWish, PictureCount, drawing};
 use super::sampling::{SamplingWish, StoppingWish, sampling_params, stopping_params};
 use super::{
@@ -13,12 +13,15 @@ use super::{
     Speaker, Turn, ValidRequest, conversation, data_url, effective, in_range, model_name,
     negative_prompt,
 };
-use crate::engine::request::{PictureParams, SamplingParams, StoppingParams};
+use crate::engine::request::{PictureParams, ProgressReports, SamplingParams, StoppingParams};
 use crate::picture_codec::PictureFormat;
 use crate::template::TextToImage;
 
 /// OpenAI's default for `output_compression`.
 const BEST_QUALITY: u64 = 100;
+
+/// OpenAI's bound of `partial_images`.
+const MAX_PARTIAL_IMAGES: u64 = 3;
 
 /// Where the pictures to edit are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,9 +224,23 @@ fn picture_params(
     sampling: &SamplingParams,
     limits: &Limits,
 ) -> Result<PictureParams, RequestError> {
-    check_only("partial_images", request.partial_images, 0)?;
-    let format = picture_format(request)?;
-    drawing(wish, PictureCount::exactly(1), sampling.seed, format, limits)
+    let delivered = (picture_format(request)?, progress(request)?);
+    drawing(wish, PictureCount::exactly(1), sampling.seed, delivered, limits)
+}
+
+/// Previews, which only a stream can send.
+fn progress(request: &ImageRequest) -> Result<Option<ProgressReports>, RequestError> {
+    let num_previews = partial_images(request.partial_images)?;
+    if num_previews.is_some() && request.stream != Some(true) {
+        return Err(RequestError::conflict("partial_images", "above 0 needs `stream: true`"));
+    }
+    Ok(num_previews)
+}
+
+/// OpenAI's wish for previews, if it is one.
+pub(super) fn partial_images(count: Option<u64>) -> Result<Option<ProgressReports>, RequestError> {
+    let count = in_range("partial_images", count.unwrap_or(0), 0..=MAX_PARTIAL_IMAGES)? as usize;
+    Ok((count > 0).then_some(ProgressReports { num_previews: count }))
 }
 
 /// What is lossless has nothing to compress away.

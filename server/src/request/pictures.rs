@@ -3,12 +3,16 @@
 use reverie_model::ModelError;
 use reverie_model::diffusion::SamplerKind;
 use reverie_model::diffusion::sampler::new_sampler;
-use reverie_proto::{ChatCompletionRequest, ImageChoice as Wish, ImageFormat, Modality, Sampler};
+use reverie_proto::{
+    ChatCompletionRequest, ImageChoice as Wish, ImageFormat, Modality, ProgressWish, Sampler,
+};
 
 use super::{Limits, RequestError, abilities, either, in_range};
-use crate::engine::request::{ImageChoice, PictureParams, SamplingParams};
+use crate::engine::request::{ImageChoice, PictureParams, ProgressReports, SamplingParams};
 use crate::picture_codec::PictureFormat;
 
+/// More than any picture has steps that differ.
+const MAX_PREVIEWS: u64 = 1000;
 const MAX_GUIDANCE_SCALE: f64 = 50.0;
 const DEFAULT_JPEG_QUALITY: u64 = 90;
 
@@ -60,7 +64,23 @@ pub(super) fn picture_params(
 ) -> Result<PictureParams, RequestError> {
     let count = choice(request, limits, sampling.num_beams)?;
     let seed = request.image_seed.unwrap_or(sampling.seed);
-    drawing(&DrawingWish::of_chat(request), count, seed, picture_format(request)?, limits)
+    let delivered = (picture_format(request)?, progress(request)?);
+    drawing(&DrawingWish::of_chat(request), count, seed, delivered, limits)
+}
+
+/// What is told of pictures while they are drawn. Only a stream can tell it.
+fn progress(request: &ChatCompletionRequest) -> Result<Option<ProgressReports>, RequestError> {
+    let num_previews = match request.progress {
+        None | Some(ProgressWish::Nothing) => return Ok(None),
+        Some(ProgressWish::Steps) => 0,
+        Some(ProgressWish::Previews(count)) => {
+            in_range("progress.previews", count, 0..=MAX_PREVIEWS)? as usize
+        }
+    };
+    if request.stream != Some(true) {
+        return Err(RequestError::conflict("progress", "needs `stream: true`"));
+    }
+    Ok(Some(ProgressReports { num_previews }))
 }
 
 /// `wish` within `limits`, its gaps filled.
@@ -68,7 +88,7 @@ pub(super) fn drawing(
     wish: &DrawingWish<'_>,
     count: PictureCount,
     seed: u64,
-    format: PictureFormat,
+    (format, progress): (PictureFormat, Option<ProgressReports>),
     limits: &Limits,
 ) -> Result<PictureParams, RequestError> {
     let defaults = &limits.defaults;
@@ -107,7 +127,7 @@ pub(super) fn drawing(
         sampler: sampler_kind(sampler),
         seed,
         format,
-        report_progress: false,
+        progress,
     })
 }
 

@@ -3,7 +3,7 @@
 
 use reverie_server::engine::document_engine::{DocumentEngine, SubmitError};
 use reverie_server::engine::event::{EngineEvent, FinishReason};
-use reverie_server::engine::request::ImageChoice;
+use reverie_server::engine::request::{ImageChoice, ProgressReports};
 use reverie_server::engine::scripted_runner::ScriptItem;
 
 use crate::kit::{self, Kit, finished, image_indices, request, story, texts, word};
@@ -18,7 +18,7 @@ async fn a_document_with_two_pictures_comes_in_document_order() {
         ScriptItem::End,
     ]]);
     let mut request = request(5);
-    request.pictures.report_progress = true;
+    request.pictures.progress = Some(ProgressReports { num_previews: 0 });
     let events = kit.run(request).await;
     assert_eq!(
         story(&events),
@@ -40,6 +40,71 @@ async fn a_document_with_two_pictures_comes_in_document_order() {
     assert_eq!((usage.prompt_positions, usage.text_tokens, usage.images), (5, 3, 2));
     assert_eq!((usage.image_positions, usage.positions_used), (20, 27));
     assert_eq!((usage.positions_left, usage.images_left), (73, 7));
+    kit.stop();
+}
+
+#[tokio::test]
+async fn previews_come_as_many_as_were_asked_for_and_evenly_spread() {
+    let cases = [
+        (10, 3, vec![3, 5, 8]),
+        (10, 0, vec![]),
+        (10, 1, vec![5]),
+        (4, 3, vec![1, 2, 3]),
+        (4, 100, vec![1, 2, 3]),
+        (1, 3, vec![]),
+    ];
+    for (num_inference_steps, num_previews, wanted) in cases {
+        let kit = Kit::start(vec![vec![ScriptItem::Dream, ScriptItem::End]]);
+        let mut request = request(5);
+        request.pictures.num_inference_steps = num_inference_steps;
+        request.pictures.progress = Some(ProgressReports { num_previews });
+        let events = kit.run(request).await;
+        let preview = |event: &EngineEvent| match event {
+            EngineEvent::ImageProgress { step, preview: Some(preview), .. } => {
+                assert_eq!(preview.rgb(), [*step as u8; 3], "the preview of that step");
+                Some(*step)
+            }
+            _ => None,
+        };
+        let previews: Vec<usize> = events.iter().filter_map(preview).collect();
+        assert_eq!(previews, wanted, "{num_previews} of {num_inference_steps}");
+        kit.stop();
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_loses_reports_but_no_piece_of_the_answer() {
+    let script = || {
+        vec![
+            word("A fox."),
+            ScriptItem::Dream,
+            word(" It runs."),
+            ScriptItem::Dream,
+            word(" Away."),
+            ScriptItem::End,
+        ]
+    };
+    let asking = |progress| {
+        let mut request = request(5);
+        request.pictures.num_inference_steps = 60;
+        request.pictures.progress = progress;
+        request
+    };
+    let kit = Kit::start(vec![script(), script()]);
+    let unread = kit.handle.submit(asking(Some(ProgressReports { num_previews: 60 })));
+    let unread = unread.expect("accepted");
+    // Behind it in the only place there is: when this one has ended, the first has.
+    let quiet = story(&kit.run(asking(None)).await);
+    let late = story(&kit::collect(unread).await);
+    let (reports, pieces): (Vec<String>, Vec<String>) =
+        late.into_iter().partition(|event| event.starts_with("step"));
+    assert_eq!(pieces, quiet, "the answer is whole");
+    // The latest ones, all of the second picture; the last step has no preview.
+    let last = |step| match step {
+        60 => "step 1 60/60".to_owned(),
+        step => format!("step 1 {step}/60 shade {step}"),
+    };
+    assert_eq!(reports, (45..=60).map(last).collect::<Vec<_>>());
     kit.stop();
 }
 

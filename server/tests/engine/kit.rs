@@ -193,7 +193,7 @@ pub(crate) fn request(prompt_tokens: usize) -> EngineRequest {
             sampler: SamplerKind::Ddpm,
             seed: 0,
             format: reverie_model::picture_codec::PictureFormat::Png,
-            report_progress: false,
+            progress: None,
         },
         choice: 0,
         deadline: None,
@@ -225,8 +225,11 @@ pub(crate) fn text_of(event: &EngineEvent) -> String {
     match event {
         EngineEvent::Text { delta, .. } => delta.clone(),
         EngineEvent::ImageStarted { index } => format!("started {index}"),
-        EngineEvent::ImageProgress { index, step, num_steps } => {
+        EngineEvent::ImageProgress { index, step, num_steps, preview: None } => {
             format!("step {index} {step}/{num_steps}")
+        }
+        EngineEvent::ImageProgress { index, step, num_steps, preview: Some(preview) } => {
+            format!("step {index} {step}/{num_steps} shade {}", preview.rgb()[0])
         }
         EngineEvent::Image { index, .. } => format!("image {index}"),
         EngineEvent::Finished { reason, .. } => format!("{reason:?}"),

@@ -146,7 +146,7 @@ pub(crate) fn golden_request(prompt: Vec<PromptSegment>) -> EngineRequest {
             sampler: SamplerKind::Ddpm,
             seed: 0,
             format: reverie_model::picture_codec::PictureFormat::Png,
-            report_progress: false,
+            progress: None,
         },
         choice: 0,
         deadline: None,

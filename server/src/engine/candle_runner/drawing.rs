@@ -12,7 +12,7 @@ use reverie_scheduler::{DenoiseGroup, DenoiseRow, PassId, RenderRow, Segments, S
 
 use super::context::ContextPicture;
 use super::{CandleRunner, model_error};
-use crate::engine::runner::{RenderedPicture, StepOutput};
+use crate::engine::runner::{PicturePreview, RenderedPicture, StepOutput};
 
 /// What rests between two steps.
 #[derive(Default)]
@@ -75,7 +75,15 @@ impl CandleRunner {
                     for (index, member) in members.into_iter().enumerate() {
                         // Of those who left meanwhile nobody wants to know.
                         let Some(sequence) = self.sequences.get_mut(&member) else { continue };
+                        let wish = sequence.request.pictures.progress;
                         let job = sequence.job.as_mut().expect("who joined has a job");
+                        if let (Some(wish), Some(colors)) = (wish, &self.colors)
+                            && wish.wants_preview(job.steps_done() + 1, job.total_steps())
+                        {
+                            let clean = job.predicted_clean(predictions.of(index));
+                            let picture = Arc::new(colors.picture(&clean, job.latent_shape()));
+                            output.previews.push(PicturePreview { sequence: member, picture });
+                        }
                         if let Err(error) = job.take_step(predictions.of(index), &*self.noise) {
                             output.fail(member, model_error(error));
                         }

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 use reverie_model::config::Ability;
 use reverie_model::decoder::KvPool;
+use reverie_model::diffusion::latent_colors::LatentColors;
 use reverie_model::noise::NoiseSource;
 use reverie_model::tokenizer::Detokenizer;
 use reverie_model::{DreamConfig, DreamModel, ModelError};
@@ -50,6 +51,8 @@ pub struct CandleRunner {
     /// (Q, D): what guidance moves away from where a request has no negative prompt; `None` of a model that
     /// draws nothing.
     unconditional: Option<Tensor>,
+    /// For previews; `None` of a model that draws nothing.
+    colors: Option<LatentColors>,
     /// At most what the model was trained for.
     max_model_len: usize,
     sequences: BTreeMap<SequenceId, SequenceState>,
@@ -62,13 +65,15 @@ pub struct CandleRunner {
 
 impl CandleRunner {
     /// A runner of `model`, whose pictures start from `noise`. Computes the unconditional branch of
-    /// guidance: `<s>` and a dream block through the decoder, as `get_prompt_embeds("")` of the reference.
+    /// guidance: `<s>` and a dream block through the decoder, as `get_prompt_embeds("")` of the reference; and
+    /// what previews are coloured by.
     ///
     /// # Errors
     /// [`ModelError`] if a pass fails.
     pub fn new(model: DreamModel, noise: Box<dyn NoiseSource>) -> Result<Self, ModelError> {
         let creates = model.config.abilities.has(Ability::Creation);
         let unconditional = if creates { Some(model.unconditional()?) } else { None };
+        let colors = if creates { Some(model.denoiser()?.latent_colors()?) } else { None };
         Ok(Self {
             max_model_len: model.config.llama.max_position_embeddings,
             sequences: BTreeMap::new(),
@@ -79,6 +84,7 @@ impl CandleRunner {
             model,
             noise,
             unconditional,
+            colors,
         })
     }
 
