@@ -310,7 +310,7 @@ async fn partial_images_come_before_their_picture_in_its_format_and_size() {
         };
         let mut script = vec![EngineEvent::ImageStarted { index: 0 }];
         script.extend((1..9).map(preview));
-        script.extend(one_picture().split_off(3));
+        script.extend(one_picture().split_off(2));
         let engine = ScriptedEngine::new(script, Afterwards::Wait);
         let mut body = json!({"prompt": "ab", "stream": true, "partial_images": 2, "n": 2,
                               "size": "32x64", "output_format": "webp"});

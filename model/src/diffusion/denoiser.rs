@@ -237,12 +237,12 @@ impl Denoiser {
         &self.vae
     }
 
-    /// What colours latents have, about. Takes as long as a few small pictures through the VAE.
+    /// What colours latents have, about. Takes as long as a small picture through the VAE.
     ///
     /// # Errors
     /// As [`LatentColors::fit`].
     pub fn latent_colors(&self) -> Result<LatentColors, ModelError> {
-        LatentColors::fit(&self.vae, self.picture_multiple)
+        LatentColors::fit(&self.vae)
     }
 
     /// The decoder's states at the dream queries, (Q, hidden), as the UNet's condition, (Q, D).

@@ -2,17 +2,19 @@
 //! when a model is loaded. For previews: as coarse as the latents are, and nearly free.
 
 use candle_core::{DType, Tensor};
-use rand_chacha::rand_core::RngCore as _;
 
 use super::vae::Vae;
 use crate::error::ModelError;
-use crate::noise::draw_stream;
+use crate::noise::{CounterNoise, NoiseDraw, NoiseKey, NoiseSource as _};
 use crate::picture::Picture;
 
-/// Sides of the pictures that the map is learnt from, in cells of latents.
-const CELLS: usize = 8;
-/// Each of them is made of so many by so many patches of one colour: large ones as backgrounds are, small ones.
-const PATCHES: [usize; 8] = [1, 1, 2, 2, 2, 4, 4, 4];
+/// Latents that the map is learnt from. Each is the same in all its cells, so that what it decodes to is the colour of
+/// one cell among its like; standard normal, as scaled latents are about.
+const EXAMPLES: usize = 64;
+/// Cells on a side of each.
+const CELLS: usize = 4;
+/// Examples decoded at once.
+const BATCH: usize = 16;
 /// Added to the squares of each channel, for a share of them: a channel that says nothing of colour stays out.
 const RIDGE: f64 = 1e-3;
 /// Red, green, blue.
@@ -26,23 +28,23 @@ pub struct LatentColors {
 }
 
 impl LatentColors {
-    /// Learns the map of `vae`: encodes pictures of coloured patches, always the same ones, decodes what that
-    /// comes to, and fits the mean colour of each cell.
+    /// Learns the map of `vae` from latents that are always the same ones.
     ///
     /// # Errors
     /// [`ModelError::Tensor`] if a pass fails, [`ModelError::NotFinite`] if what it comes to is no number.
-    pub fn fit(vae: &Vae, picture_multiple: usize) -> Result<Self, ModelError> {
-        let side = CELLS * picture_multiple;
-        let values: Vec<f32> = (0..)
-            .zip(PATCHES)
-            .flat_map(|(number, patches)| patchwork(number, patches, side))
-            .collect();
-        let shape = (PATCHES.len(), COLORS, side, side);
-        let shown = Tensor::from_vec(values, shape, vae.device())?;
-        let latents = vae.scale_latents(&vae.encode(&shown)?.mean)?;
-        let decoded = vae.decode_latents(&latents)?.to_dtype(DType::F32)?;
-        let colors = decoded.contiguous()?.avg_pool2d(picture_multiple)?;
-        Self::least_squares(&cells(&latents)?, &cells(&colors)?)
+    pub fn fit(vae: &Vae) -> Result<Self, ModelError> {
+        let channels = vae.latent_channels();
+        let key = NoiseKey { seed: 0, choice: 0, picture: 0, draw: NoiseDraw::Initial };
+        let drawn = CounterNoise.normal(&key, EXAMPLES * channels);
+        let latents: Vec<Vec<f32>> = drawn.chunks(channels).map(<[f32]>::to_vec).collect();
+        let mut colors = Vec::with_capacity(EXAMPLES);
+        for batch in drawn.chunks(BATCH * channels) {
+            let cell = Tensor::from_slice(batch, ((), channels, 1, 1), vae.device())?;
+            let flat = cell.repeat((1, 1, CELLS, CELLS))?;
+            let decoded = vae.decode_latents(&flat)?.to_dtype(DType::F32)?;
+            colors.extend(decoded.flatten_from(2)?.mean(2)?.to_vec2::<f32>()?);
+        }
+        Self::least_squares(&latents, &colors)
     }
 
     /// Minimises the squared error over cells, the normal equations solved in f64.
@@ -95,29 +97,6 @@ impl LatentColors {
     }
 }
 
-/// Picture `number`, (3, side, side) in ±1: `patches` by `patches` squares, each of one colour.
-fn patchwork(number: u32, patches: usize, side: usize) -> Vec<f32> {
-    let mut stream = draw_stream(b"RVcolors", 0, [number, 0, 0, 0]);
-    let level = |word: u32| f64::from(word >> 24) / 127.5 - 1.0;
-    let colors: Vec<f32> =
-        (0..COLORS * patches * patches).map(|_| level(stream.next_u32()) as f32).collect();
-    let patch = |place: usize| place * patches / side;
-    let rows = (0..COLORS).flat_map(|color| (0..side).map(move |row| (color, row)));
-    rows.flat_map(|(color, row)| {
-        let first = (color * patches + patch(row)) * patches;
-        (0..side).map(move |column| first + patch(column))
-    })
-    .map(|index| colors[index])
-    .collect()
-}
-
-/// (B, C, h, w) as the channels of each cell.
-fn cells(tensor: &Tensor) -> Result<Vec<Vec<f32>>, ModelError> {
-    let channels = tensor.dim(1)?;
-    let by_cell = tensor.to_dtype(DType::F32)?.permute((0, 2, 3, 1))?.reshape(((), channels))?;
-    Ok(by_cell.to_vec2()?)
-}
-
 /// Solves `matrix · x = right` for each right side, which stand behind the square in its rows; by elimination
 /// with the largest pivot.
 fn solve(mut matrix: Vec<Vec<f64>>) -> Vec<[f64; COLORS]> {
@@ -165,14 +144,5 @@ mod tests {
         let colors: Vec<Vec<f32>> = latents.iter().map(|cell| vec![cell[1]; 3]).collect();
         let found = LatentColors::least_squares(&latents, &colors).unwrap();
         assert!(found.weights[0].iter().all(|weight| weight.abs() < 1e-9), "{found:?}");
-    }
-
-    #[test]
-    fn patches_have_one_colour_each() {
-        let picture = patchwork(3, 2, 8);
-        assert_eq!(picture.len(), 3 * 64);
-        assert_eq!(picture[0], picture[3 * 8 + 3]);
-        assert_ne!(picture[0], picture[4]);
-        assert_ne!(picture[0], picture[64], "colours differ in each of the three");
     }
 }

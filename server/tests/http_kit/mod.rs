@@ -151,7 +151,6 @@ pub(crate) fn picture(shade: u8) -> Picture {
 pub(crate) fn drawn(index: usize, shade: u8) -> Vec<EngineEvent> {
     vec![
         EngineEvent::ImageStarted { index },
-        EngineEvent::ImageProgress { index, step: 1, num_steps: 1, preview: None },
         EngineEvent::Image { index, picture: Arc::new(picture(shade)) },
     ]
 }
