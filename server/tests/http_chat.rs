@@ -2,17 +2,15 @@
 
 mod http_kit;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::header::CONTENT_TYPE;
 use http_kit::{
     Afterwards, Answer, ScriptedEngine, app, app_with, asking, chat, drawn, finished, interleaved,
-    picture, pixels, post, settings, text,
+    pixels, post, settings, text,
 };
 use reverie_server::engine::document_engine::{EngineStatus, SubmitError};
 use reverie_server::engine::event::{EngineError, EngineEvent, FinishReason};
-use reverie_server::engine::request::ProgressReports;
 use serde_json::{Value, json};
 use tokio_stream::StreamExt as _;
 use tower::Service as _;
@@ -98,74 +96,6 @@ async fn a_stream_is_in_document_order() {
         assert_eq!(chunk["object"], "chat.completion.chunk");
         assert_eq!(chunk["id"], chunks[0]["id"]);
         assert_eq!(chunk["model"], "reverie");
-    }
-}
-
-#[tokio::test]
-async fn progress_is_told_beside_empty_deltas() {
-    let step = |step, preview: Option<u8>| EngineEvent::ImageProgress {
-        index: 1,
-        step,
-        num_steps: 20,
-        preview: preview.map(|shade| Arc::new(picture(shade))),
-    };
-    let script = vec![
-        text("So"),
-        EngineEvent::ImageStarted { index: 1 },
-        step(3, None),
-        step(4, Some(90)),
-        EngineEvent::Image { index: 1, picture: Arc::new(picture(7)) },
-        finished(FinishReason::EndOfText),
-    ];
-    let engine = ScriptedEngine::new(script, Afterwards::End);
-    let request = asking(json!({"stream": true, "progress": {"previews": 5}, "size": "64x32"}));
-    let chunks = chunks(&chat(&app(&engine), &request).await);
-    assert_eq!(engine.request().pictures.progress, Some(ProgressReports { num_previews: 5 }));
-    assert_eq!(chunks.len(), 6);
-    for chunk in &chunks[2..4] {
-        let choice = &chunk["choices"][0];
-        assert_eq!((&choice["delta"], &choice["finish_reason"]), (&json!({}), &Value::Null));
-    }
-    assert_eq!(chunks[2]["progress"], json!({"index": 1, "step": 3, "num_steps": 20}));
-    let told = &chunks[3]["progress"];
-    assert_eq!(
-        (&told["index"], &told["step"], &told["num_steps"]),
-        (&json!(1), &json!(4), &json!(20))
-    );
-    let preview = told["preview"].as_str().expect("a URL");
-    let shown = pixels(preview, "image/jpeg");
-    assert_eq!(shown.len(), 64 * 32 * 3, "large enough to be seen, not larger than the picture");
-    assert!(shown.iter().all(|value| value.abs_diff(90) < 4));
-    for chunk in chunks[..2].iter().chain(&chunks[4..]) {
-        assert!(chunk.get("progress").is_none(), "{chunk}");
-    }
-}
-
-#[tokio::test]
-async fn progress_that_cannot_be_told_is_refused() {
-    let wanted = |param: &str| (400, Some(param.to_owned()), "invalid_value".to_owned());
-    for (fields, param) in [
-        (json!({"progress": true}), "progress"),
-        (json!({"progress": {"previews": 1}, "stream": false}), "progress"),
-        (json!({"progress": {"previews": 1001}, "stream": true}), "progress.previews"),
-        (json!({"progress": {"previews": -1}, "stream": true}), "progress.previews"),
-        (json!({"progress": 3, "stream": true}), "progress"),
-    ] {
-        let engine = ScriptedEngine::new(interleaved(), Afterwards::End);
-        assert_eq!(
-            chat(&app(&engine), &asking(fields.clone())).await.error(),
-            wanted(param),
-            "{fields}"
-        );
-    }
-    for (fields, progress) in [
-        (json!({"progress": false}), None),
-        (json!({"progress": null}), None),
-        (json!({"progress": true, "stream": true}), Some(ProgressReports { num_previews: 0 })),
-    ] {
-        let engine = ScriptedEngine::new(interleaved(), Afterwards::End);
-        assert_eq!(chat(&app(&engine), &asking(fields)).await.status, 200);
-        assert_eq!(engine.request().pictures.progress, progress);
     }
 }
 

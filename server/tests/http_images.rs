@@ -9,14 +9,12 @@ use axum::http::Request;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http_kit::{
-    Afterwards, Answer, MODEL_SHA256, ScriptedEngine, app, data_url, drawn, finished, picture, png,
-    send, settings, state_with, text,
+    Afterwards, Answer, MODEL_SHA256, ScriptedEngine, app, data_url, drawn, finished, named_events,
+    png, send, settings, state_with, text,
 };
 use reverie_server::engine::document_engine::SubmitError;
 use reverie_server::engine::event::{EngineError, EngineEvent, FinishReason};
-use reverie_server::engine::request::{
-    EngineRequest, ImageChoice, ProgressReports, PromptSegment, RequestIdentity,
-};
+use reverie_server::engine::request::{EngineRequest, ImageChoice, PromptSegment, RequestIdentity};
 use reverie_server::http::router;
 use reverie_server::picture_codec::{PictureCodec, PictureFormat};
 use serde_json::{Value, json};
@@ -46,18 +44,6 @@ fn request(path: &str, content_type: &str, body: impl Into<Body>) -> Request<Bod
 
 async fn ask(engine: &Arc<ScriptedEngine>, path: &str, body: &Value) -> Answer {
     send(&app(engine), request(path, "application/json", body.to_string())).await
-}
-
-/// The events of a stream: each with a name and data.
-fn events(answer: &Answer) -> Vec<(String, Value)> {
-    let stream = std::str::from_utf8(&answer.body).expect("UTF-8");
-    let event = |event: &str| {
-        let (name, data) = event.split_once('\n').expect("a name and data");
-        let data = data.strip_prefix("data: ").expect("data");
-        let name = name.strip_prefix("event: ").expect("a name");
-        (name.to_owned(), serde_json::from_str(data).expect("JSON"))
-    };
-    stream.split_terminator("\n\n").map(event).collect()
 }
 
 /// A form of text fields and files.
@@ -283,7 +269,7 @@ async fn a_stream_ends_with_its_pictures_and_each_says_what_it_took() {
         }
         let answer = ask(&engine, path, &body).await;
         assert_eq!(answer.header("content-type"), "text/event-stream");
-        let events = events(&answer);
+        let events = named_events(&answer);
         let mut indices: Vec<_> = events.iter().map(|(_, data)| data["index"].as_u64()).collect();
         indices.sort_unstable();
         assert_eq!(indices, [Some(0), Some(1)], "nothing follows, not even [DONE]");
@@ -293,54 +279,6 @@ async fn a_stream_ends_with_its_pictures_and_each_says_what_it_took() {
             assert_eq!(data["usage"]["total_tokens"], 81);
             assert_eq!(pixels(&data["b64_json"]).len(), 12);
         }
-    }
-}
-
-#[tokio::test]
-async fn partial_images_come_before_their_picture_in_its_format_and_size() {
-    for (path, partial, completed) in [
-        (GENERATIONS, "image_generation.partial_image", "image_generation.completed"),
-        (EDITS, "image_edit.partial_image", "image_edit.completed"),
-    ] {
-        let preview = |step| EngineEvent::ImageProgress {
-            index: 0,
-            step,
-            num_steps: 9,
-            preview: (step % 3 == 0).then(|| Arc::new(picture(step as u8 * 20))),
-        };
-        let mut script = vec![EngineEvent::ImageStarted { index: 0 }];
-        script.extend((1..9).map(preview));
-        script.extend(one_picture().split_off(2));
-        let engine = ScriptedEngine::new(script, Afterwards::Wait);
-        let mut body = json!({"prompt": "ab", "stream": true, "partial_images": 2, "n": 2,
-                              "size": "32x64", "output_format": "webp"});
-        if path == EDITS {
-            body["images"] = json!([{"image_url": data_url(&png(20, 1))}]);
-        }
-        let answer = ask(&engine, path, &body).await;
-        let events = events(&answer);
-        for choice in [0, 1] {
-            let of_choice: Vec<_> =
-                events.iter().filter(|(_, data)| data["index"] == choice).collect();
-            let names: Vec<&str> = of_choice.iter().map(|(name, _)| name.as_str()).collect();
-            assert_eq!(names, [partial, partial, completed]);
-            for (index, (name, data)) in of_choice[..2].iter().enumerate() {
-                assert_eq!(
-                    (&data["type"], &data["partial_image_index"]),
-                    (&json!(name), &json!(index))
-                );
-                assert_eq!(
-                    (&data["output_format"], &data["size"]),
-                    (&"webp".into(), &"32x64".into())
-                );
-                let shade = (index as u8 + 1) * 60;
-                assert_eq!(pixels(&data["b64_json"]), vec![shade; 32 * 64 * 3]);
-            }
-        }
-        let requests = engine.requests.lock().expect("no test panics with it");
-        assert!(requests.iter().all(|request| {
-            request.pictures.progress == Some(ProgressReports { num_previews: 2 })
-        }));
     }
 }
 

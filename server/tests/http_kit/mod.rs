@@ -336,6 +336,18 @@ pub(crate) fn pixels(url: &str, media_type: &str) -> Vec<u8> {
     image::load_from_memory(&file).expect("a picture").into_rgb8().into_raw()
 }
 
+/// The events of a stream of pictures: each with a name and data.
+pub(crate) fn named_events(answer: &Answer) -> Vec<(String, Value)> {
+    let stream = std::str::from_utf8(&answer.body).expect("UTF-8");
+    let event = |event: &str| {
+        let (name, data) = event.split_once('\n').expect("a name and data");
+        let data = data.strip_prefix("data: ").expect("data");
+        let name = name.strip_prefix("event: ").expect("a name");
+        (name.to_owned(), serde_json::from_str(data).expect("JSON"))
+    };
+    stream.split_terminator("\n\n").map(event).collect()
+}
+
 /// An answer, read to its end.
 #[derive(Debug)]
 pub(crate) struct Answer {
