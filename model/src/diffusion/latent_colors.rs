@@ -59,8 +59,8 @@ impl LatentColors {
                 sums.iter_mut().zip(&row).for_each(|(sum, value)| *sum += input * value);
             }
         }
-        for channel in 0..count - 1 {
-            matrix[channel][channel] += RIDGE * latents.len() as f64;
+        for (channel, row) in matrix.iter_mut().enumerate().take(count - 1) {
+            row[channel] += RIDGE * latents.len() as f64;
         }
         let solved = solve(matrix);
         let flat: Vec<f32> = solved.iter().flatten().map(|weight| *weight as f32).collect();
