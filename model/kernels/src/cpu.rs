@@ -2,6 +2,7 @@
 //! bit of any result.
 
 use crate::isa::Isa;
+use crate::shares;
 
 /// Multiply-adds below which handing work to other threads costs more than it saves.
 const SERIAL_BELOW: usize = 4 << 20;
@@ -16,9 +17,11 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// The widest instructions of this machine, and as many parts as the current pool has threads.
+    /// The widest instructions of this machine, and as many parts as the current pool has threads; one where
+    /// the others compute shares of their own.
     pub fn detect() -> Self {
-        Self { isa: Isa::detect(), threads: rayon::current_num_threads() }
+        let threads = if shares::has_share() { 1 } else { rayon::current_num_threads() };
+        Self { isa: Isa::detect(), threads }
     }
 
     /// Into how many parts work of `multiply_adds` is worth cutting.

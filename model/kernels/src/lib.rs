@@ -21,6 +21,7 @@ mod product;
 mod rotary;
 mod row_norm;
 mod scratch;
+mod shares;
 mod softmax;
 
 pub use activation::{Activation, activate, gated_gelu, gated_silu};
@@ -34,6 +35,7 @@ pub use linear::Linear;
 pub use product::{BLOCK, Store};
 pub use rotary::rotate_half;
 pub use row_norm::{LayerNorm, RmsNorm};
+pub use shares::{compute_shares, deal};
 
 /// The name of the numerics: equal names give equal bits.
 pub const NUMERICS_CLASS: &str = "cpu-f32-fma";

@@ -45,6 +45,11 @@ impl Linear {
         self.weight.columns()
     }
 
+    /// What its weights take.
+    pub fn num_bytes(&self) -> usize {
+        self.input() * self.output() * size_of::<f32>()
+    }
+
     /// Rows `xs`, (rows, in), to `out`, (rows, out). Each row's result is the same bits whatever the others
     /// are.
     ///

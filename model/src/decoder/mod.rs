@@ -279,17 +279,18 @@ impl Decoder {
         for row in rows.iter() {
             with_values(row.embeds, |embeds| hidden.extend_from_slice(embeds))?;
         }
-        let mut seen = Vec::new();
-        let keeps_all = states.is_some();
-        let observe = |state: &[f32]| {
-            if keeps_all {
-                seen.push(Tensor::from_slice(state, shape, &Device::Cpu));
+        let batch = (spans, &self.tables);
+        let hidden = match states {
+            None => layers.run(hidden, batch, rows),
+            Some(states) => {
+                let mut seen = Vec::new();
+                let keep =
+                    |state: &[f32]| seen.push(Tensor::from_slice(state, shape, &Device::Cpu));
+                let hidden = layers.run_observed(hidden, batch, rows, keep);
+                *states = seen.into_iter().collect::<candle_core::Result<_>>()?;
+                hidden
             }
         };
-        let hidden = layers.run(hidden, (spans, &self.tables), rows, observe);
-        if let Some(states) = states {
-            *states = seen.into_iter().collect::<candle_core::Result<_>>()?;
-        }
         Tensor::from_vec(hidden, shape, &Device::Cpu)
     }
 }

@@ -2,9 +2,12 @@
 //! where a layer is linear, attention row by row against each row's own past. Knows weights and caches, not
 //! tokens.
 
+use std::ops::Range;
+
 use candle_core::{Result, Tensor};
 use reverie_kernels::{
-    CausalRow, Cpu, HeadShape, Linear, RmsNorm, Store, causal_attention, gated_silu, rotate_half,
+    CausalRow, Cpu, HeadShape, Linear, RmsNorm, Store, causal_attention, compute_shares, deal,
+    gated_silu, rotate_half,
 };
 
 use super::DecoderRow;
@@ -14,6 +17,14 @@ use crate::config::LlamaConfig;
 use crate::layers::to_values;
 use crate::weights::Weights;
 
+/// Layers of at most so many bytes stay in the last-level cache of a server's CPU, where every thread reads them
+/// at its own core's pace.
+const CACHED_BYTES: usize = 32 << 20;
+
+/// A thread that has fewer positions than this waits for weights, not for arithmetic, and might as well compute
+/// its neighbour's too.
+const POSITIONS_OF_A_THREAD: usize = 4;
+
 /// All layers and the final norm.
 #[derive(Debug)]
 pub(super) struct PackedLayers {
@@ -21,6 +32,8 @@ pub(super) struct PackedLayers {
     norm: RmsNorm,
     shape: HeadShape,
     inner: usize,
+    /// Of all weights.
+    num_bytes: usize,
 }
 
 /// One layer; what reads the same input is one matrix.
@@ -48,7 +61,7 @@ struct Buffers {
 impl PackedLayers {
     /// Expects `weights` at `model`.
     pub(super) fn load(config: &LlamaConfig, weights: &Weights<'_>) -> Result<Self> {
-        let layers = (0..config.num_hidden_layers)
+        let layers: Vec<PackedLayer> = (0..config.num_hidden_layers)
             .map(|index| PackedLayer::load(config, &weights.pp("layers").pp(index)))
             .collect::<Result<_>>()?;
         let shape = HeadShape {
@@ -57,21 +70,51 @@ impl PackedLayers {
             head_dim: config.head_width(),
         };
         let norm = rms_norm(config, &weights.pp("norm"))?;
-        Ok(Self { layers, norm, shape, inner: config.intermediate_size })
+        let num_bytes = layers.iter().map(PackedLayer::num_bytes).sum();
+        Ok(Self { layers, norm, shape, inner: config.intermediate_size, num_bytes })
     }
 
     /// `hidden`, the embeddings of all rows, (positions, hidden), to the states after the final norm. Writes
-    /// keys and values into the rows' caches, which have room; shows `observe` the embeddings and each
-    /// layer's output.
+    /// keys and values into the rows' caches, which have room.
+    ///
+    /// Threads share out the rows where all layers fit into the cache: each takes its own through every layer
+    /// and waits for nobody. Else they share out each layer's outputs, so that its weights are read once.
     pub(super) fn run(
+        &self,
+        hidden: Vec<f32>,
+        (spans, tables): (&[RowSpan], &RotaryTables),
+        rows: &mut [DecoderRow<'_>],
+    ) -> Vec<f32> {
+        let shares = self.shares(spans);
+        if shares.len() < 2 {
+            return self.run_observed(hidden, (spans, tables), rows, |_| {});
+        }
+        let (mut rest, mut tasks) = (rows, Vec::with_capacity(shares.len()));
+        for share in shares {
+            let (own, later) = rest.split_at_mut(share.len());
+            rest = later;
+            tasks.push((&spans[share], own));
+        }
+        let width = hidden.len() / num_positions(spans);
+        let states = compute_shares(tasks, |(spans, rows)| {
+            let first = spans[0].offset;
+            let own = hidden[first * width..][..num_positions(spans) * width].to_vec();
+            let moved = |span: &RowSpan| RowSpan { offset: span.offset - first, ..*span };
+            let spans: Vec<_> = spans.iter().map(moved).collect();
+            self.run_observed(own, (&spans, tables), rows, |_| {})
+        });
+        states.concat()
+    }
+
+    /// As [`run`](Self::run), all rows together; shows `observe` the embeddings and each layer's output.
+    pub(super) fn run_observed(
         &self,
         mut hidden: Vec<f32>,
         (spans, tables): (&[RowSpan], &RotaryTables),
         rows: &mut [DecoderRow<'_>],
         mut observe: impl FnMut(&[f32]),
     ) -> Vec<f32> {
-        let positions = spans.iter().map(|span| span.len).sum();
-        let mut buffers = self.buffers(positions, hidden.len());
+        let mut buffers = self.buffers(num_positions(spans), hidden.len());
         observe(&hidden);
         for (index, layer) in self.layers.iter().enumerate() {
             self.attend((index, layer), &mut hidden, (spans, tables, rows), &mut buffers);
@@ -80,6 +123,14 @@ impl PackedLayers {
         }
         self.norm.forward(Cpu::detect(), &hidden, &mut buffers.normed);
         buffers.normed
+    }
+
+    /// Which neighbouring rows each thread takes.
+    fn shares(&self, spans: &[RowSpan]) -> Vec<Range<usize>> {
+        let worthwhile = num_positions(spans) / POSITIONS_OF_A_THREAD;
+        let threads = Cpu::detect().threads.min(worthwhile);
+        let threads = if self.num_bytes > CACHED_BYTES { 1 } else { threads };
+        deal(&spans.iter().map(|span| span.len).collect::<Vec<_>>(), threads)
     }
 
     fn buffers(&self, positions: usize, hidden: usize) -> Buffers {
@@ -169,6 +220,15 @@ impl PackedLayer {
             down_proj: stacked(&[("down_proj", hidden)], inner, false, &mlp)?,
         })
     }
+
+    fn num_bytes(&self) -> usize {
+        let linears = [&self.qkv_proj, &self.o_proj, &self.gate_up_proj, &self.down_proj];
+        linears.iter().map(|linear| linear.num_bytes()).sum()
+    }
+}
+
+fn num_positions(spans: &[RowSpan]) -> usize {
+    spans.iter().map(|span| span.len).sum()
 }
 
 fn rms_norm(config: &LlamaConfig, weights: &Weights<'_>) -> Result<RmsNorm> {

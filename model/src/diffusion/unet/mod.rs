@@ -7,6 +7,7 @@ mod time_embedding;
 mod transformer;
 
 use candle_core::{DType, Device, Tensor};
+use reverie_kernels::{Cpu, compute_shares, deal};
 
 use self::blocks::{BlockInput, BlockPlan, DownBlock, MidBlock, UpBlock};
 use self::time_embedding::TimeEmbedding;
@@ -14,6 +15,7 @@ use super::probe::Probe;
 use super::resnet::conv3x3;
 use crate::config::UnetConfig;
 use crate::error::ModelError;
+use crate::kernels::Kernels;
 use crate::layers::{Conv2d, GroupNorm, group_norm};
 use crate::weights::Weights;
 
@@ -22,6 +24,7 @@ use crate::weights::Weights;
 pub struct Unet {
     device: Device,
     dtype: DType,
+    kernels: Kernels,
     time_embedding: TimeEmbedding,
     conv_in: Conv2d,
     down_blocks: Vec<DownBlock>,
@@ -31,9 +34,15 @@ pub struct Unet {
     conv_out: Conv2d,
 }
 
-/// A pass under way: everything that the remaining blocks need.
+/// A pass under way: everything that the remaining blocks need, in the shares of the threads that compute it.
 #[derive(Debug, Clone)]
 pub struct UnetPass {
+    shares: Vec<Share>,
+}
+
+/// Some rows of a pass.
+#[derive(Debug, Clone)]
+struct Share {
     hidden: Tensor,
     skips: Vec<Tensor>,
     input: BlockInput,
@@ -47,6 +56,12 @@ enum Stage {
     Middle,
     Up(usize),
     Out,
+}
+
+/// What a share has come to after one more block.
+enum ShareProgress {
+    More(Share),
+    Done(Tensor),
 }
 
 /// What a pass has come to after one more block.
@@ -111,6 +126,7 @@ impl Unet {
         Ok(Self {
             device: vb.device().clone(),
             dtype: vb.dtype(),
+            kernels: vb.kernels(),
             time_embedding: TimeEmbedding::load(config, &vb.pp("time_embedding"))?,
             conv_in: conv3x3(config.in_channels, channels[0], &vb.pp("conv_in"))?,
             down_blocks,
@@ -170,7 +186,8 @@ impl Unet {
         self.down_blocks.len() + 1 + self.up_blocks.len() + 1
     }
 
-    /// Starts a pass; arguments as of [`forward`](Self::forward).
+    /// Starts a pass; arguments as of [`forward`](Self::forward). Threads share out its rows, if there are
+    /// enough of them and nobody watches: each takes its own through all blocks.
     ///
     /// # Errors
     /// As [`forward`](Self::forward).
@@ -181,6 +198,30 @@ impl Unet {
         condition: &Tensor,
         probe: &mut Probe<'_>,
     ) -> Result<UnetPass, ModelError> {
+        let threads = match self.kernels {
+            Kernels::Reverie if !probe.is_watched() => Cpu::detect().threads,
+            Kernels::Reverie | Kernels::Candle => 1,
+        };
+        let shares = deal(&vec![1; timesteps.len()], threads);
+        if shares.len() < 2 {
+            return Ok(UnetPass { shares: vec![self.enter(sample, timesteps, condition, probe)?] });
+        }
+        let shares = compute_shares(shares, |rows| {
+            let sample = sample.narrow(0, rows.start, rows.len())?;
+            let condition = condition.narrow(0, rows.start, rows.len())?;
+            self.enter(&sample, &timesteps[rows], &condition, &mut Probe::blind())
+        });
+        Ok(UnetPass { shares: shares.into_iter().collect::<Result<_, _>>()? })
+    }
+
+    /// A share of a pass, before its first block.
+    fn enter(
+        &self,
+        sample: &Tensor,
+        timesteps: &[f32],
+        condition: &Tensor,
+        probe: &mut Probe<'_>,
+    ) -> Result<Share, ModelError> {
         let sinusoids = self.time_embedding.sinusoids(timesteps, &self.device)?;
         probe.show(format_args!("time_proj"), &sinusoids);
         let time = self.time_embedding.forward(&sinusoids, self.dtype)?;
@@ -188,7 +229,7 @@ impl Unet {
         let hidden = self.conv_in.forward(&sample.to_dtype(self.dtype)?)?;
         probe.show(format_args!("conv_in"), &hidden);
         let input = BlockInput { time: time.silu()?, condition: condition.to_dtype(self.dtype)? };
-        Ok(UnetPass { skips: vec![hidden.clone()], hidden, input, next: Stage::Down(0) })
+        Ok(Share { skips: vec![hidden.clone()], hidden, input, next: Stage::Down(0) })
     }
 
     /// Computes one more block. Resting between calls changes nothing.
@@ -200,7 +241,32 @@ impl Unet {
         pass: UnetPass,
         probe: &mut Probe<'_>,
     ) -> Result<UnetProgress, ModelError> {
-        let UnetPass { mut hidden, mut skips, input, next } = pass;
+        let advanced: Vec<ShareProgress> = match <[Share; 1]>::try_from(pass.shares) {
+            Ok([whole]) => vec![self.advance_share(whole, probe)?],
+            Err(shares) => {
+                let alone = |share| self.advance_share(share, &mut Probe::blind());
+                compute_shares(shares, alone).into_iter().collect::<Result<_, _>>()?
+            }
+        };
+        let (mut rest, mut predictions) = (Vec::new(), Vec::new());
+        for share in advanced {
+            match share {
+                ShareProgress::More(share) => rest.push(share),
+                ShareProgress::Done(prediction) => predictions.push(prediction),
+            }
+        }
+        if rest.is_empty() {
+            return Ok(UnetProgress::Done(Tensor::cat(&predictions, 0)?));
+        }
+        Ok(UnetProgress::More(UnetPass { shares: rest }))
+    }
+
+    fn advance_share(
+        &self,
+        share: Share,
+        probe: &mut Probe<'_>,
+    ) -> Result<ShareProgress, ModelError> {
+        let Share { mut hidden, mut skips, input, next } = share;
         let next = match next {
             Stage::Down(index) => {
                 hidden = self.down_blocks[index].forward(hidden, &mut skips, &input, probe)?;
@@ -224,10 +290,10 @@ impl Unet {
                 let prediction =
                     self.conv_out.forward(&self.conv_norm_out.forward_silu(&hidden)?)?;
                 probe.show(format_args!("conv_out"), &prediction);
-                return Ok(UnetProgress::Done(prediction));
+                return Ok(ShareProgress::Done(prediction));
             }
         };
-        Ok(UnetProgress::More(UnetPass { hidden, skips, input, next }))
+        Ok(ShareProgress::More(Share { hidden, skips, input, next }))
     }
 }
 
