@@ -93,7 +93,7 @@ mod tests {
     fn a_row_that_outweighs_the_others_is_not_parted_from_them() {
         assert_eq!(deal(&[100, 1, 1, 1], 2), [0..4]);
         assert_eq!(deal(&[1, 1, 1, 100], 2), [0..4]);
-        assert_eq!(deal(&[], 2), [0..0]);
+        assert!(deal(&[], 2).is_empty(), "there is nothing to deal");
     }
 
     #[test]
