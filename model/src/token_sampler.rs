@@ -99,6 +99,8 @@ pub struct TokenSampler {
     pub top_p: f32,
     /// Keeps this many of the likeliest tokens, and those that tie with the last; 0 is off.
     pub top_k: usize,
+    /// Keeps tokens at least this likely as a share of the likeliest one, 0 to 1; 0 is off.
+    pub min_p: f32,
     /// Keys the draws.
     pub seed: u64,
     /// Which of a request's alternative answers.
@@ -116,8 +118,8 @@ struct Candidate {
 
 impl TokenSampler {
     /// The token after `logits` (one for each token of the vocabulary); `position` is the place it will take.
-    /// Forbidden tokens' logits become -inf. Temperature first, then top-k, then top-p (vLLM's and
-    /// transformers' order); one token always stays. Greedy choice takes the first maximum. A NaN is never
+    /// Forbidden tokens' logits become -inf. Temperature first, then min-p, then top-k, then top-p (vLLM's
+    /// order); one token always stays. Greedy choice takes the first maximum. A NaN is never
     /// chosen; where nothing finite is left the first allowed token is.
     ///
     /// The draw, exactly: the first 64-bit integer of the ChaCha20 stream keyed as in
@@ -139,6 +141,7 @@ impl TokenSampler {
             return best;
         }
         let mut candidates = self.candidates(logits, maximum);
+        self.keep_min_p(&mut candidates);
         self.keep_top_k(&mut candidates);
         self.keep_top_p(&mut candidates);
         self.draw(&candidates, position)
@@ -153,6 +156,12 @@ impl TokenSampler {
         };
         // A NaN compares false, too.
         logits.iter().enumerate().map(weigh).filter(|candidate| candidate.weight > 0.0).collect()
+    }
+
+    /// The likeliest token's weight is 1.
+    fn keep_min_p(&self, candidates: &mut Vec<Candidate>) {
+        let least = f64::from(self.min_p);
+        candidates.retain(|candidate| candidate.weight >= least);
     }
 
     fn keep_top_k(&self, candidates: &mut Vec<Candidate>) {
@@ -222,7 +231,7 @@ mod tests {
     use super::*;
 
     const PLAIN: TokenSampler =
-        TokenSampler { temperature: 1.0, top_p: 1.0, top_k: 0, seed: 42, choice: 0 };
+        TokenSampler { temperature: 1.0, top_p: 1.0, top_k: 0, min_p: 0.0, seed: 42, choice: 0 };
 
     fn sample(sampler: TokenSampler, logits: &[f32], position: u64) -> u32 {
         sampler.sample(&mut logits.to_vec(), position, &TokenMask::allow_all(logits.len()))
@@ -334,6 +343,19 @@ mod tests {
         assert_eq!(kept(0.99, 0), [0, 1, 2, 3]);
         // After top-k the rest is renormalised: 0.5 of 0.75 is already two thirds.
         assert_eq!(kept(0.66, 2), [0]);
+    }
+
+    #[test]
+    fn min_p_keeps_what_is_likely_beside_the_likeliest() {
+        let logits = [-1.0f32, -2.0, -3.0, -3.0].map(|x| x * std::f32::consts::LN_2);
+        let kept = |min_p, temperature| -> Vec<usize> {
+            let drawn = frequencies(TokenSampler { min_p, temperature, ..PLAIN }, &logits, 2_000);
+            (0..4).filter(|token| drawn[*token] > 0.0).collect()
+        };
+        assert_eq!(kept(1.0, 1.0), [0]);
+        assert_eq!(kept(0.4, 1.0), [0, 1]);
+        assert_eq!(kept(0.2, 1.0), [0, 1, 2, 3]);
+        assert_eq!(kept(0.4, 2.0), [0, 1, 2, 3], "after the temperature");
     }
 
     #[test]

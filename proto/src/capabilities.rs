@@ -56,7 +56,7 @@ pub struct CapabilityLimits {
     pub max_image_pixels: u64,
     /// Pictures in an answer.
     pub max_images: usize,
-    /// `n` of the images routes.
+    /// `n`.
     pub max_n: usize,
     /// Denoising steps.
     pub max_num_inference_steps: usize,

@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::logit_bias::LogitBias;
+use crate::logprobs::ChatLogprobs;
 use crate::message::{ImageItem, OrderedPart, Role};
 use crate::provenance::Provenance;
 
@@ -20,7 +22,7 @@ pub struct ChatCompletion {
     pub created: u64,
     /// The served model's name.
     pub model: String,
-    /// One answer.
+    /// As many answers as were asked for.
     pub choices: Vec<Choice>,
     /// What it took.
     pub usage: Usage,
@@ -38,8 +40,8 @@ pub struct Choice {
     pub index: usize,
     /// The answer.
     pub message: AnswerMessage,
-    /// Always null yet.
-    pub logprobs: Option<()>,
+    /// How likely the tokens of its text were; null unless asked for.
+    pub logprobs: Option<ChatLogprobs>,
     /// Why it ended.
     pub finish_reason: FinishReason,
     /// Why it ended, exactly (extension).
@@ -111,8 +113,8 @@ pub struct ChunkChoice {
     pub index: usize,
     /// What is new.
     pub delta: Delta,
-    /// Always null yet.
-    pub logprobs: Option<()>,
+    /// How likely the tokens of its text were; null unless asked for.
+    pub logprobs: Option<ChatLogprobs>,
     /// Why it ended; null before the end.
     pub finish_reason: Option<FinishReason>,
     /// Why it ended, exactly; only with `finish_reason` (extension).
@@ -223,6 +225,21 @@ pub struct EffectiveParameters {
     pub top_p: f64,
     /// As given, or 0, which is off.
     pub top_k: u64,
+    /// As given, where it is not 0, which is off.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub min_p: f64,
+    /// As given, where it is not 0, which is off.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub presence_penalty: f64,
+    /// As given, where it is not 0, which is off.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub frequency_penalty: f64,
+    /// As given, where it is not 1, which is off.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub repetition_penalty: f64,
+    /// As given, where there is any.
+    #[serde(default, skip_serializing_if = "has_no_bias")]
+    pub logit_bias: LogitBias,
     /// As given, or 1.
     pub num_beams: u64,
     /// As given, or the checkpoint's.
@@ -237,4 +254,22 @@ pub struct EffectiveParameters {
     pub guidance_rescale: f64,
     /// As given, or 0.
     pub eta: f64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_one(value: &f64) -> bool {
+    *value == 1.0
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn has_no_bias(bias: &LogitBias) -> bool {
+    bias.0.is_empty()
 }

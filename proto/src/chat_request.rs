@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::logit_bias::LogitBias;
 use crate::message::{MAX_MESSAGES, Message};
 use crate::parse::{Empty, bounded};
 
@@ -32,7 +33,21 @@ pub struct ChatCompletionRequest {
     pub seed: Option<u64>,
     /// Width of a beam search; text only.
     pub num_beams: Option<u64>,
-    /// Answers to one prompt; only 1 yet.
+    /// Keeps tokens at least this likely as a share of the likeliest one, 0 to 1 (vLLM's name).
+    pub min_p: Option<f64>,
+    /// Taken from the logit of each token that the answer has, -2 to 2.
+    pub presence_penalty: Option<f64>,
+    /// Taken from the logit of each token for each time that the answer has it, -2 to 2.
+    pub frequency_penalty: Option<f64>,
+    /// Divides what speaks for each token that prompt or answer have (vLLM's name); 1 is off.
+    pub repetition_penalty: Option<f64>,
+    /// Added to the logits of tokens, -100 to 100.
+    pub logit_bias: Option<LogitBias>,
+    /// Whether the answer says how likely its tokens were.
+    pub logprobs: Option<bool>,
+    /// How many of the likeliest tokens it names at each place, 0 to 20; needs `logprobs`.
+    pub top_logprobs: Option<u64>,
+    /// Answers to one prompt, each with draws of its own.
     pub n: Option<u64>,
 
     /// Older name of `max_completion_tokens`.
@@ -105,14 +120,6 @@ pub struct ChatCompletionRequest {
     #[serde(default, deserialize_with = "bounded::some_pairs::<_, MAX_METADATA_PAIRS>")]
     pub metadata: Option<BTreeMap<String, String>>,
 
-    /// Only `false` yet.
-    pub logprobs: Option<bool>,
-    /// Only 0 yet.
-    pub frequency_penalty: Option<f64>,
-    /// Only 0 yet.
-    pub presence_penalty: Option<f64>,
-    /// Only `{}` yet.
-    pub logit_bias: Option<Empty>,
     /// Only `[]`: DreamLLM calls no tools.
     pub tools: Option<Empty>,
     /// Only `none`: DreamLLM calls no tools.

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::chat_answer::{EffectiveParameters, FinishReason, Usage};
 use crate::chat_request::{Stop, StreamOptions};
+use crate::logit_bias::LogitBias;
+use crate::logprobs::CompletionLogprobs;
 use crate::parse::Empty;
 
 /// A raw prompt to go on with. Null means the same as absent; any other field is an error.
@@ -30,6 +32,18 @@ pub struct CompletionRequest {
     pub top_p: Option<f64>,
     /// 0 and -1 are off.
     pub top_k: Option<i64>,
+    /// As in a chat.
+    pub min_p: Option<f64>,
+    /// As in a chat.
+    pub presence_penalty: Option<f64>,
+    /// As in a chat.
+    pub frequency_penalty: Option<f64>,
+    /// As in a chat.
+    pub repetition_penalty: Option<f64>,
+    /// As in a chat.
+    pub logit_bias: Option<LogitBias>,
+    /// Whether the text says how likely its tokens were, and how many of the likeliest it names, 0 to 20.
+    pub logprobs: Option<u64>,
     /// Keys every random draw.
     pub seed: Option<u64>,
     /// Send the text as it is written.
@@ -39,22 +53,14 @@ pub struct CompletionRequest {
     /// Accepted and ignored.
     pub user: Option<String>,
 
-    /// Only 1 yet.
+    /// Texts that go on from the prompt, each with draws of its own.
     pub n: Option<u64>,
-    /// Only 1 yet.
+    /// Only as many as `n`.
     pub best_of: Option<u64>,
     /// Only `false` yet.
     pub echo: Option<bool>,
-    /// Only null yet.
-    pub logprobs: Option<u64>,
     /// Only empty: DreamLLM does not fill gaps.
     pub suffix: Option<Empty>,
-    /// Only 0 yet.
-    pub frequency_penalty: Option<f64>,
-    /// Only 0 yet.
-    pub presence_penalty: Option<f64>,
-    /// Only `{}` yet.
-    pub logit_bias: Option<Empty>,
 }
 
 /// A string, or an array of one string.
@@ -120,7 +126,7 @@ pub struct Completion {
     pub created: u64,
     /// The served model's name.
     pub model: String,
-    /// One text, or none in the usage chunk.
+    /// All texts, what is new of one, or none in the usage chunk.
     pub choices: Vec<CompletionChoice>,
     /// What it took; in chunks only in the usage chunk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -137,8 +143,8 @@ pub struct CompletionChoice {
     pub index: usize,
     /// What follows the prompt.
     pub text: String,
-    /// Always null yet.
-    pub logprobs: Option<()>,
+    /// How likely its tokens were; null unless asked for.
+    pub logprobs: Option<CompletionLogprobs>,
     /// Why it ended; null before the end.
     pub finish_reason: Option<FinishReason>,
 }

@@ -12,6 +12,8 @@ pub mod error_body;
 mod form;
 pub mod image_answer;
 pub mod image_request;
+pub mod logit_bias;
+pub mod logprobs;
 pub mod message;
 pub mod model_list;
 pub mod parse;
@@ -36,6 +38,8 @@ pub use image_answer::{
 pub use image_request::{
     Background, ImageReference, ImageRequest, ImageResponseFormat, Moderation, Quality, Style,
 };
+pub use logit_bias::LogitBias;
+pub use logprobs::{ChatLogprobs, CompletionLogprobs, TokenLogprob, TopByText, TopLogprob};
 pub use message::{Content, ContentPart, Detail, ImageItem, ImageUrl, Message, OrderedPart, Role};
 pub use model_list::{ModelAbility, ModelCard, ModelList};
 pub use parse::ParseError;

@@ -67,7 +67,7 @@ pub enum ParseError {
 /// Starts the message of an error about a field whose only supported value is the empty one.
 const UNSUPPORTED: &str = "unsupported";
 /// Starts the message of an error about an array that is too long; the limit follows.
-const TOO_MANY: &str = "too many items, expected at most ";
+pub(crate) const TOO_MANY: &str = "too many items, expected at most ";
 
 /// At most this much of a path is repeated.
 const MAX_PATH_CHARS: usize = 128;

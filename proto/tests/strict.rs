@@ -76,6 +76,7 @@ fn a_field_given_twice_is_named_wherever_it_is() {
     let twice = |param: &str| Err(ParseError::DuplicateField { param: param.into() });
     assert_eq!(with(r#""model":"n""#), twice("model"));
     assert_eq!(with(r#""seed":1,"seed":1"#), twice("seed"));
+    assert_eq!(with(r#""logit_bias":{"5":1,"5":2}"#), twice("logit_bias.5"));
     assert_eq!(in_message(r#""content":"x","content":"y""#), twice("messages[0].content"));
     assert_eq!(
         in_message(r#""content":[{"type":"text","text":"x","text":"y"}]"#),
@@ -165,7 +166,6 @@ fn what_cannot_be_done_is_accepted_only_when_it_is_empty() {
     }
     let unsupported = |param: &str| Err(ParseError::Unsupported { param: param.into() });
     assert_eq!(with(r#""tools":[{"type":"function"}]"#), unsupported("tools"));
-    assert_eq!(with(r#""logit_bias":{"1":2}"#), unsupported("logit_bias"));
     assert_eq!(
         in_message(r#""content":"x","tool_calls":[1]"#),
         unsupported("messages[0].tool_calls")
@@ -196,11 +196,15 @@ fn arrays_end_where_no_request_needs_more() {
 #[test]
 fn objects_and_arrays_that_nobody_needs_are_not_read_to_their_end() {
     // What follows the fault is no JSON: had it been read, the fault would be a `Syntax`.
-    for (begun, wanted) in [(r#""tools":[1,"#, "tools"), (r#""logit_bias":{"a":1,"#, "logit_bias")]
-    {
-        let fault = chat_request(format!("{{{MESSAGES},{begun}").as_bytes()).unwrap_err();
-        assert_eq!(fault, ParseError::Unsupported { param: wanted.to_owned() });
-    }
+    let fault = chat_request(format!("{{{MESSAGES},\"tools\":[1,").as_bytes()).unwrap_err();
+    assert_eq!(fault, ParseError::Unsupported { param: "tools".to_owned() });
+    let biases: Vec<_> = (0..1025).map(|id| format!(r#""{id}":1"#)).collect();
+    let begun = format!(r#"{{{MESSAGES},"logit_bias":{{{},"#, biases.join(","));
+    let fault = chat_request(begun.as_bytes()).unwrap_err();
+    let limit = "1024".to_owned();
+    assert_eq!(fault, ParseError::TooMany { param: "logit_bias".to_owned(), limit });
+    let biases = biases[..1024].join(",");
+    assert_eq!(with(&format!(r#""logit_bias":{{{biases}}}"#)), Ok(()));
     let pairs: Vec<_> = (0..17).map(|index| format!(r#""{index}":"x""#)).collect();
     let begun = format!(r#"{{{MESSAGES},"metadata":{{{},"#, pairs.join(","));
     let fault = chat_request(begun.as_bytes()).unwrap_err();

@@ -18,7 +18,7 @@ use crate::args::{
 use crate::http::{AllowedHosts, ApiKey, BODY_UNIT, HttpSettings};
 use crate::listener::ConnectionLimits;
 use crate::picture_codec::PictureLimits;
-use crate::request::{Defaults, Limits, max_images};
+use crate::request::{Defaults, Limits, WritableTokens, max_images};
 use crate::template::TextToImage;
 
 /// Answers to one request at most, as OpenAI's images.
@@ -129,6 +129,8 @@ pub struct ModelFacts {
     pub max_token_bytes: usize,
     /// Whether the tokenizer drops some spaces.
     pub drops_spaces: bool,
+    /// Which tokens an answer may have.
+    pub tokens: WritableTokens,
     /// Positions of a picture block: patches + 2.
     pub picture_positions: usize,
     /// Positions of a dream block: queries + 2.
@@ -155,6 +157,7 @@ impl RequestLimits {
             max_model_len: facts.max_model_len,
             max_token_bytes: facts.max_token_bytes,
             drops_spaces: facts.drops_spaces,
+            tokens: facts.tokens,
             picture_positions: facts.picture_positions,
             dream_positions: facts.dream_positions,
             max_input_images: self.max_input_images,

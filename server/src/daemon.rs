@@ -30,7 +30,7 @@ use crate::pool::vocabulary::{PROTOCOL, Setup, WorkerModel};
 use crate::pool::worker_port::WorkerPlace;
 use crate::pool::worker_process::build;
 use crate::pool::{Pool, PoolConfig, PoolFailure, PoolHandle, PoolThread, TextSource};
-use crate::request::Defaults;
+use crate::request::{Defaults, WritableTokens};
 use crate::shutdown::Signals;
 use crate::startup::PreparedModel;
 
@@ -246,6 +246,10 @@ fn served_model(
         max_model_len,
         max_token_bytes: tokenizer.max_token_bytes(),
         drops_spaces: tokenizer.drops_spaces(),
+        tokens: WritableTokens {
+            vocab_size: tokenizer.vocab_size(),
+            forbidden: tokenizer.forbidden_ids().into(),
+        },
         picture_positions: model.image_positions(),
         dream_positions: model.dream_positions(),
         noise_schedule: Arc::new(NoiseSchedule::new(&model.head.noise_schedule)),
@@ -266,11 +270,12 @@ fn served_model(
 }
 
 fn vocabulary(tokenizer: &Arc<Tokenizer>) -> Vocabulary {
-    let [encoder, decoder, speller] = [0; 3].map(|_| Arc::clone(tokenizer));
+    let [encoder, decoder, speller, bytes] = [0; 4].map(|_| Arc::clone(tokenizer));
     Vocabulary {
         encode: Arc::new(move |text| encoder.encode_text(text)),
         decode: Arc::new(move |ids| decoder.decode(ids, false)),
         spell: Arc::new(move |id| speller.token(id).unwrap_or_default()),
+        bytes: Arc::new(move |id| bytes.token_bytes(id)),
         special: *tokenizer.special(),
         size: tokenizer.vocab_size(),
     }

@@ -213,7 +213,7 @@ fn request(seed: u64, phase: Phase, random: &mut Random) -> EngineRequest {
     EngineRequest {
         tenant: ONE_TENANT,
         prompt,
-        sampling: SamplingParams { temperature: 1.0, top_p: 1.0, top_k: 0, seed, num_beams: 1 },
+        sampling: SamplingParams { temperature: 1.0, seed, ..SamplingParams::greedy() },
         stopping: StoppingParams {
             max_tokens: Some(if draws { 1 } else { 300 }),
             min_tokens: 0,

@@ -13,37 +13,38 @@ struct Numeric {
     name: &'static str,
     good: &'static [&'static str],
     bad: &'static [&'static str],
-    code: &'static str,
 }
 
 const HUGE: [&str; 4] = ["9223372036854775808", "18446744073709551616", "1e300", "1e999"];
 const OTHER_TYPES: [&str; 5] = ["\"1\"", "true", "[]", "{}", "[1]"];
 
 /// Fields that need another one to make sense bring it along.
-const COMPANIONS: [(&str, &str); 2] =
-    [("image_quality", "\"image_format\":\"jpeg\","), ("eta", "\"sampler\":\"ddim\",")];
+const COMPANIONS: [(&str, &str); 3] = [
+    ("image_quality", "\"image_format\":\"jpeg\","),
+    ("eta", "\"sampler\":\"ddim\","),
+    ("top_logprobs", "\"logprobs\":true,"),
+];
 
 const fn numeric(
     name: &'static str,
     good: &'static [&'static str],
     bad: &'static [&'static str],
 ) -> Numeric {
-    Numeric { name, good, bad, code: "invalid_value" }
+    Numeric { name, good, bad }
 }
 
-const NUMERIC: [Numeric; 20] = [
+const NUMERIC: [Numeric; 23] = [
     numeric("temperature", &["0", "-0.0", "1e-45", "2", "2.0"], &["-1", "-0.001", "2.0001"]),
     numeric("top_p", &["1e-45", "0.5", "1"], &["-1", "0", "1.0000001"]),
     numeric("top_k", &["-1", "0", "1", "2147483647"], &["-2", "1.0", "2147483648"]),
     numeric("seed", &["0", "9223372036854775808", "18446744073709551615"], &["-1", "0.5"]),
     numeric("num_beams", &["1"], &["-1", "0", "9", "1.0"]),
-    numeric("n", &["1"], &["-1", "0", "1.0"]),
-    Numeric {
-        name: "n",
-        good: &[],
-        bad: &["2", "129", "2147483648"],
-        code: "unsupported_parameter",
-    },
+    numeric("min_p", &["0", "0.5", "1"], &["-0.001", "1.0001"]),
+    numeric("presence_penalty", &["-2", "0", "-0.0", "2"], &["-2.0001", "2.0001"]),
+    numeric("frequency_penalty", &["-2", "0", "0.001", "2"], &["-2.0001", "3"]),
+    numeric("repetition_penalty", &["1e-45", "1", "10"], &["-1", "0", "10.0001"]),
+    numeric("top_logprobs", &["0", "1", "20"], &["-1", "21", "1.0"]),
+    numeric("n", &["1", "4"], &["-1", "0", "5", "129", "2147483648", "1.0"]),
     numeric("max_tokens", &["1", "2147483648", "9223372036854775808"], &["-1", "0", "1.0"]),
     numeric("max_completion_tokens", &["1", "2147483648"], &["-1", "0", "1.0"]),
     numeric("min_tokens", &["0", "1", "2147483648"], &["-1", "1.0"]),
@@ -56,12 +57,6 @@ const NUMERIC: [Numeric; 20] = [
     numeric("eta", &["0", "1"], &["-1", "1.0001"]),
     numeric("image_seed", &["0", "18446744073709551615"], &["-1", "0.5"]),
     numeric("image_quality", &["1", "100"], &["-1", "0", "101", "1.5"]),
-    Numeric {
-        name: "frequency_penalty",
-        good: &["0", "0.0", "-0.0"],
-        bad: &["1", "-2", "0.001"],
-        code: "unsupported_parameter",
-    },
 ];
 
 fn with(name: &str, value: &str) -> String {
@@ -77,14 +72,14 @@ fn engine() -> std::sync::Arc<ScriptedEngine> {
 #[tokio::test]
 async fn every_number_is_checked_at_its_borders() {
     let app = app(&engine());
-    for Numeric { name, good, bad, code } in NUMERIC {
+    for Numeric { name, good, bad } in NUMERIC {
         for value in good.iter().chain(["null"].iter()) {
             let answer = send(&app, post(with(name, value))).await;
             assert_eq!(answer.status, 200, "{name}: {value}: {:?}", answer.json());
         }
         for value in bad {
             let answer = send(&app, post(with(name, value))).await;
-            let wanted = (400, Some(name.to_owned()), code.to_owned());
+            let wanted = (400, Some(name.to_owned()), "invalid_value".to_owned());
             assert_eq!(answer.error(), wanted, "{name}: {value}");
         }
     }
@@ -105,9 +100,7 @@ async fn every_number_is_a_number_of_its_size() {
             }
             let (status, param, code) = answer.error();
             assert_eq!((status, param.as_deref()), (400, Some(name)), "{name}: {value}");
-            let unsupported =
-                code == "unsupported_parameter" && ["n", "frequency_penalty"].contains(&name);
-            assert!(code == "invalid_value" || unsupported, "{name}: {value}: {code}");
+            assert_eq!(code, "invalid_value", "{name}: {value}");
         }
     }
 }
@@ -155,10 +148,28 @@ async fn every_other_parameter_is_checked_and_named() {
         (json!({"num_beams": 2, "temperature": 0.5}), "temperature", "invalid_value"),
         (json!({"num_beams": 2, "image_choice": "auto"}), "image_choice", "invalid_value"),
         (json!({"num_beams": 2, "modalities": ["image"]}), "image_choice", "invalid_value"),
-        (json!({"logprobs": true}), "logprobs", "unsupported_parameter"),
+        (json!({"logprobs": 1}), "logprobs", "invalid_value"),
+        (json!({"top_logprobs": 2}), "top_logprobs", "invalid_value"),
+        (json!({"logprobs": false, "top_logprobs": 2}), "top_logprobs", "invalid_value"),
+        (json!({"num_beams": 2, "logprobs": true}), "logprobs", "invalid_value"),
+        (json!({"num_beams": 2, "presence_penalty": 1}), "presence_penalty", "invalid_value"),
+        (json!({"num_beams": 2, "logit_bias": {"100": 1}}), "logit_bias", "invalid_value"),
+        (json!({"num_beams": 2, "n": 2}), "n", "invalid_value"),
+        (json!({"provenance": true, "n": 2}), "n", "invalid_value"),
         (json!({"tools": [{}]}), "tools", "unsupported_parameter"),
         (json!({"tool_choice": "auto"}), "tool_choice", "invalid_value"),
-        (json!({"logit_bias": {"1": 1}}), "logit_bias", "unsupported_parameter"),
+        (json!({"logit_bias": [1]}), "logit_bias", "invalid_value"),
+        (json!({"logit_bias": {"a": 1}}), "logit_bias", "invalid_value"),
+        (json!({"logit_bias": {"-1": 1}}), "logit_bias", "invalid_value"),
+        (json!({"logit_bias": {"0100": 1}}), "logit_bias", "invalid_value"),
+        (json!({"logit_bias": {"4294967296": 1}}), "logit_bias", "invalid_value"),
+        (json!({"logit_bias": {"100": "1"}}), "logit_bias.100", "invalid_value"),
+        (json!({"logit_bias": {"100": 100.1}}), "logit_bias.100", "invalid_value"),
+        (json!({"logit_bias": {"100": -101}}), "logit_bias.100", "invalid_value"),
+        (json!({"logit_bias": {"356": 1}}), "logit_bias.356", "invalid_value"),
+        (json!({"logit_bias": {"1": 1}}), "logit_bias.1", "invalid_value"),
+        (json!({"logit_bias": {"8": 1}}), "logit_bias.8", "invalid_value"),
+        (json!({"logit_bias": many_biases(1025)}), "logit_bias", "array_too_long"),
         (
             json!({"response_format": {"type": "json_object"}}),
             "response_format.type",
@@ -179,6 +190,11 @@ async fn every_other_parameter_is_checked_and_named() {
     }
 }
 
+/// So many tokens, each made likelier.
+fn many_biases(count: usize) -> Value {
+    (0..count).map(|token| (token.to_string(), json!(1))).collect::<serde_json::Map<_, _>>().into()
+}
+
 async fn engine_request(fields: Value) -> EngineRequest {
     let engine = engine();
     let answer = chat(&app(&engine), &asking(fields)).await;
@@ -192,9 +208,17 @@ async fn parameters_reach_the_engine_as_they_were_meant() {
         "temperature": 0.5, "top_p": 0.9, "top_k": 40, "seed": 11, "max_completion_tokens": 77,
         "min_tokens": 3, "ignore_eos": true, "stop": ["a", "b"], "image_choice": "required",
         "max_images": 3, "size": "128x64", "steps": 9, "guidance_scale": 2.5, "guidance_rescale": 0.25,
-        "eta": 0.75, "sampler": "ddim", "negative_prompt": "no", "image_seed": 12,
+        "eta": 0.75, "sampler": "ddim", "negative_prompt": "no", "image_seed": 12, "min_p": 0.25,
+        "presence_penalty": 0.5, "frequency_penalty": -0.5, "repetition_penalty": 1.5,
+        "logit_bias": {"100": -100, "2": 1.5, "9": 100}, "logprobs": true, "top_logprobs": 5,
     }))
     .await;
+    let sampling = &request.sampling;
+    assert_eq!((sampling.min_p, sampling.repetition_penalty), (0.25, 1.5));
+    assert_eq!((sampling.presence_penalty, sampling.frequency_penalty), (0.5, -0.5));
+    let biases = sampling.logit_bias.iter().map(|bias| (bias.token, bias.bias));
+    assert_eq!(biases.collect::<Vec<_>>(), [(2, 1.5), (9, 100.0), (100, -100.0)]);
+    assert_eq!(sampling.num_logprobs, Some(5));
     assert_eq!((request.sampling.temperature, request.sampling.top_p), (0.5, 0.9));
     assert_eq!((request.sampling.top_k, request.sampling.seed), (40, 11));
     assert_eq!((request.stopping.max_tokens, request.stopping.min_tokens), (Some(77), 3));

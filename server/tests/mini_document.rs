@@ -25,7 +25,13 @@ use tokio_stream::StreamExt;
 fn request(prompt: Vec<u32>, seed: u64) -> EngineRequest {
     EngineRequest {
         prompt: vec![PromptSegment::Tokens(prompt)],
-        sampling: SamplingParams { temperature: 1.5, top_p: 0.95, top_k: 50, seed, num_beams: 1 },
+        sampling: SamplingParams {
+            temperature: 1.5,
+            top_p: 0.95,
+            top_k: 50,
+            seed,
+            ..SamplingParams::greedy()
+        },
         stopping: StoppingParams {
             max_tokens: Some(12),
             min_tokens: 0,

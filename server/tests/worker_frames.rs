@@ -34,7 +34,13 @@ fn request() -> Arc<EngineRequest> {
             PromptSegment::Picture(picture()),
             PromptSegment::Dream,
         ],
-        sampling: SamplingParams { temperature: 0.7, top_p: 0.9, top_k: 3, seed: 1, num_beams: 1 },
+        sampling: SamplingParams {
+            temperature: 0.7,
+            top_p: 0.9,
+            top_k: 3,
+            seed: 1,
+            ..SamplingParams::greedy()
+        },
         stopping: StoppingParams {
             max_tokens: Some(7),
             min_tokens: 1,

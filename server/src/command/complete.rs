@@ -127,7 +127,7 @@ async fn print(
     let mut document = Document::default();
     while let Some(event) = events.next().await {
         match event {
-            EngineEvent::Text { delta, num_tokens: _ } => {
+            EngineEvent::Text { delta, num_tokens: _, logprobs: _ } => {
                 document.push_text(&delta);
                 write!(out, "{delta}")?;
                 out.flush()?;

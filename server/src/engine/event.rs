@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use reverie_model::Picture;
+use reverie_model::token_logprobs::TokenLogprobs;
 pub use reverie_scheduler::{FinishReason, Usage};
 
 /// One thing that happened to a request. `Finished` and `Failed` are last and exclusive.
@@ -14,6 +15,9 @@ pub enum EngineEvent {
         delta: String,
         /// Sampled tokens since the last delta (0 for held-back text released at the end).
         num_tokens: usize,
+        /// How likely its tokens were, where the request asks for that. A token of which nothing is text any
+        /// more, because a stop string begins before it, is left out.
+        logprobs: Vec<JudgedToken>,
     },
     /// Picture `index` is going to be drawn: its condition is computed.
     ImageStarted {
@@ -48,6 +52,17 @@ pub enum EngineEvent {
     },
     /// The engine could not go on; nothing follows.
     Failed(EngineError),
+}
+
+/// A token of the text, and how likely it was.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JudgedToken {
+    /// Which.
+    pub token: u32,
+    /// What the text has of it; nothing where it is a part of a character that a later token completes.
+    pub text: String,
+    /// How likely.
+    pub logprobs: TokenLogprobs,
 }
 
 /// Why the engine could not go on.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use reverie_model::Picture;
+use reverie_model::token_logprobs::TokenLogprobs;
 use reverie_scheduler::dispatcher::{JobFault, JobId, NumericsClass};
 use reverie_scheduler::{Budget, ContentHash, FinishReason, SchedulerStats, Usage};
 
@@ -120,6 +121,15 @@ pub enum EngineMessage {
         position: usize,
         /// What.
         piece: WrittenPiece,
+    },
+    /// How likely the token was that a document grows by next.
+    Judged {
+        /// Which job.
+        job: JobId,
+        /// Which piece of the answer it will be.
+        position: usize,
+        /// How likely.
+        logprobs: TokenLogprobs,
     },
     /// A picture is going to be drawn: its condition is computed.
     ImageStarted {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reverie_model::Picture;
 use reverie_model::diffusion::SamplerKind;
+use reverie_model::logit_adjustment::LogitAdjustment;
 use reverie_model::picture_codec::PictureFormat;
 pub use reverie_scheduler::{ImageChoice, TenantId};
 use sha2::{Digest as _, Sha256};
@@ -87,7 +88,7 @@ impl RequestIdentity {
 }
 
 /// How a token is chosen from its logits (vLLM's names).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SamplingParams {
     /// 0 is greedy.
     pub temperature: f32,
@@ -95,10 +96,60 @@ pub struct SamplingParams {
     pub top_p: f32,
     /// 0 is off.
     pub top_k: usize,
+    /// 0 is off.
+    pub min_p: f32,
+    /// 0 is off.
+    pub presence_penalty: f32,
+    /// 0 is off.
+    pub frequency_penalty: f32,
+    /// 1 is off.
+    pub repetition_penalty: f32,
+    /// Added to the logits of tokens.
+    pub logit_bias: Vec<TokenBias>,
+    /// How many of the likeliest tokens are told of at each place; `None`: not even the chosen one.
+    pub num_logprobs: Option<usize>,
     /// Keys every random draw of this request; drawn by the front where the client gave none.
     pub seed: u64,
     /// 1, or the width of a beam search (text only).
     pub num_beams: usize,
+}
+
+/// What is added to a token's logit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TokenBias {
+    /// Which token.
+    pub token: u32,
+    /// How much.
+    pub bias: f32,
+}
+
+impl SamplingParams {
+    /// The likeliest token each time, as the model has it.
+    pub fn greedy() -> Self {
+        Self {
+            temperature: 0.0,
+            top_p: 1.0,
+            top_k: 0,
+            min_p: 0.0,
+            presence_penalty: 0.0,
+            frequency_penalty: 0.0,
+            repetition_penalty: 1.0,
+            logit_bias: Vec::new(),
+            num_logprobs: None,
+            seed: 0,
+            num_beams: 1,
+        }
+    }
+
+    /// What these change about logits.
+    pub fn adjustment(&self) -> LogitAdjustment {
+        LogitAdjustment {
+            bias: self.logit_bias.iter().map(|TokenBias { token, bias }| (*token, *bias)).collect(),
+            repetition_penalty: self.repetition_penalty,
+            frequency_penalty: self.frequency_penalty,
+            presence_penalty: self.presence_penalty,
+        }
+    }
 }
 
 /// When the text ends.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use reverie_model::Picture;
+use reverie_model::token_logprobs::TokenLogprobs;
 use reverie_scheduler::{
     Budget, ContentHash, CostModel, DrawingSpec, FinishReason, SequenceId, StepPlan,
 };
@@ -125,6 +126,8 @@ pub struct SampledToken {
     pub sequence: SequenceId,
     /// What.
     pub choice: TokenChoice,
+    /// How likely it was, where its request asks for that and it is a text token.
+    pub logprobs: Option<TokenLogprobs>,
 }
 
 /// What was chosen.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use reverie_model::Picture;
+use reverie_model::token_logprobs::{TokenLogprob, TokenLogprobs};
 use reverie_scheduler::{
     Branch, Budget, CostModel, DecodeRow, DenoiseRow, DrawingSpec, FinishReason, LegalTokens,
     RenderRow, SequenceId, StepPlan,
@@ -147,7 +148,8 @@ impl ScriptedRunner {
                 return Err(EngineError::Model("poisoned".to_owned()));
             }
         };
-        Ok(Some(SampledToken { sequence: row.sequence, choice }))
+        let logprobs = playing.logprobs(&choice);
+        Ok(Some(SampledToken { sequence: row.sequence, choice, logprobs }))
     }
 
     /// A pixel that says by its shade which step it is of.
@@ -289,6 +291,14 @@ impl Playing {
     fn new(request: Arc<EngineRequest>, script: Script, words: Words) -> Self {
         let computed = BTreeMap::new();
         Self { request, script: script.into(), words, computed, num_images: 0 }
+    }
+
+    /// Every token is certain; likelier ones are the first of the words.
+    fn logprobs(&self, choice: &TokenChoice) -> Option<TokenLogprobs> {
+        let num_top = self.request.sampling.num_logprobs?;
+        let TokenChoice::Text(_) = choice else { return None };
+        let top = (0..num_top as u32).map(|token| TokenLogprob { token, logprob: 0.0 });
+        Some(TokenLogprobs { chosen: 0.0, top: top.collect() })
     }
 
     fn choose(&mut self, legal: LegalTokens) -> Result<TokenChoice, Misfortune> {

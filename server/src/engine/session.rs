@@ -81,7 +81,7 @@ impl Document {
         for piece in &self.written {
             match piece {
                 WrittenPiece::Token(id) | WrittenPiece::LastToken(id) => {
-                    let (_delivered, _known) = text.push(*id);
+                    let (_delivered, _known) = text.push(*id, None);
                 }
                 WrittenPiece::Picture { .. } => {
                     let _delivered = text.flush();
@@ -94,7 +94,7 @@ impl Document {
     /// A token joins the document; what to say of it, and whether it completed a stop string.
     pub(super) fn push_token(&mut self, job: JobId, id: u32) -> (EngineMessage, bool) {
         let text = self.text.as_mut().expect("a document is read back before it goes on");
-        let (_the_front_has_its_own, stopped) = text.push(id);
+        let (_the_front_has_its_own, stopped) = text.push(id, None);
         let piece = if stopped { WrittenPiece::LastToken(id) } else { WrittenPiece::Token(id) };
         (self.push(job, piece), stopped)
     }

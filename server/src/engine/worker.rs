@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
 
 use reverie_model::Picture;
+use reverie_model::token_logprobs::TokenLogprobs;
 use reverie_scheduler::dispatcher::{JobFault, JobId, Role};
 use reverie_scheduler::{
     ContentHash, FailedRow, FinishReason, PictureSpec, Refusal, RenderedRow, RowFailure, Sampled,
@@ -251,6 +252,7 @@ impl<'a> Worker<'a> {
             }
         }
         for token in output.sampled {
+            self.judge(token.sequence, token.logprobs);
             if let Some(sampled) = self.take_choice(token.sequence, token.choice) {
                 outcome.sampled.push(SampledRow { sequence: token.sequence, sampled });
             }
@@ -274,6 +276,13 @@ impl<'a> Worker<'a> {
             SessionWork::Picture => EngineMessage::Drawn { job, picture, content },
         };
         self.say(message);
+    }
+
+    /// Says how likely the token was that is chosen next.
+    fn judge(&mut self, id: SequenceId, logprobs: Option<TokenLogprobs>) {
+        let Some((logprobs, session)) = logprobs.zip(self.session_of(id)) else { return };
+        let (job, position) = (session.job, session.num_entries());
+        self.say(EngineMessage::Judged { job, position, logprobs });
     }
 
     /// A choice as the scheduler sees it; it is said on the way.

@@ -1,15 +1,17 @@
-//! From the engine's events to a whole answer, and the pieces both kinds of answer share.
+//! From the engine's events to a whole answer, of one choice or several, and the pieces both kinds of answer share.
 
 use reverie_proto::chat_answer::{CompletionTokensDetails, PromptTokensDetails};
 use reverie_proto::{
     AnswerMessage, ChatCompletion, Choice, EffectiveParameters, FinishDetails,
-    FinishReason as WireFinishReason, ImageUsage, OrderedPart, Role, Usage as WireUsage,
+    FinishReason as WireFinishReason, ImageUsage, OrderedPart, PictureDigest, Role, TokenLogprob,
+    Usage as WireUsage,
 };
 use tokio_stream::StreamExt as _;
 
+use super::choices::{self, ByChoice, ChoiceEvents};
 use super::error::ApiError;
+use super::logprobs::TokenSpelling;
 use super::picture_delivery::{DeliveredPicture, PictureDelivery};
-use crate::engine::document_engine::EventStream;
 use crate::engine::event::{EngineEvent, FinishReason, Usage};
 
 /// What an answer says of itself before it is written.
@@ -21,34 +23,31 @@ pub(super) struct AnswerHead {
     pub(super) effective: EffectiveParameters,
 }
 
-/// Waits for the end of `events`. Dropping the future drops them, and so gives the document up.
+/// Waits for the end of all `events`. Dropping the future drops them, and so gives the documents up.
 pub(super) async fn whole(
-    mut events: EventStream,
+    mut events: ChoiceEvents,
     head: AnswerHead,
     delivery: &PictureDelivery,
+    spelling: &TokenSpelling,
 ) -> Result<ChatCompletion, ApiError> {
-    let mut message = AnswerMessage {
-        role: Role::Assistant,
-        content: String::new(),
-        refusal: None,
-        images: Vec::new(),
-        content_parts: Vec::new(),
-    };
-    let mut digests = Vec::new();
-    while let Some(event) = events.next().await {
+    let num_choices = events.len();
+    let mut growing: Vec<GrowingChoice> = (0..num_choices).map(|_| GrowingChoice::new()).collect();
+    let mut ended = ByChoice::new(num_choices);
+    while let Some((index, event)) = events.next().await {
+        let choice = &mut growing[index];
         match event {
-            EngineEvent::Text { delta, num_tokens: _ } => append_text(&mut message, &delta),
+            EngineEvent::Text { delta, num_tokens: _, logprobs } => {
+                choice.append_text(&delta);
+                choice.logprobs.extend(spelling.in_chat(&logprobs));
+            }
             EngineEvent::ImageStarted { .. } | EngineEvent::ImageProgress { .. } => {}
             EngineEvent::Image { index, picture } => {
-                let DeliveredPicture { item, digest } = delivery.item(picture, index).await?;
-                message.images.push(item);
-                digests.push(digest);
-                message.content_parts.push(OrderedPart::ImageRef { index: index as u64 });
+                choice.append_picture(delivery.item(picture, index).await?, index);
             }
             EngineEvent::Finished { reason, usage } => {
-                let provenance = delivery.provenance.of_answer(digests);
-                let completion = completion(head, message, reason, usage);
-                return Ok(ChatCompletion { provenance, ..completion });
+                if let Some(endings) = ended.complete(index, (reason, usage)) {
+                    return Ok(completion(head, growing, endings, delivery, spelling));
+                }
             }
             EngineEvent::Failed(error) => return Err(ApiError::from(error)),
         }
@@ -56,35 +55,74 @@ pub(super) async fn whole(
     Err(ApiError::engine_gone())
 }
 
-fn append_text(message: &mut AnswerMessage, delta: &str) {
-    if delta.is_empty() {
-        return;
+/// One answer as it is written.
+struct GrowingChoice {
+    message: AnswerMessage,
+    digests: Vec<PictureDigest>,
+    logprobs: Vec<TokenLogprob>,
+}
+
+impl GrowingChoice {
+    fn new() -> Self {
+        let message = AnswerMessage {
+            role: Role::Assistant,
+            content: String::new(),
+            refusal: None,
+            images: Vec::new(),
+            content_parts: Vec::new(),
+        };
+        Self { message, digests: Vec::new(), logprobs: Vec::new() }
     }
-    message.content.push_str(delta);
-    match message.content_parts.last_mut() {
-        Some(OrderedPart::Text { text }) => text.push_str(delta),
-        Some(OrderedPart::ImageRef { .. }) | None => {
-            message.content_parts.push(OrderedPart::Text { text: delta.to_owned() });
+
+    fn append_text(&mut self, delta: &str) {
+        if delta.is_empty() {
+            return;
         }
+        self.message.content.push_str(delta);
+        match self.message.content_parts.last_mut() {
+            Some(OrderedPart::Text { text }) => text.push_str(delta),
+            Some(OrderedPart::ImageRef { .. }) | None => {
+                self.message.content_parts.push(OrderedPart::Text { text: delta.to_owned() });
+            }
+        }
+    }
+
+    fn append_picture(&mut self, delivered: DeliveredPicture, index: usize) {
+        let DeliveredPicture { item, digest } = delivered;
+        self.message.images.push(item);
+        self.digests.push(digest);
+        self.message.content_parts.push(OrderedPart::ImageRef { index: index as u64 });
+    }
+
+    fn end(self, index: usize, reason: FinishReason, spelling: &TokenSpelling) -> Choice {
+        let (finish_reason, finish_details) = finish(reason);
+        let logprobs = spelling.chat_logprobs(self.logprobs);
+        Choice { index, message: self.message, logprobs, finish_reason, finish_details }
     }
 }
 
 fn completion(
     head: AnswerHead,
-    message: AnswerMessage,
-    reason: FinishReason,
-    usage: Usage,
+    mut growing: Vec<GrowingChoice>,
+    endings: Vec<(FinishReason, Usage)>,
+    delivery: &PictureDelivery,
+    spelling: &TokenSpelling,
 ) -> ChatCompletion {
-    let (finish_reason, finish_details) = finish(reason);
+    // Provenance is of one answer: a request for several has none.
+    let digests = growing.first_mut().map(|choice| std::mem::take(&mut choice.digests));
+    let provenance = digests.and_then(|digests| delivery.provenance.of_answer(digests));
+    let (reasons, usages): (Vec<_>, Vec<_>) = endings.into_iter().unzip();
+    let written = growing.into_iter().zip(reasons).enumerate();
+    let choices = written.map(|(index, (choice, reason))| choice.end(index, reason, spelling));
     ChatCompletion {
         id: head.id,
         object: "chat.completion".to_owned(),
         created: head.created,
         model: head.model,
-        choices: vec![Choice { index: 0, message, logprobs: None, finish_reason, finish_details }],
-        usage: wire_usage(&usage),
+        choices: choices.collect(),
+        usage: wire_usage(&choices::together(&usages)),
         effective: head.effective,
-        provenance: None,
+        provenance,
     }
 }
 

@@ -1,4 +1,4 @@
-//! `POST /v1/chat/completions`: body → request → prompt → engine → answer, whole or streamed.
+//! `POST /v1/chat/completions`: body → request → prompt → engine → answers, whole or streamed.
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -6,7 +6,9 @@ use axum::response::{IntoResponse, Response};
 use reverie_proto::parse;
 
 use super::answer::{self, AnswerHead};
+use super::choices;
 use super::error::ApiError;
+use super::logprobs::TokenSpelling;
 use super::picture_delivery::PictureDelivery;
 use super::preparation::{self, Asked, Prepared};
 use super::{AppState, sse};
@@ -25,22 +27,24 @@ pub(super) async fn completions(
     };
     let Prepared { valid, request, provenance, identity } =
         preparation::prepare(&state, asked, read).await?;
-    let events = state.engine.submit(request)?;
+    let events = choices::submit(&state, &request, valid.num_choices)?;
 
     let head = AnswerHead {
         id: format!("chatcmpl-{identity}"),
-        created: events.created(),
+        created: choices::created(&events),
         model: valid.model,
         effective: valid.effective,
     };
     let delivery = PictureDelivery::new(&state, &valid.pictures, provenance);
+    let spelling = TokenSpelling::new(&state, valid.sampling.num_logprobs.is_some());
     match valid.delivery.mode {
         DeliveryMode::Whole => {
-            let completion = answer::whole(events, head, &delivery).await?;
+            let completion = answer::whole(events, head, &delivery, &spelling).await?;
             Ok(Json(completion).into_response())
         }
         DeliveryMode::Streamed { include_usage } => {
-            Ok(sse::stream(events, head, delivery, include_usage, state.settings.keep_alive))
+            let keep_alive = state.settings.keep_alive;
+            Ok(sse::stream(events, head, delivery, spelling, include_usage, keep_alive))
         }
     }
 }

@@ -11,9 +11,10 @@ use reverie_proto::{
 use tokio_stream::StreamExt as _;
 
 use super::answer::AnswerHead;
+use super::choices::ChoiceEvents;
 use super::error::ApiError;
 use super::event_body::{self, EventWriter, Page};
-use super::images::{ChoiceEvents, together, wire_format};
+use super::images::{wire_format, wire_usage};
 use super::picture_delivery::PictureDelivery;
 use crate::engine::event::{EngineEvent, Usage};
 
@@ -155,7 +156,7 @@ impl ImageWriter {
             background: Background::Opaque,
             output_format: self.format,
             index: choice,
-            usage: together(&[usage]),
+            usage: wire_usage(&[usage]),
             effective: self.head.effective.clone(),
         };
         page.push_named(r#type.name(), &event);

@@ -9,27 +9,23 @@ use reverie_proto::{
     Background, ImageData, ImageFormat, ImageReference, ImagesAnswer, ImagesTokensDetails,
     ImagesUsage, parse,
 };
-use tokio_stream::{StreamExt as _, StreamMap};
+use tokio_stream::StreamExt as _;
 
 use super::AppState;
 use super::answer::AnswerHead;
 use super::asking::Asking;
 use super::body::{self, HeldBody};
+use super::choices::{self, ChoiceEvents};
 use super::error::ApiError;
 use super::form::{self, Form};
 use super::image_stream::{self, ImageRoute};
 use super::picture_delivery::PictureDelivery;
 use super::preparation::{self, Asked, Fingerprint, Prepared};
-use crate::engine::document_engine::{EventStream, SubmitError};
 use crate::engine::event::{EngineEvent, Usage};
-use crate::engine::request::EngineRequest;
 use crate::picture_codec::PictureFormat;
 use crate::request::{
     DeliveryMode, EditedPictures, Limits, RequestError, ValidRequest, validate_images,
 };
-
-/// The events of the answers to one request, by their choice.
-pub(super) type ChoiceEvents = StreamMap<usize, EventStream>;
 
 /// Draws.
 pub(super) async fn generations(
@@ -86,11 +82,11 @@ async fn answer<B: Fingerprint + Send + 'static>(
     let prepared = preparation::prepare(state, asked, read).await;
     let Prepared { valid, request, provenance, identity } =
         prepared.map_err(ApiError::about_prompt)?;
-    let submitted = submit(state, &request, valid.num_choices);
+    let submitted = choices::submit(state, &request, valid.num_choices);
     let events = submitted.map_err(|error| ApiError::from(error).about_prompt())?;
     let head = AnswerHead {
         id: format!("img-{identity}"),
-        created: events.values().map(EventStream::created).min().unwrap_or_default(),
+        created: choices::created(&events),
         model: valid.model,
         effective: valid.effective,
     };
@@ -102,21 +98,6 @@ async fn answer<B: Fingerprint + Send + 'static>(
             Ok(image_stream::stream(events, head, delivery, route, keep_alive))
         }
     }
-}
-
-/// Submits as many documents as there are choices. If one finds no place, those before it are given up again.
-fn submit(
-    state: &AppState,
-    request: &EngineRequest,
-    num_choices: usize,
-) -> Result<ChoiceEvents, SubmitError> {
-    let mut events = StreamMap::with_capacity(num_choices);
-    for choice in 0..num_choices {
-        let identity = request.identity.of_choice(choice as u32);
-        let request = EngineRequest { choice: choice as u32, identity, ..request.clone() };
-        events.insert(choice, state.engine.submit(request)?);
-    }
-    Ok(events)
 }
 
 /// Waits for all pictures. Dropping the future gives all documents up.
@@ -151,25 +132,22 @@ async fn whole(
         output_format: wire_format(delivery.format),
         size: head.effective.size.clone(),
         data: data.ok_or_else(ApiError::engine_gone)?,
-        usage: together(&usages),
+        usage: wire_usage(&usages),
         effective: head.effective,
     })
 }
 
 /// What the answers to one prompt took.
-pub(super) fn together(usages: &[Usage]) -> ImagesUsage {
-    let prompt = usages.first().copied().unwrap_or_default();
-    let prompt_images = prompt.prompt_image_positions;
+pub(super) fn wire_usage(usages: &[Usage]) -> ImagesUsage {
+    let usage = choices::together(usages);
     let input = ImagesTokensDetails {
-        image_tokens: prompt_images,
-        text_tokens: prompt.prompt_positions - prompt_images,
+        image_tokens: usage.prompt_image_positions,
+        text_tokens: usage.prompt_positions - usage.prompt_image_positions,
     };
-    let output = ImagesTokensDetails {
-        image_tokens: usages.iter().map(|usage| usage.image_positions).sum(),
-        text_tokens: usages.iter().map(|usage| usage.text_tokens).sum(),
-    };
+    let output =
+        ImagesTokensDetails { image_tokens: usage.image_positions, text_tokens: usage.text_tokens };
     let (input_tokens, output_tokens) =
-        (prompt.prompt_positions, output.image_tokens + output.text_tokens);
+        (usage.prompt_positions, output.image_tokens + output.text_tokens);
     ImagesUsage {
         input_tokens,
         input_tokens_details: input,

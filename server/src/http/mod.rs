@@ -7,12 +7,14 @@ mod asking;
 mod body;
 mod capabilities;
 mod chat;
+mod choices;
 mod completions;
 mod error;
 mod event_body;
 mod form;
 mod image_stream;
 mod images;
+mod logprobs;
 mod models;
 mod origin;
 mod picture_delivery;
@@ -34,7 +36,8 @@ pub use access::{AllowedHosts, ApiKey};
 pub use body::BODY_UNIT;
 pub use origin::Origin;
 pub use state::{
-    AppState, HttpSettings, ServedModel, TextDecoder, TextEncoder, TokenSpeller, Vocabulary,
+    AppState, HttpSettings, ServedModel, TextDecoder, TextEncoder, TokenBytes, TokenSpeller,
+    Vocabulary,
 };
 
 use error::ApiError;

@@ -1,8 +1,8 @@
 //! From the engine's events to server-sent events, in document order.
 //!
-//! Role first, then text deltas and one complete picture per delta at its place (and before it, where that is
-//! asked for, how far it is, beside empty deltas), then the finish, then
-//! the usage if asked for, then `[DONE]`. After a failure an `error` event is the last, without
+//! Of each choice: role first, then text deltas and one complete picture per delta at its place (and before it, where
+//! that is asked for, how far it is, beside empty deltas), then the finish. After
+//! the last choice's: the usage if asked for, then `[DONE]`. After a failure an `error` event is the last, without
 //! `[DONE]`: that is what both OpenAI SDKs raise on. Dropping the body drops the engine's stream.
 
 use std::sync::Arc;
@@ -15,34 +15,44 @@ use reverie_proto::{
 use tokio_stream::StreamExt as _;
 
 use super::answer::{AnswerHead, finish, wire_usage};
+use super::choices::{self, ByChoice, ChoiceEvents};
 use super::error::ApiError;
 use super::event_body::{self, EventWriter, Page};
+use super::logprobs::TokenSpelling;
 use super::picture_delivery::{DeliveredPicture, PictureDelivery};
-use crate::engine::document_engine::EventStream;
-use crate::engine::event::{EngineEvent, FinishReason, Usage};
+use crate::engine::event::{EngineEvent, FinishReason, JudgedToken, Usage};
 use crate::provenance::AnswerProvenance;
 
-/// The response that streams `events`.
+/// The response that streams `events`, choices side by side.
 pub(super) fn stream(
-    events: EventStream,
+    events: ChoiceEvents,
     head: AnswerHead,
     delivery: PictureDelivery,
+    spelling: TokenSpelling,
     include_usage: bool,
     keep_alive: Duration,
 ) -> Response {
     let provenance = Arc::clone(&delivery.provenance);
-    let delivered = events.then(move |event| {
+    let num_choices = events.len();
+    let delivered = events.then(move |(choice, event)| {
         let delivery = delivery.clone();
-        async move { deliver(event, &delivery).await }
+        async move { (choice, deliver(event, &delivery).await) }
     });
-    let writer = ChunkWriter { head, provenance, digests: Vec::new(), include_usage };
+    let writer = ChunkWriter {
+        head,
+        provenance,
+        spelling,
+        digests: vec![Vec::new(); num_choices],
+        usages: ByChoice::new(num_choices),
+        include_usage,
+    };
     event_body::response(delivered, writer, keep_alive)
 }
 
 /// An event whose picture is ready to be sent.
 enum Delivered {
     Nothing,
-    Text(String),
+    Text(String, Vec<JudgedToken>),
     Progress(PictureProgress),
     Image(DeliveredPicture),
     Finished(FinishReason, Usage),
@@ -51,8 +61,12 @@ enum Delivered {
 
 async fn deliver(event: EngineEvent, delivery: &PictureDelivery) -> Delivered {
     match event {
-        EngineEvent::Text { delta, num_tokens: _ } if delta.is_empty() => Delivered::Nothing,
-        EngineEvent::Text { delta, num_tokens: _ } => Delivered::Text(delta),
+        EngineEvent::Text { delta, num_tokens: _, logprobs } => {
+            if delta.is_empty() && logprobs.is_empty() {
+                return Delivered::Nothing;
+            }
+            Delivered::Text(delta, logprobs)
+        }
         EngineEvent::ImageStarted { .. } => Delivered::Nothing,
         EngineEvent::ImageProgress { index, step, num_steps, preview } => {
             let preview = match preview {
@@ -73,39 +87,48 @@ async fn deliver(event: EngineEvent, delivery: &PictureDelivery) -> Delivered {
     }
 }
 
-/// Writes the chunks of one answer.
+/// Writes the chunks of the answers to one request.
 struct ChunkWriter {
     head: AnswerHead,
     provenance: Arc<AnswerProvenance>,
-    /// Of the pictures so far.
-    digests: Vec<PictureDigest>,
+    spelling: TokenSpelling,
+    /// Of the pictures so far, by choice.
+    digests: Vec<Vec<PictureDigest>>,
+    /// Of the choices that have ended.
+    usages: ByChoice<Usage>,
     include_usage: bool,
 }
 
 impl EventWriter for ChunkWriter {
-    type Happening = Delivered;
+    type Happening = (usize, Delivered);
 
     fn open(&mut self, page: &mut Page) {
-        let role = Some(Role::Assistant);
-        let delta = Delta { role, content: Some(String::new()), images: Vec::new() };
-        self.push_delta(delta, page);
+        for choice in 0..self.digests.len() {
+            let role = Some(Role::Assistant);
+            let delta = Delta { role, content: Some(String::new()), images: Vec::new() };
+            page.push(&self.chunk(vec![addition(choice, delta)]));
+        }
     }
 
-    fn write(&mut self, delivered: Delivered, page: &mut Page) {
+    fn write(&mut self, (choice, delivered): Self::Happening, page: &mut Page) {
         match delivered {
             Delivered::Nothing => {}
-            Delivered::Text(text) => {
-                self.push_delta(Delta { content: Some(text), ..Delta::default() }, page);
+            Delivered::Text(text, judged) => {
+                let delta = Delta { content: Some(text), ..Delta::default() };
+                let logprobs = self.spelling.chat_logprobs(self.spelling.in_chat(&judged));
+                let chunk = ChunkChoice { logprobs, ..addition(choice, delta) };
+                page.push(&self.chunk(vec![chunk]));
             }
             Delivered::Progress(progress) => {
-                let chunk = self.chunk(vec![unended(Delta::default())]);
+                let chunk = self.chunk(vec![addition(choice, Delta::default())]);
                 page.push(&ChatCompletionChunk { progress: Some(progress), ..chunk });
             }
             Delivered::Image(DeliveredPicture { item, digest }) => {
-                self.digests.push(digest);
-                self.push_delta(Delta { images: vec![item], ..Delta::default() }, page);
+                self.digests[choice].push(digest);
+                let delta = Delta { images: vec![item], ..Delta::default() };
+                page.push(&self.chunk(vec![addition(choice, delta)]));
             }
-            Delivered::Finished(reason, usage) => self.push_end(reason, &usage, page),
+            Delivered::Finished(reason, usage) => self.push_end(choice, reason, usage, page),
             Delivered::Failed(error) => page.fail(&error),
         }
     }
@@ -115,25 +138,25 @@ impl EventWriter for ChunkWriter {
     }
 }
 
-impl ChunkWriter {
-    fn push_delta(&self, delta: Delta, page: &mut Page) {
-        page.push(&self.chunk(vec![unended(delta)]));
-    }
+/// What is new of a choice that goes on.
+fn addition(index: usize, delta: Delta) -> ChunkChoice {
+    ChunkChoice { index, delta, logprobs: None, finish_reason: None, finish_details: None }
+}
 
-    fn push_end(&mut self, reason: FinishReason, usage: &Usage, page: &mut Page) {
+impl ChunkWriter {
+    fn push_end(&mut self, choice: usize, reason: FinishReason, usage: Usage, page: &mut Page) {
         let (finish_reason, finish_details) = finish(reason);
         let last = ChunkChoice {
-            index: 0,
-            delta: Delta::default(),
-            logprobs: None,
             finish_reason: Some(finish_reason),
             finish_details: Some(finish_details),
+            ..addition(choice, Delta::default())
         };
         let effective = Some(self.head.effective.clone());
-        let provenance = self.provenance.of_answer(std::mem::take(&mut self.digests));
+        let provenance = self.provenance.of_answer(std::mem::take(&mut self.digests[choice]));
         page.push(&ChatCompletionChunk { effective, provenance, ..self.chunk(vec![last]) });
+        let Some(usages) = self.usages.complete(choice, usage) else { return };
         if self.include_usage {
-            let usage = Some(wire_usage(usage));
+            let usage = Some(wire_usage(&choices::together(&usages)));
             page.push(&ChatCompletionChunk { usage, ..self.chunk(Vec::new()) });
         }
         page.end_with_done();
@@ -152,9 +175,4 @@ impl ChunkWriter {
             progress: None,
         }
     }
-}
-
-/// An answer that goes on.
-fn unended(delta: Delta) -> ChunkChoice {
-    ChunkChoice { index: 0, delta, logprobs: None, finish_reason: None, finish_details: None }
 }

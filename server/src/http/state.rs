@@ -47,6 +47,9 @@ pub type TextDecoder = Arc<dyn Fn(&[u32]) -> String + Send + Sync>;
 /// A token as the vocabulary spells it.
 pub type TokenSpeller = Arc<dyn Fn(u32) -> String + Send + Sync>;
 
+/// The bytes that a token adds to a text; none of a control token.
+pub type TokenBytes = Arc<dyn Fn(u32) -> Vec<u8> + Send + Sync>;
+
 /// The tokenizer, as far as the edge needs it.
 pub struct Vocabulary {
     /// Text to ids.
@@ -55,6 +58,8 @@ pub struct Vocabulary {
     pub decode: TextDecoder,
     /// One id to its spelling.
     pub spell: TokenSpeller,
+    /// One id to its bytes.
+    pub bytes: TokenBytes,
     /// The control tokens.
     pub special: SpecialTokens,
     /// Ids are below this.

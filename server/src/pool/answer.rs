@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use reverie_model::Picture;
+use reverie_model::token_logprobs::TokenLogprobs;
 use reverie_scheduler::dispatcher::RequestId;
 use reverie_scheduler::{FinishReason, Usage};
 use tokio::sync::mpsc;
@@ -20,6 +21,9 @@ use crate::engine::text::{DocumentText, TextDelta};
 /// Bytes that a token's event takes on its way to a client, about.
 const TOKEN_BYTES: u64 = 64;
 
+/// Bytes that a token and its log-probability take beside it, about.
+const LOGPROB_BYTES: u64 = 96;
+
 /// An answer from its acceptance to its end.
 pub(super) struct Answer {
     pub(super) request: Arc<EngineRequest>,
@@ -30,6 +34,8 @@ pub(super) struct Answer {
     /// Everything that was sent, for those who come later; empty if nobody can.
     log: Vec<Sent>,
     readers: BTreeMap<RequestId, Reader>,
+    /// How likely the token at this position was.
+    judged: Option<(usize, TokenLogprobs)>,
     /// What the picture at this position is drawn from.
     pub(super) conditions: Option<(usize, Conditions)>,
     /// What the worker that ended it says.
@@ -72,6 +78,7 @@ impl Answer {
             ends: Vec::new(),
             log: Vec::new(),
             readers: BTreeMap::new(),
+            judged: None,
             conditions: None,
             usage: None,
             cause: None,
@@ -111,16 +118,30 @@ impl Answer {
 
     /// The next piece, for every client.
     pub(super) fn deliver(&mut self, piece: WrittenPiece) {
-        let end = self.ends.last().copied().unwrap_or(0).saturating_add(num_bytes(&piece));
+        let position = self.pieces.len();
+        let num_bytes = num_bytes(&piece) + self.judged_bytes(position);
+        let end = self.ends.last().copied().unwrap_or(0).saturating_add(num_bytes);
         self.ends.push(end);
         self.pieces.push(piece.clone());
+        let judged = self.judged.take().filter(|(of, _)| *of == position);
         match piece {
             WrittenPiece::Token(id) | WrittenPiece::LastToken(id) => {
-                let (delta, _stopped) = self.text.push(id);
+                let (delta, _stopped) = self.text.push(id, judged.map(|(_, logprobs)| logprobs));
                 self.say_text(delta);
             }
             WrittenPiece::Picture { picture, .. } => self.say_picture(picture),
         }
+    }
+
+    /// How likely the token at `position` was, which comes next; said again after a worker's death.
+    pub(super) fn judge(&mut self, position: usize, logprobs: TokenLogprobs) {
+        self.judged = Some((position, logprobs));
+    }
+
+    /// Bytes that a client gets for what was judged of the token at `position`.
+    pub(super) fn judged_bytes(&self, position: usize) -> u64 {
+        let judged = self.judged.as_ref().filter(|(of, _)| *of == position);
+        judged.map_or(0, |(_, logprobs)| LOGPROB_BYTES * (1 + logprobs.top.len() as u64))
     }
 
     /// Bytes delivered that nobody has read.
@@ -200,8 +221,8 @@ impl Answer {
     }
 
     fn say_text(&mut self, delta: Option<TextDelta>) {
-        if let Some(TextDelta { delta, num_tokens }) = delta {
-            self.say(EngineEvent::Text { delta, num_tokens });
+        if let Some(TextDelta { delta, num_tokens, judged }) = delta {
+            self.say(EngineEvent::Text { delta, num_tokens, logprobs: judged });
         }
     }
 

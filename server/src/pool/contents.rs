@@ -162,8 +162,13 @@ impl Front {
     ) -> Option<(WorkerMessage, Option<WrittenPiece>)> {
         match message {
             EngineMessage::Produced { job, position, piece } => {
-                let (entry, num_bytes) = (entry(&piece), num_bytes(&piece));
+                let judged = self.answer_of(job).map_or(0, |answer| answer.judged_bytes(position));
+                let (entry, num_bytes) = (entry(&piece), num_bytes(&piece) + judged);
                 Some((WorkerMessage::Produced { job, position, entry, num_bytes }, Some(piece)))
+            }
+            EngineMessage::Judged { job, position, logprobs } => {
+                self.answer_of(job)?.judge(position, logprobs);
+                None
             }
             EngineMessage::ImageStarted { job, position } => {
                 self.answer_of(job)?.start_image(position);

@@ -4,6 +4,7 @@
 use reverie_model::Picture;
 use reverie_model::diffusion::SamplerKind;
 use reverie_model::picture_codec::PictureFormat;
+use reverie_model::token_logprobs::{TokenLogprob, TokenLogprobs};
 use reverie_scheduler::dispatcher::{JobFault, JobId, NumericsClass, Role};
 use reverie_scheduler::{
     Budget, ContentHash, FinishReason, ImageChoice, SchedulerStats, TenantId, TokenId, Usage,
@@ -16,11 +17,11 @@ use crate::config::EngineLimits;
 use crate::engine::order::{Condition, Conditions, EngineMessage, EngineOrder, WrittenPiece};
 use crate::engine::request::{
     EngineRequest, PictureParams, ProgressReports, PromptSegment, RequestIdentity, SamplingParams,
-    StoppingParams,
+    StoppingParams, TokenBias,
 };
 
 /// Changes with every change of what goes over the wire; the build stands beside it.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// The first thing that a worker is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,7 +84,22 @@ wire_struct!(Budget { max_model_len, dream_positions, image_positions });
 wire_struct!(Condition { num_rows, num_columns, values });
 wire_struct!(Conditions { positive, negative });
 wire_struct!(RequestIdentity { fingerprint, idempotency_key, created });
-wire_struct!(SamplingParams { temperature, top_p, top_k, seed, num_beams });
+wire_struct!(SamplingParams {
+    temperature,
+    top_p,
+    top_k,
+    min_p,
+    presence_penalty,
+    frequency_penalty,
+    repetition_penalty,
+    logit_bias,
+    num_logprobs,
+    seed,
+    num_beams,
+});
+wire_struct!(TokenBias { token, bias });
+wire_struct!(TokenLogprobs { chosen, top });
+wire_struct!(TokenLogprob { token, logprob });
 wire_struct!(StoppingParams { max_tokens, min_tokens, ignore_eos, ends_with_images, stop });
 wire_struct!(PictureParams {
     choice,
@@ -163,6 +179,7 @@ wire_enum!(EngineMessage {
     1 => Heartbeat,
     11 => Stats(stats),
     2 => Produced { job, position, piece },
+    12 => Judged { job, position, logprobs },
     3 => ImageStarted { job, position },
     4 => Denoised { job, step, num_steps, preview },
     5 => NeedsPicture { job, position, cost, conditions },

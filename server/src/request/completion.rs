@@ -3,12 +3,12 @@
 use reverie_model::config::{Abilities, Ability};
 use reverie_proto::CompletionRequest;
 
-use super::harmless::{check_label, check_one, check_only};
+use super::harmless::{check_label, check_only};
 use super::pictures::{DrawingWish, PictureCount, drawing};
 use super::sampling::{SamplingWish, StoppingWish, sampling_params, stopping_params};
 use super::{
     Delivery, Disclosure, Limits, Piece, PromptForm, RequestError, Speaker, Turn, ValidRequest,
-    conversation, delivery_mode, effective, model_name,
+    conversation, delivery_mode, effective, model_name, num_choices,
 };
 use crate::picture_codec::PictureFormat;
 
@@ -30,9 +30,17 @@ pub fn validate_completion(
         top_p: request.top_p,
         top_k: request.top_k,
         seed: request.seed,
+        min_p: request.min_p,
+        presence_penalty: request.presence_penalty,
+        frequency_penalty: request.frequency_penalty,
+        repetition_penalty: request.repetition_penalty,
+        logit_bias: request.logit_bias.as_ref(),
+        logprobs: request.logprobs.map(|num_top| ("logprobs", num_top)),
         num_beams: None,
     };
-    let sampling = sampling_params(&wish, &limits.defaults, drawn_seed)?;
+    let num_choices = num_choices(request.n, limits)?;
+    check_best_of(request.best_of, num_choices)?;
+    let sampling = sampling_params(&wish, limits, drawn_seed)?;
     let stopping = stopping_params(&stopping_wish(&request), limits)?;
     let mode = delivery_mode(request.stream, request.stream_options)?;
     let drawing_wish = DrawingWish::default();
@@ -60,9 +68,18 @@ pub fn validate_completion(
         pictures,
         negative_prompt: None,
         delivery: Delivery { mode, picture_format: PictureFormat::Png },
-        num_choices: 1,
+        num_choices,
         disclosure: Disclosure::Recipe,
     })
+}
+
+/// All texts that are written are answered: none is thrown away for a better one.
+fn check_best_of(best_of: Option<u64>, num_choices: usize) -> Result<(), RequestError> {
+    match best_of {
+        None => Ok(()),
+        Some(best_of) if best_of == num_choices as u64 => Ok(()),
+        Some(_) => Err(RequestError::unsupported("best_of", "other than `n` is not supported")),
+    }
 }
 
 fn stopping_wish(request: &CompletionRequest) -> StoppingWish<'_> {
@@ -79,13 +96,5 @@ fn check_offered(request: &CompletionRequest) -> Result<(), RequestError> {
     if let Some(user) = &request.user {
         check_label("user", user)?;
     }
-    check_one("n", request.n)?;
-    check_one("best_of", request.best_of)?;
-    check_only("echo", request.echo, false)?;
-    check_only("frequency_penalty", request.frequency_penalty, 0.0)?;
-    check_only("presence_penalty", request.presence_penalty, 0.0)?;
-    match request.logprobs {
-        None => Ok(()),
-        Some(_) => Err(RequestError::unsupported("logprobs", "is not supported")),
-    }
+    check_only("echo", request.echo, false)
 }

@@ -1,7 +1,6 @@
 //! Fields of OpenAI's that clients send by themselves: accepted where they change nothing.
 //!
-//! [`IGNORED`] are ignored. Accepted only in their empty form: `logprobs`, `frequency_penalty`,
-//! `presence_penalty`, `logit_bias`, `tools`, `tool_choice`, `response_format`, `suffix`.
+//! [`IGNORED`] are ignored. Accepted only in their empty form: `tools`, `tool_choice`, `response_format`, `suffix`.
 
 use std::fmt::Display;
 
@@ -61,7 +60,7 @@ pub(super) fn check(request: &ChatCompletionRequest) -> Result<(), RequestError>
             check_label(&format!("messages[{index}].name"), name)?;
         }
     }
-    check_not_offered(request)
+    Ok(())
 }
 
 pub(super) fn check_label(param: &str, label: &str) -> Result<(), RequestError> {
@@ -72,22 +71,6 @@ pub(super) fn check_label(param: &str, label: &str) -> Result<(), RequestError> 
         return Err(RequestError::out_of_range(param, "free of NUL characters"));
     }
     Ok(())
-}
-
-fn check_not_offered(request: &ChatCompletionRequest) -> Result<(), RequestError> {
-    check_one("n", request.n)?;
-    check_only("logprobs", request.logprobs, false)?;
-    check_only("frequency_penalty", request.frequency_penalty, 0.0)?;
-    check_only("presence_penalty", request.presence_penalty, 0.0)
-}
-
-/// Refuses every number of answers but one.
-pub(super) fn check_one(param: &str, count: Option<u64>) -> Result<(), RequestError> {
-    match count {
-        None | Some(1) => Ok(()),
-        Some(0) => Err(RequestError::out_of_range(param, "1")),
-        Some(_) => Err(RequestError::unsupported(param, "above 1 is not supported")),
-    }
 }
 
 /// Refuses every value of a field but the one that changes nothing.

@@ -11,7 +11,7 @@ use super::sampling::{SamplingWish, StoppingWish, sampling_params, stopping_para
 use super::{
     Delivery, DeliveryMode, Disclosure, EncodedPicture, Limits, Piece, PromptForm, RequestError,
     Speaker, Turn, ValidRequest, conversation, data_url, effective, in_range, model_name,
-    negative_prompt,
+    negative_prompt, num_choices,
 };
 use crate::engine::request::{PictureParams, ProgressReports, SamplingParams, StoppingParams};
 use crate::picture_codec::PictureFormat;
@@ -56,9 +56,9 @@ pub fn validate_images(
 ) -> Result<ValidRequest, RequestError> {
     let model = model_name(request.model.take(), limits)?;
     check_offered(&request)?;
-    let num_choices = in_range("n", request.n.unwrap_or(1), 1..=limits.max_choices as u64)?;
+    let num_choices = num_choices(request.n, limits)?;
     let wish = SamplingWish { seed: request.seed, ..SamplingWish::default() };
-    let sampling = sampling_params(&wish, &limits.defaults, drawn_seed)?;
+    let sampling = sampling_params(&wish, limits, drawn_seed)?;
     let num_edited = match &edited {
         EditedPictures::None => None,
         EditedPictures::Referenced => Some(request.images.as_ref().map_or(0, Vec::len)),
@@ -83,7 +83,7 @@ pub fn validate_images(
         negative_prompt: negative_prompt(request.negative_prompt, limits)?,
         pictures,
         delivery,
-        num_choices: num_choices as usize,
+        num_choices,
         effective,
         disclosure: Disclosure::Recipe,
     })

@@ -22,7 +22,9 @@ use std::time::Duration;
 use reverie_model::config::Abilities;
 use reverie_model::diffusion::noise_schedule::NoiseSchedule;
 use reverie_model::{Picture, PictureError};
-use reverie_proto::{ChatCompletionRequest, EffectiveParameters, Sampler, StreamOptions};
+use reverie_proto::{
+    ChatCompletionRequest, EffectiveParameters, ProvenanceWish, Sampler, StreamOptions,
+};
 
 use crate::engine::request::{
     EngineRequest, ONE_TENANT, PictureParams, RequestIdentity, SamplingParams, StoppingParams,
@@ -58,6 +60,8 @@ pub struct Limits {
     pub max_token_bytes: usize,
     /// Whether the tokenizer drops some spaces, so that none can be counted on.
     pub drops_spaces: bool,
+    /// Which tokens an answer may have.
+    pub tokens: WritableTokens,
     /// Positions of a picture block: patches + 2.
     pub picture_positions: usize,
     /// Positions of a dream block: queries + 2.
@@ -97,6 +101,22 @@ impl Limits {
     fn countable_bytes(&self, text: &str) -> usize {
         let is_space = |symbol: &char| self.drops_spaces && matches!(symbol, ' ' | '▁');
         text.len() - text.chars().filter(is_space).map(char::len_utf8).sum::<usize>()
+    }
+}
+
+/// Which tokens an answer may have: text, `</s>` and `<dream_start>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WritableTokens {
+    /// Ids are below this.
+    pub vocab_size: usize,
+    /// Ids that are never sampled, ascending.
+    pub forbidden: Arc<[u32]>,
+}
+
+impl WritableTokens {
+    /// Whether `token` is one of them.
+    pub fn can_be_written(&self, token: u32) -> bool {
+        (token as usize) < self.vocab_size && self.forbidden.binary_search(&token).is_err()
     }
 }
 
@@ -241,13 +261,14 @@ pub fn validate(
     let model = model_name(Some(request.model.clone()), limits)?;
     harmless::check(&request)?;
     abilities::check(&request, limits)?;
-    let wish = SamplingWish::of_chat(&request);
-    let sampling = sampling::sampling_params(&wish, &limits.defaults, drawn_seed)?;
+    let wish = SamplingWish::of_chat(&request)?;
+    let sampling = sampling::sampling_params(&wish, limits, drawn_seed)?;
     let stopping = sampling::stopping_params(&StoppingWish::of_chat(&request), limits)?;
     let stopping = abilities::stopping(stopping, limits.abilities);
     let pictures = pictures::picture_params(&request, limits, &sampling)?;
     let delivery = delivery(&request)?;
     let disclosure = disclosure::disclosure(&request, sampling.seed)?;
+    let num_choices = choices(&request, &sampling, limits)?;
     let drawing = DrawingWish::of_chat(&request);
     let effective = effective((&wish, &sampling), (&drawing, &pictures), limits);
     let negative_prompt = negative_prompt(request.negative_prompt, limits)?;
@@ -261,15 +282,38 @@ pub fn validate(
         pictures,
         negative_prompt,
         delivery,
-        num_choices: 1,
+        num_choices,
         effective,
         disclosure,
     })
 }
 
+/// How many answers are wanted.
+fn choices(
+    request: &ChatCompletionRequest,
+    sampling: &SamplingParams,
+    limits: &Limits,
+) -> Result<usize, RequestError> {
+    let num_choices = num_choices(request.n, limits)?;
+    if num_choices > 1 && sampling.num_beams > 1 {
+        return Err(RequestError::conflict("n", "must be 1 with `num_beams`"));
+    }
+    match request.provenance {
+        Some(ProvenanceWish::Digests | ProvenanceWish::Full) if num_choices > 1 => {
+            Err(RequestError::conflict("n", "must be 1 with `provenance`"))
+        }
+        Some(_) | None => Ok(num_choices),
+    }
+}
+
+/// `n`, wherever it was given.
+fn num_choices(n: Option<u64>, limits: &Limits) -> Result<usize, RequestError> {
+    in_range("n", n.unwrap_or(1), 1..=limits.max_choices as u64).map(|n| n as usize)
+}
+
 /// What the wishes came to.
 fn effective(
-    (sampling_wish, sampling): (&SamplingWish, &SamplingParams),
+    (sampling_wish, sampling): (&SamplingWish<'_>, &SamplingParams),
     (drawing_wish, pictures): (&DrawingWish<'_>, &PictureParams),
     limits: &Limits,
 ) -> EffectiveParameters {
@@ -279,6 +323,11 @@ fn effective(
         temperature: sampling_wish.temperature(&limits.defaults),
         top_p: sampling_wish.top_p.unwrap_or(1.0),
         top_k: sampling.top_k as u64,
+        min_p: sampling_wish.min_p.unwrap_or(0.0),
+        presence_penalty: sampling_wish.presence_penalty.unwrap_or(0.0),
+        frequency_penalty: sampling_wish.frequency_penalty.unwrap_or(0.0),
+        repetition_penalty: sampling_wish.repetition_penalty.unwrap_or(1.0),
+        logit_bias: sampling_wish.logit_bias.cloned().unwrap_or_default(),
         num_beams: sampling.num_beams as u64,
         size: format!("{}x{}", pictures.width, pictures.height),
         sampler: drawing_wish.sampler.unwrap_or(limits.defaults.sampler),

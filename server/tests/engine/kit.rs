@@ -172,7 +172,7 @@ pub(crate) fn engine_that_panics_while_loading() -> (PoolHandle, PoolThread) {
 pub(crate) fn request(prompt_tokens: usize) -> EngineRequest {
     EngineRequest {
         prompt: vec![PromptSegment::Tokens(vec![1; prompt_tokens])],
-        sampling: SamplingParams { temperature: 0.0, top_p: 1.0, top_k: 0, seed: 0, num_beams: 1 },
+        sampling: SamplingParams::greedy(),
         stopping: StoppingParams {
             max_tokens: None,
             min_tokens: 0,

@@ -125,7 +125,7 @@ pub(crate) fn largest_difference(found: &Picture, wanted: &Picture) -> u8 {
 pub(crate) fn golden_request(prompt: Vec<PromptSegment>) -> EngineRequest {
     EngineRequest {
         prompt,
-        sampling: SamplingParams { temperature: 0.0, top_p: 1.0, top_k: 0, seed: 0, num_beams: 1 },
+        sampling: SamplingParams::greedy(),
         stopping: StoppingParams {
             max_tokens: None,
             min_tokens: 0,
@@ -216,7 +216,7 @@ pub(crate) fn write_together(
         let plan = scheduler.schedule();
         let output = runner.execute(&plan).expect("a step");
         let mut outcome = StepOutcome::default();
-        for SampledToken { sequence, choice } in output.sampled {
+        for SampledToken { sequence, choice, .. } in output.sampled {
             let sampled = take(choice, &mut parts[sequence.0 as usize]);
             outcome.sampled.push(SampledRow { sequence, sampled });
         }

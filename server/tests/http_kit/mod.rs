@@ -32,7 +32,7 @@ use reverie_server::http::{
 use reverie_server::model_hash::ModelHash;
 use reverie_server::picture_codec::{Metadata, PictureCodec, PictureFormat, PictureLimits};
 use reverie_server::provenance::ModelProvenance;
-use reverie_server::request::{Defaults, Limits};
+use reverie_server::request::{Defaults, Limits, WritableTokens};
 use reverie_server::template::{PromptTemplate, TextToImage};
 use serde_json::Value;
 use tokio::sync::{Semaphore, oneshot};
@@ -140,7 +140,7 @@ impl Stream for Play {
 }
 
 pub(crate) fn text(delta: &str) -> EngineEvent {
-    EngineEvent::Text { delta: delta.to_owned(), num_tokens: 1 }
+    EngineEvent::Text { delta: delta.to_owned(), num_tokens: 1, logprobs: Vec::new() }
 }
 
 /// A 2x2 picture of one shade of gray.
@@ -203,6 +203,7 @@ pub(crate) fn limits() -> Limits {
         max_model_len: 1024,
         max_token_bytes: 16,
         drops_spaces: false,
+        tokens: WritableTokens { vocab_size: 356, forbidden: [0, 1, 3, 4, 5, 6, 7, 8, 10].into() },
         picture_positions: 18,
         dream_positions: 10,
         max_input_images: 4,
@@ -266,6 +267,7 @@ fn vocabulary() -> Vocabulary {
         encode: Arc::new(|text| text.bytes().map(|byte| 100 + u32::from(byte)).collect()),
         decode: Arc::new(|ids| ids.iter().map(|id| (id - 100) as u8 as char).collect()),
         spell: Arc::new(|id| format!("#{id}")),
+        bytes: Arc::new(|id| id.checked_sub(100).map(|byte| byte as u8).into_iter().collect()),
         special: SpecialTokens {
             unk: 0,
             bos: 1,

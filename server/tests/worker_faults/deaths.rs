@@ -1,5 +1,7 @@
 //! Workers that die in a certain phase of a certain request, in every way: the answer is the same.
 
+use serde_json::json;
+
 use crate::asking::{ask, ask_meanwhile, count, picture_story, undisturbed};
 use crate::process::{Scratch, Served, argument, mini};
 
@@ -68,5 +70,40 @@ fn a_request_that_kills_two_workers_is_quarantined_and_its_neighbours_finish() {
         assert_eq!(count(&served.news(), "worker has ended"), 0, "it is not even tried");
         served.terminate();
         assert_eq!(served.wait().code(), Some(0));
+    }
+}
+
+/// What was written before the death counts after it: for penalties, and for what is told of tokens.
+#[test]
+fn what_shapes_the_choice_of_tokens_survives_a_death() {
+    let mut shaped = picture_story(VICTIM);
+    for (name, value) in [
+        ("frequency_penalty", json!(1.5)),
+        ("presence_penalty", json!(0.5)),
+        ("repetition_penalty", json!(1.2)),
+        ("logit_bias", json!({"300": 1.0})),
+        ("logprobs", json!(true)),
+        ("top_logprobs", json!(2)),
+        ("max_images", json!(1)),
+        ("min_tokens", json!(60)),
+        ("max_tokens", json!(80)),
+        ("n", json!(2)),
+    ] {
+        shaped[name] = value;
+    }
+    let wanted = undisturbed(std::slice::from_ref(&shaped));
+    let told = wanted[0].body["choices"][0]["logprobs"]["content"].as_array().map(Vec::len);
+    assert!(told.is_some_and(|told| told >= 59), "the text goes on after its picture: {told:?}");
+    for phase in ["decode", "denoise"] {
+        let scratch = Scratch::new();
+        let once = scratch.join("once");
+        let failpoint = format!("{phase}:{VICTIM}:kill:{}", argument(&once));
+        let mut served = Served::launch(&mini(), &[], &[("REVERIE_FAILPOINT", &failpoint)]);
+        served.wait_until_ready();
+        let answer = ask(&served.address, &shaped);
+        assert!(once.exists(), "nobody died in {phase}");
+        assert_eq!(answer, wanted[0], "{phase}");
+        served.terminate();
+        assert_eq!(served.wait().code(), Some(0), "{phase}");
     }
 }

@@ -9,7 +9,7 @@ use reverie_scheduler::{BlockId, Branch, DecodeRow, LegalTokens, SequenceId, Ste
 use super::beams::Beams;
 use super::sequence::SequenceState;
 use super::{CandleRunner, model_error};
-use crate::engine::runner::{SampledToken, StepOutput, TokenChoice};
+use crate::engine::runner::{SampledToken, StepOutput};
 
 /// A plan's row on its way through the decoder: more than one row there if it is a beam search.
 struct Decoding<'a> {
@@ -144,7 +144,7 @@ impl CandleRunner {
         let logits = self.model.decoder.logits(&Tensor::cat(last_states, 0)?)?; // (rows, vocab)
         let mut logits = logits.to_vec2::<f32>()?.into_iter();
         for Sampling { row, legal, width } in rows {
-            let mut own: Vec<Vec<f32>> = logits.by_ref().take(*width).collect();
+            let own: Vec<Vec<f32>> = logits.by_ref().take(*width).collect();
             let finite = own.iter().try_for_each(|row| ModelError::unless_finite("decoder", row));
             if let Err(error) = finite {
                 output.fail(row.sequence, model_error(error));
@@ -156,14 +156,14 @@ impl CandleRunner {
             let special = *self.model.tokenizer.special();
             let sequence = self.sequence(row.sequence);
             let mask = sequence.mask(*legal, &special);
-            let choice: TokenChoice = match &mut sequence.beams {
-                Some(beams) => beams.advance(&own, &mask, special.eos),
+            let (choice, logprobs) = match &mut sequence.beams {
+                Some(beams) => (beams.advance(&own, &mask, special.eos), None),
                 None => {
                     let position = row.start + row.num_positions();
-                    sequence.choose(own.remove(0), position, &mask, &special)
+                    sequence.choose(&own[0], position, &mask, &special)
                 }
             };
-            output.sampled.push(SampledToken { sequence: row.sequence, choice });
+            output.sampled.push(SampledToken { sequence: row.sequence, choice, logprobs });
         }
         Ok(())
     }

@@ -8,6 +8,8 @@ use reverie_model::config::Ability;
 use reverie_model::diffusion::denoiser::{DenoiseJob, DenoiseParams, DenoiseRequest};
 use reverie_model::diffusion::noise_schedule::NoiseSchedule;
 use reverie_model::diffusion::sampler::new_sampler;
+use reverie_model::logit_adjustment::{LogitAdjustment, TokenHistory};
+use reverie_model::token_logprobs::{Distribution, TokenLogprobs};
 use reverie_model::token_sampler::{TokenMask, TokenSampler};
 use reverie_model::tokenizer::SpecialTokens;
 use reverie_model::{DreamModel, ModelError};
@@ -32,6 +34,8 @@ pub(super) struct SequenceState {
     /// Set once a beam search has begun.
     pub(super) beams: Option<Beams>,
     sampler: TokenSampler,
+    adjustment: LogitAdjustment,
+    history: TokenHistory,
     /// What is never chosen.
     forbidden: TokenMask,
     drawing: DrawingSpec,
@@ -56,8 +60,11 @@ impl SequenceState {
         if !model.config.abilities.has(Ability::Creation) {
             forbidden.forbid(model.tokenizer.special().dream_start);
         }
+        let main = ContextState::new(&request.prompt);
+        let adjustment = sampling.adjustment();
         Ok(Self {
-            main: ContextState::new(&request.prompt),
+            history: TokenHistory::behind(main.tokens.iter().copied(), &adjustment),
+            main,
             negative: negative.map(|prompt| ContextState::new(prompt)),
             condition: None,
             negative_condition: None,
@@ -67,9 +74,11 @@ impl SequenceState {
                 temperature: sampling.temperature,
                 top_p: sampling.top_p,
                 top_k: sampling.top_k,
+                min_p: sampling.min_p,
                 seed: sampling.seed,
                 choice: request.choice,
             },
+            adjustment,
             forbidden,
             drawing: drawing_spec(&request.pictures, cell, picture_sampler.timesteps().len()),
             request,
@@ -131,23 +140,34 @@ impl SequenceState {
         mask
     }
 
-    /// Chooses the token that takes `position`; a text token joins the context.
+    /// Chooses the token that takes `position`, and says how likely it was where that is wanted; a text token
+    /// joins the context.
     pub(super) fn choose(
         &mut self,
-        mut logits: Vec<f32>,
+        logits: &[f32],
         position: usize,
         forbidden: &TokenMask,
         special: &SpecialTokens,
-    ) -> TokenChoice {
-        let id = self.sampler.sample(&mut logits, position as u64, forbidden);
+    ) -> (TokenChoice, Option<TokenLogprobs>) {
+        let mut adjusted = logits.to_vec();
+        self.adjustment.apply(&mut adjusted, &self.history);
+        let id = self.sampler.sample(&mut adjusted, position as u64, forbidden);
         if id == special.eos {
-            return TokenChoice::EndOfText;
+            return (TokenChoice::EndOfText, None);
         }
         if id == special.dream_start {
-            return TokenChoice::DreamStart;
+            return (TokenChoice::DreamStart, None);
         }
+        self.push_token(id);
+        let num_top = self.request.sampling.num_logprobs;
+        let around = |num_top| Distribution::new(logits, &self.forbidden).around(id, num_top);
+        (TokenChoice::Text(id), num_top.map(around))
+    }
+
+    /// A text token of the answer joins the context.
+    pub(super) fn push_token(&mut self, id: u32) {
         self.main.tokens.push(id);
-        TokenChoice::Text(id)
+        self.history.push(id);
     }
 
     /// What picture `picture` of the answer is to be drawn from; takes the condition.
