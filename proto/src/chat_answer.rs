@@ -28,6 +28,9 @@ pub struct ChatCompletion {
     pub usage: Usage,
     /// What the request's parameters came to (extension).
     pub effective: EffectiveParameters,
+    /// What was left out of the conversation; only where the request lets that happen (extension).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truncation: Option<TruncationReport>,
     /// What it takes to write it again; only where the request asks for it (extension).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provenance: Option<Provenance>,
@@ -83,6 +86,10 @@ pub struct ChatCompletionChunk {
     /// What the request's parameters came to; only in the chunk with `finish_reason` (extension).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective: Option<EffectiveParameters>,
+    /// What was left out of the conversation; only in the chunk with `finish_reason`, and only where the request
+    /// lets that happen (extension).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truncation: Option<TruncationReport>,
     /// What it takes to write the answer again; only in the chunk with `finish_reason`, and only where the
     /// request asks for it (extension).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -120,6 +127,13 @@ pub struct ChunkChoice {
     /// Why it ended, exactly; only with `finish_reason` (extension).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish_details: Option<FinishDetails>,
+}
+
+/// What was left out of a conversation because it was longer than the context.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TruncationReport {
+    /// Places in the request's `messages`, ascending; none if everything did fit.
+    pub dropped_messages: Vec<usize>,
 }
 
 /// What is new: a role, some text, or one complete picture.

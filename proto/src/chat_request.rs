@@ -47,6 +47,8 @@ pub struct ChatCompletionRequest {
     pub logprobs: Option<bool>,
     /// How many of the likeliest tokens it names at each place, 0 to 20; needs `logprobs`.
     pub top_logprobs: Option<u64>,
+    /// What happens to a conversation that is longer than the context (OpenAI's Responses have it).
+    pub truncation: Option<Truncation>,
     /// Answers to one prompt, each with draws of its own.
     pub n: Option<u64>,
 
@@ -165,6 +167,16 @@ pub struct StreamOptions {
     pub include_usage: Option<bool>,
     /// Accepted and ignored: chunks are never padded.
     pub include_obfuscation: Option<bool>,
+}
+
+/// What happens to a conversation that is longer than the context.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Truncation {
+    /// Whole oldest exchanges are left out until the rest fits.
+    Auto,
+    /// It is refused.
+    Disabled,
 }
 
 /// What an answer may consist of.

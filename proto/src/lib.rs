@@ -19,15 +19,17 @@ pub mod model_list;
 pub mod parse;
 pub mod provenance;
 pub mod tokenization;
+mod unknown;
 
 pub use capabilities::{Capabilities, CapabilityDefaults, CapabilityLimits, ContextPositions};
 pub use chat_answer::{
     AnswerMessage, ChatCompletion, ChatCompletionChunk, Choice, ChunkChoice, Delta,
-    EffectiveParameters, FinishDetails, FinishReason, ImageUsage, PictureProgress, Usage,
+    EffectiveParameters, FinishDetails, FinishReason, ImageUsage, PictureProgress,
+    TruncationReport, Usage,
 };
 pub use chat_request::{
     ChatCompletionRequest, ImageChoice, ImageFormat, Modality, ProgressWish, ProvenanceWish,
-    ResponseFormat, Sampler, Stop, StreamOptions,
+    ResponseFormat, Sampler, Stop, StreamOptions, Truncation,
 };
 pub use completion::{Completion, CompletionChoice, CompletionPrompt, CompletionRequest};
 pub use error_body::{ErrorBody, ErrorDetail};
@@ -45,3 +47,4 @@ pub use model_list::{ModelAbility, ModelCard, ModelList};
 pub use parse::ParseError;
 pub use provenance::{PictureDigest, PictureProvenance, Provenance, Recipe};
 pub use tokenization::{DetokenizeAnswer, DetokenizeRequest, TokenizeAnswer, TokenizeRequest};
+pub use unknown::without_unknown_fields;

@@ -233,6 +233,7 @@ impl TryFrom<ServeArgs> for Config {
             tenant_salt: tenant_salt(args.tenant_secret.as_ref()),
             allowed_hosts: allowed_hosts(args.allowed_host, args.host),
             playground: !args.no_playground,
+            unknown_params: args.unknown_params,
             max_body_bytes: args.max_body_bytes,
             max_held_body_bytes: args.max_held_body_bytes,
             body_timeout: Duration::from_secs(args.body_timeout),

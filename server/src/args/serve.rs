@@ -7,6 +7,7 @@ use clap::builder::BoolishValueParser;
 use clap::{Args, CommandFactory as _, FromArgMatches as _};
 
 use super::{LogFormat, ModelArgs, Secret, WorkerDevice};
+use crate::http::UnknownParams;
 
 /// Flags of `reverie serve`.
 #[derive(Debug, Clone, Args)]
@@ -94,6 +95,11 @@ pub struct ServeArgs {
     /// Requests that may wait; one more is answered 429
     #[arg(long, env = "REVERIE_MAX_WAITING", value_name = "N", default_value_t = 128)]
     pub max_waiting: usize,
+
+    /// What becomes of fields of a request that are not known here; ignored ones are named in the header
+    /// x-reverie-ignored-params
+    #[arg(long, env = "REVERIE_UNKNOWN_PARAMS", value_enum, default_value_t = UnknownParams::Refuse)]
+    pub unknown_params: UnknownParams,
 
     /// Bytes of a request's body
     #[arg(long, env = "REVERIE_MAX_BODY_BYTES", value_name = "N", default_value_t = 64 << 20)]

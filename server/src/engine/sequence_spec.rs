@@ -40,6 +40,13 @@ pub fn sequence_spec(
     }
 }
 
+/// Positions that `request` takes at least: its prompt, the pictures that it insists on, and a token.
+pub fn least_positions(request: &EngineRequest, budget: &Budget) -> usize {
+    // How large its latents are and how many steps they take changes no position.
+    let spec = sequence_spec(SequenceId(0), request, drawing_spec(&request.pictures, 1, 1));
+    budget.least_positions(&spec)
+}
+
 /// How pictures are drawn whose latents have one cell for each `cell` by `cell` pixels, in
 /// `num_denoising_steps` denoiser passes.
 pub fn drawing_spec(

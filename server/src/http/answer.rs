@@ -4,7 +4,7 @@ use reverie_proto::chat_answer::{CompletionTokensDetails, PromptTokensDetails};
 use reverie_proto::{
     AnswerMessage, ChatCompletion, Choice, EffectiveParameters, FinishDetails,
     FinishReason as WireFinishReason, ImageUsage, OrderedPart, PictureDigest, Role, TokenLogprob,
-    Usage as WireUsage,
+    TruncationReport, Usage as WireUsage,
 };
 use tokio_stream::StreamExt as _;
 
@@ -21,6 +21,8 @@ pub(super) struct AnswerHead {
     pub(super) created: u64,
     pub(super) model: String,
     pub(super) effective: EffectiveParameters,
+    /// Only where turns may be left out.
+    pub(super) truncation: Option<TruncationReport>,
 }
 
 /// Waits for the end of all `events`. Dropping the future drops them, and so gives the documents up.
@@ -122,6 +124,7 @@ fn completion(
         choices: choices.collect(),
         usage: wire_usage(&choices::together(&usages)),
         effective: head.effective,
+        truncation: head.truncation,
         provenance,
     }
 }

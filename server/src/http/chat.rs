@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use reverie_proto::parse;
+use reverie_proto::{ChatCompletionRequest, TruncationReport, parse};
 
 use super::answer::{self, AnswerHead};
 use super::choices;
@@ -19,13 +19,14 @@ pub(super) async fn completions(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let asked = Asked::of_json(&state, "/v1/chat/completions", request).await?;
+    let route = "/v1/chat/completions";
+    let asked = Asked::of_json::<ChatCompletionRequest>(&state, route, request).await?;
     let read = |body: Vec<u8>, limits: &Limits, drawn_seed| {
         let request = parse::chat_request(&body)?;
         drop(body); // its pictures are in the request now
         validate(request, limits, drawn_seed)
     };
-    let Prepared { valid, request, provenance, identity } =
+    let Prepared { valid, request, dropped, provenance, identity } =
         preparation::prepare(&state, asked, read).await?;
     let events = choices::submit(&state, &request, valid.num_choices)?;
 
@@ -34,6 +35,7 @@ pub(super) async fn completions(
         created: choices::created(&events),
         model: valid.model,
         effective: valid.effective,
+        truncation: valid.may_drop_turns.then_some(TruncationReport { dropped_messages: dropped }),
     };
     let delivery = PictureDelivery::new(&state, &valid.pictures, provenance);
     let spelling = TokenSpelling::new(&state, valid.sampling.num_logprobs.is_some());

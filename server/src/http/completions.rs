@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use reverie_proto::{Completion, CompletionChoice, CompletionLogprobs, parse};
+use reverie_proto::{Completion, CompletionChoice, CompletionLogprobs, CompletionRequest, parse};
 use tokio_stream::StreamExt as _;
 
 use super::AppState;
@@ -21,13 +21,12 @@ pub(super) async fn completions(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    let asked = Asked::of_json(&state, "/v1/completions", request).await?;
+    let asked = Asked::of_json::<CompletionRequest>(&state, "/v1/completions", request).await?;
     let read = |body: Vec<u8>, limits: &Limits, drawn_seed| {
         validate_completion(parse::completion_request(&body)?, limits, drawn_seed)
     };
     let prepared = preparation::prepare(&state, asked, read).await;
-    let Prepared { valid, request, provenance: _, identity } =
-        prepared.map_err(ApiError::about_prompt)?;
+    let Prepared { valid, request, identity, .. } = prepared.map_err(ApiError::about_prompt)?;
     let submitted = choices::submit(&state, &request, valid.num_choices);
     let events = submitted.map_err(|error| ApiError::from(error).about_prompt())?;
     let head = AnswerHead {
@@ -35,6 +34,7 @@ pub(super) async fn completions(
         created: choices::created(&events),
         model: valid.model,
         effective: valid.effective,
+        truncation: None,
     };
     let spelling = TokenSpelling::new(&state, valid.sampling.num_logprobs.is_some());
     match valid.delivery.mode {

@@ -6,8 +6,8 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use reverie_proto::{
-    Background, ImageData, ImageFormat, ImageReference, ImagesAnswer, ImagesTokensDetails,
-    ImagesUsage, parse,
+    Background, ImageData, ImageFormat, ImageReference, ImageRequest, ImagesAnswer,
+    ImagesTokensDetails, ImagesUsage, parse,
 };
 use tokio_stream::StreamExt as _;
 
@@ -21,6 +21,7 @@ use super::form::{self, Form};
 use super::image_stream::{self, ImageRoute};
 use super::picture_delivery::PictureDelivery;
 use super::preparation::{self, Asked, Fingerprint, Prepared};
+use super::unknown_fields::UnknownFields;
 use crate::engine::event::{EngineEvent, Usage};
 use crate::picture_codec::PictureFormat;
 use crate::request::{
@@ -33,7 +34,7 @@ pub(super) async fn generations(
     request: Request,
 ) -> Result<Response, ApiError> {
     let route = ImageRoute::Generation;
-    let asked = Asked::of_json(&state, route.path(), request).await?;
+    let asked = Asked::of_json::<ImageRequest>(&state, route.path(), request).await?;
     let read = |body: Vec<u8>, limits: &Limits, drawn_seed| {
         let request = parse::image_generation(&body)?;
         validate_images(request, EditedPictures::None, limits, drawn_seed)
@@ -50,7 +51,10 @@ pub(super) async fn edits(
     let asking = Asking::read(request.headers(), request.extensions())?;
     let route = ImageRoute::Edit;
     let Some(boundary) = form::boundary(request.headers())? else {
+        let unknown = UnknownFields::of(&request);
         let HeldBody { bytes, room } = body::json_bytes(request, &state).await?;
+        let policy = state.settings.unknown_params;
+        let bytes = unknown.left_out::<ImageRequest>(bytes, policy).await?;
         let read = |body: Vec<u8>, limits: &Limits, drawn_seed| {
             let request = parse::image_edit(&body)?;
             drop(body); // its pictures are in the request now
@@ -80,7 +84,7 @@ async fn answer<B: Fingerprint + Send + 'static>(
     route: ImageRoute,
 ) -> Result<Response, ApiError> {
     let prepared = preparation::prepare(state, asked, read).await;
-    let Prepared { valid, request, provenance, identity } =
+    let Prepared { valid, request, provenance, identity, .. } =
         prepared.map_err(ApiError::about_prompt)?;
     let submitted = choices::submit(state, &request, valid.num_choices);
     let events = submitted.map_err(|error| ApiError::from(error).about_prompt())?;
@@ -89,6 +93,7 @@ async fn answer<B: Fingerprint + Send + 'static>(
         created: choices::created(&events),
         model: valid.model,
         effective: valid.effective,
+        truncation: None,
     };
     let delivery = PictureDelivery::new(state, &valid.pictures, provenance);
     match valid.delivery.mode {

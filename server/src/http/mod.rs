@@ -24,6 +24,7 @@ mod probes;
 mod sse;
 mod state;
 mod tokenization;
+mod unknown_fields;
 
 use axum::Router;
 use axum::http::Uri;
@@ -40,6 +41,8 @@ pub use state::{
     Vocabulary,
 };
 
+pub use unknown_fields::UnknownParams;
+
 use error::ApiError;
 
 /// Every route, behind every layer. The outermost layer is the last.
@@ -54,6 +57,7 @@ pub fn router(state: AppState) -> Router {
         .route("/detokenize", post(tokenization::detokenize))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*id}", get(models::one))
+        .route_layer(from_fn(unknown_fields::name_ignored))
         .route_layer(from_fn_with_state(state.clone(), access::require_key));
     let mut open = probes();
     if state.settings.playground {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use reverie_model::digest::hexadecimal;
+use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 
 use super::AppState;
@@ -12,10 +13,13 @@ use super::asking::Asking;
 use super::body::{self, HeldBody, Room};
 use super::error::ApiError;
 use super::origin::seed_from;
+use super::unknown_fields::UnknownFields;
 use crate::engine::document_engine::EngineStatus;
 use crate::engine::request::EngineRequest;
 use crate::provenance::AnswerProvenance;
-use crate::request::{Limits, Piece, RequestError, ValidRequest, decode_pictures};
+use crate::request::{
+    FittedRequest, Fitting, Limits, Piece, RequestError, ValidRequest, decode_pictures, fit,
+};
 
 /// A request as it came.
 pub(super) struct Asked<B> {
@@ -42,6 +46,8 @@ pub(super) struct Prepared {
     pub(super) valid: ValidRequest,
     /// The first of [`ValidRequest::num_choices`].
     pub(super) request: EngineRequest,
+    /// Places of the turns that were left out of the conversation.
+    pub(super) dropped: Vec<usize>,
     pub(super) provenance: AnswerProvenance,
     /// What the answer's id ends with.
     pub(super) identity: String,
@@ -59,16 +65,18 @@ pub(super) fn check_ready(state: &AppState) -> Result<(), ApiError> {
 }
 
 impl Asked<Vec<u8>> {
-    /// A request with a JSON body, which is taken only if it can be served.
-    pub(super) async fn of_json(
+    /// A request with a JSON body that is to be read as a `T`, which is taken only if it can be served.
+    pub(super) async fn of_json<T: DeserializeOwned>(
         state: &AppState,
         route: &'static str,
         request: Request,
     ) -> Result<Self, ApiError> {
         check_ready(state)?;
         let asking = Asking::read(request.headers(), request.extensions())?;
+        let unknown = UnknownFields::of(&request);
         let HeldBody { bytes, room } = body::json_bytes(request, state).await?;
-        Ok(Self { route, asking, room, body: bytes })
+        let body = unknown.left_out::<T>(bytes, state.settings.unknown_params).await?;
+        Ok(Self { route, asking, room, body })
     }
 }
 
@@ -106,24 +114,26 @@ pub(super) async fn prepare<B: Fingerprint + Send + 'static>(
     };
     let model = Arc::clone(&state.model);
     let decode = state.codec.decode;
-    let (valid, mut request, provenance) = blocking(move || {
+    let (valid, mut request, dropped, provenance) = blocking(move || {
         let turns = decode_pictures(std::mem::take(&mut valid.turns), |file| {
             decode(file, &model.limits.picture).map(|picture| (model.shrink)(&picture))
         })?;
         drop((permit, room)); // held by the work, not by the client: leaving does not free it early
-        let request = valid.engine_request(&turns, &model.template, model.encoder(), None);
+        let (template, encoder) = (&model.template, model.encoder());
+        let fitting = Fitting { budget: model.limits.budget(), template, encoder };
+        let FittedRequest { request, dropped } = fit(&valid, turns, &fitting);
         let provenance = AnswerProvenance::new(&model.provenance, &valid, &request);
         if provenance.is_asked_for() {
             model.provenance.hash.get(); // here, where it may take long
         }
-        Ok((valid, request, provenance))
+        Ok((valid, request, dropped, provenance))
     })
     .await?;
     request.deadline = asking.time_left(state.settings.request_timeout)?;
     asking.sign(&mut request, fingerprint, state.origin.unix_time());
     let root = asking.root(&fingerprint);
     let identity = root.map_or_else(|| state.origin.identity(), |root| hexadecimal(&root[..16]));
-    Ok(Prepared { valid, request, provenance, identity })
+    Ok(Prepared { valid, request, dropped, provenance, identity })
 }
 
 /// Runs `work` where it may take long.

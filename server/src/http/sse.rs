@@ -153,7 +153,9 @@ impl ChunkWriter {
         };
         let effective = Some(self.head.effective.clone());
         let provenance = self.provenance.of_answer(std::mem::take(&mut self.digests[choice]));
-        page.push(&ChatCompletionChunk { effective, provenance, ..self.chunk(vec![last]) });
+        let truncation = self.head.truncation.clone();
+        let last = self.chunk(vec![last]);
+        page.push(&ChatCompletionChunk { effective, truncation, provenance, ..last });
         let Some(usages) = self.usages.complete(choice, usage) else { return };
         if self.include_usage {
             let usage = Some(wire_usage(&choices::together(&usages)));
@@ -171,6 +173,7 @@ impl ChunkWriter {
             choices,
             usage: None,
             effective: None,
+            truncation: None,
             provenance: None,
             progress: None,
         }

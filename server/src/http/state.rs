@@ -7,7 +7,7 @@ use std::time::Duration;
 use reverie_model::tokenizer::SpecialTokens;
 use tokio::sync::Semaphore;
 
-use super::{AllowedHosts, ApiKey, Origin};
+use super::{AllowedHosts, ApiKey, Origin, UnknownParams};
 use crate::engine::document_engine::DocumentEngine;
 use crate::picture_codec::{PictureCodec, ShrinkPicture};
 use crate::prompt::PromptEncoder;
@@ -111,6 +111,8 @@ pub struct HttpSettings {
     pub allowed_hosts: AllowedHosts,
     /// Whether `/` is a page to try the server with.
     pub playground: bool,
+    /// What becomes of fields that are not known here.
+    pub unknown_params: UnknownParams,
     /// A longer body is refused.
     pub max_body_bytes: usize,
     /// All bodies together, from their first byte until their pictures are decoded.

@@ -61,6 +61,7 @@ pub fn validate_completion(
     Ok(ValidRequest {
         model,
         turns: vec![Turn { speaker: Speaker::User, pieces: vec![Piece::Text(text)] }],
+        may_drop_turns: false,
         prompt_form: PromptForm::Verbatim,
         effective: effective((&wish, &sampling), (&drawing_wish, &pictures), limits),
         sampling,

@@ -5,9 +5,10 @@ use reverie_proto::{Content, ContentPart, ImageItem, Message, OrderedPart, Role}
 
 use super::{EncodedPicture, Limits, Piece, RequestError, Speaker, Turn, data_url};
 
-/// The conversation of `messages`.
+/// The conversation of `messages`, which need not fit into the context where turns of it may be dropped.
 pub(super) fn turns(
     messages: Vec<Message>,
+    may_drop_turns: bool,
     limits: &Limits,
 ) -> Result<Vec<Turn<EncodedPicture>>, RequestError> {
     match messages.last().map(|message| message.role) {
@@ -19,7 +20,7 @@ pub(super) fn turns(
             ));
         }
     }
-    check_all_room(&messages, limits)?;
+    check_all_room(&messages, may_drop_turns, limits)?;
     messages.into_iter().enumerate().map(|(index, message)| turn(index, message, limits)).collect()
 }
 
@@ -46,7 +47,11 @@ pub(super) fn check_length(param: &str, bytes: usize, limits: &Limits) -> Result
 }
 
 /// Counts pictures and text before any of it is decoded.
-fn check_all_room(messages: &[Message], limits: &Limits) -> Result<(), RequestError> {
+fn check_all_room(
+    messages: &[Message],
+    may_drop_turns: bool,
+    limits: &Limits,
+) -> Result<(), RequestError> {
     let mut num_pictures = 0;
     let mut positions = 1; // `<s>`
     let (mut text_bytes, mut all_bytes) = (0, 0);
@@ -72,7 +77,9 @@ fn check_all_room(messages: &[Message], limits: &Limits) -> Result<(), RequestEr
         };
         positions += (shown + own) * each;
     }
-    check_room(positions, text_bytes, limits)?;
+    if !may_drop_turns {
+        check_room(positions, text_bytes, limits)?;
+    }
     check_length("messages", all_bytes, limits)
 }
 

@@ -77,6 +77,7 @@ pub fn validate_images(
     Ok(ValidRequest {
         model,
         turns,
+        may_drop_turns: false,
         prompt_form,
         sampling,
         stopping,

@@ -12,6 +12,7 @@ mod images;
 mod pictures;
 mod sampling;
 mod tokenization;
+mod truncation;
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -23,8 +24,10 @@ use reverie_model::config::Abilities;
 use reverie_model::diffusion::noise_schedule::NoiseSchedule;
 use reverie_model::{Picture, PictureError};
 use reverie_proto::{
-    ChatCompletionRequest, EffectiveParameters, ProvenanceWish, Sampler, StreamOptions,
+    ChatCompletionRequest, EffectiveParameters, ProvenanceWish, Sampler, StreamOptions, Truncation,
 };
+
+use reverie_scheduler::Budget;
 
 use crate::engine::request::{
     EngineRequest, ONE_TENANT, PictureParams, RequestIdentity, SamplingParams, StoppingParams,
@@ -44,6 +47,7 @@ pub use error::{PictureUrlFault, RequestError};
 pub use harmless::IGNORED;
 pub use images::{EditedPictures, validate_images};
 pub use tokenization::{TextToTokenize, validate_detokenize, validate_tokenize};
+pub use truncation::{FittedRequest, Fitting, fit};
 
 /// What a request may ask for, complete.
 #[derive(Debug, Clone)]
@@ -95,6 +99,15 @@ impl Limits {
     /// for each one that could take room.
     fn max_text_bytes(&self) -> usize {
         self.max_model_len.saturating_mul(self.max_token_bytes.max(1)).saturating_mul(8)
+    }
+
+    /// What fits into a context.
+    pub fn budget(&self) -> Budget {
+        Budget {
+            max_model_len: self.max_model_len,
+            dream_positions: self.dream_positions,
+            image_positions: self.picture_positions,
+        }
     }
 
     /// Bytes of `text` that surely take room in the context.
@@ -159,6 +172,8 @@ pub struct ValidRequest {
     pub model: String,
     /// The conversation; the user speaks last.
     pub turns: Vec<Turn<EncodedPicture>>,
+    /// Whether its oldest turns may be left out where it is too long.
+    pub may_drop_turns: bool,
     /// How it is written down.
     pub prompt_form: PromptForm,
     /// How tokens are chosen.
@@ -272,10 +287,12 @@ pub fn validate(
     let drawing = DrawingWish::of_chat(&request);
     let effective = effective((&wish, &sampling), (&drawing, &pictures), limits);
     let negative_prompt = negative_prompt(request.negative_prompt, limits)?;
-    let turns = conversation::turns(request.messages, limits)?;
+    let may_drop_turns = request.truncation == Some(Truncation::Auto);
+    let turns = conversation::turns(request.messages, may_drop_turns, limits)?;
     Ok(ValidRequest {
         model,
         turns,
+        may_drop_turns,
         prompt_form: abilities::prompt_form(limits),
         sampling,
         stopping,

@@ -27,7 +27,8 @@ use reverie_server::engine::document_engine::{
 use reverie_server::engine::event::{EngineEvent, FinishReason, Usage};
 use reverie_server::engine::request::EngineRequest;
 use reverie_server::http::{
-    AllowedHosts, AppState, BODY_UNIT, HttpSettings, Origin, ServedModel, Vocabulary, router,
+    AllowedHosts, AppState, BODY_UNIT, HttpSettings, Origin, ServedModel, UnknownParams,
+    Vocabulary, router,
 };
 use reverie_server::model_hash::ModelHash;
 use reverie_server::picture_codec::{Metadata, PictureCodec, PictureFormat, PictureLimits};
@@ -186,6 +187,7 @@ pub(crate) fn settings() -> HttpSettings {
         api_keys: Vec::new(),
         tenant_salt: [7; 32],
         allowed_hosts: AllowedHosts::loopback(),
+        unknown_params: UnknownParams::Refuse,
         max_body_bytes: 1 << 20,
         playground: true,
         max_held_body_bytes: 2 << 20,
