@@ -58,6 +58,10 @@ pub struct CapabilityLimits {
     pub max_images: usize,
     /// `n`.
     pub max_n: usize,
+    /// `top_logprobs`, and `logprobs` of completions.
+    pub max_top_logprobs: u64,
+    /// Tokens in `logit_bias`.
+    pub max_logit_bias: usize,
     /// Denoising steps.
     pub max_num_inference_steps: usize,
     /// Sides of a drawn picture at least, pixels.

@@ -7,9 +7,11 @@ use reverie_proto::{
     Capabilities, CapabilityDefaults, CapabilityLimits, ContextPositions, ImageFormat, Sampler,
 };
 
+use reverie_proto::logit_bias::MAX_BIASED_TOKENS;
+
 use super::AppState;
 use super::models::abilities;
-use crate::request::IGNORED;
+use crate::request::{IGNORED, MAX_LOGPROBS};
 
 /// Formats of pictures that are read, by their contents.
 const READ_FORMATS: [&str; 4] = ["png", "jpeg", "webp", "gif"];
@@ -37,6 +39,8 @@ pub(super) async fn capabilities(State(state): State<AppState>) -> Json<Capabili
             max_image_pixels: limits.picture.max_pixels,
             max_images: limits.max_images,
             max_n: limits.max_choices,
+            max_top_logprobs: MAX_LOGPROBS,
+            max_logit_bias: MAX_BIASED_TOKENS,
             max_num_inference_steps: limits.max_num_inference_steps,
             min_side: *limits.side.start(),
             max_side: *limits.side.end(),

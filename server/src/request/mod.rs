@@ -46,6 +46,7 @@ pub use disclosure::Disclosure;
 pub use error::{PictureUrlFault, RequestError};
 pub use harmless::IGNORED;
 pub use images::{EditedPictures, validate_images};
+pub use sampling::MAX_LOGPROBS;
 pub use tokenization::{TextToTokenize, validate_detokenize, validate_tokenize};
 pub use truncation::{FittedRequest, Fitting, fit};
 
