@@ -30,7 +30,7 @@ fn text(delta: &str, logprobs: Vec<JudgedToken>) -> EngineEvent {
 fn script() -> Vec<EngineEvent> {
     let first = judged(b' ', "", -0.5, &[(id(b' '), -0.5), (2, -1.5)]);
     let letter = judged(b'a', "a", -0.25, &[(id(b'a'), -0.25), (9, -2.0)]);
-    let parts = [judged(0xC3, "", -3.0, &[]), judged(0xA9, "é", -0.125, &[(id(b'!'), -0.1)])];
+    let parts = [judged(0xC3, "", -3.0, &[]), judged(0xA9, "é", -0.125, &[(id(b'!'), -0.0625)])];
     vec![
         text("a", vec![first, letter]),
         text("é", parts.to_vec()),
@@ -52,7 +52,7 @@ fn content() -> Value {
             {"token": "#9", "logprob": -2.0, "bytes": null}]},
         {"token": "\u{fffd}", "logprob": -3.0, "bytes": [195], "top_logprobs": []},
         {"token": "\u{fffd}", "logprob": -0.125, "bytes": [169], "top_logprobs": [
-            {"token": "!", "logprob": -0.1f32, "bytes": [33]}]},
+            {"token": "!", "logprob": -0.0625, "bytes": [33]}]},
     ])
 }
 
@@ -121,7 +121,7 @@ async fn a_completion_tells_in_lists_of_one_length() {
             {"": -0.5, "#2": -1.5},
             {"a": -0.25, "#9": -2.0},
             {"bytes:\\xc3": -3.0},
-            {"!": -0.1f32, "bytes:\\xa9": -0.125},
+            {"!": -0.0625, "bytes:\\xa9": -0.125},
         ],
     });
     let body = json!({"model": "reverie", "prompt": "x", "logprobs": 2});
