@@ -48,7 +48,7 @@ pub fn validate_tokenize(
                 let reason = "must be true: every prompt ends with the opening of the answer";
                 return Err(RequestError::unsupported("add_generation_prompt", reason));
             }
-            Ok(TextToTokenize::Conversation(conversation::turns(messages, limits)?))
+            Ok(TextToTokenize::Conversation(conversation::turns(messages, false, limits)?))
         }
     }
 }
