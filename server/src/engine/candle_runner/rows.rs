@@ -144,7 +144,7 @@ impl CandleRunner {
         let logits = self.model.decoder.logits(&Tensor::cat(last_states, 0)?)?; // (rows, vocab)
         let mut logits = logits.to_vec2::<f32>()?.into_iter();
         for Sampling { row, legal, width } in rows {
-            let own: Vec<Vec<f32>> = logits.by_ref().take(*width).collect();
+            let mut own: Vec<Vec<f32>> = logits.by_ref().take(*width).collect();
             let finite = own.iter().try_for_each(|row| ModelError::unless_finite("decoder", row));
             if let Err(error) = finite {
                 output.fail(row.sequence, model_error(error));
@@ -160,7 +160,7 @@ impl CandleRunner {
                 Some(beams) => (beams.advance(&own, &mask, special.eos), None),
                 None => {
                     let position = row.start + row.num_positions();
-                    sequence.choose(&own[0], position, &mask, &special)
+                    sequence.choose(own.remove(0), position, &mask, &special)
                 }
             };
             output.sampled.push(SampledToken { sequence: row.sequence, choice, logprobs });

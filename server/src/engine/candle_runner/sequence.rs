@@ -144,14 +144,15 @@ impl SequenceState {
     /// joins the context.
     pub(super) fn choose(
         &mut self,
-        logits: &[f32],
+        mut logits: Vec<f32>,
         position: usize,
         forbidden: &TokenMask,
         special: &SpecialTokens,
     ) -> (TokenChoice, Option<TokenLogprobs>) {
-        let mut adjusted = logits.to_vec();
-        self.adjustment.apply(&mut adjusted, &self.history);
-        let id = self.sampler.sample(&mut adjusted, position as u64, forbidden);
+        let num_top = self.request.sampling.num_logprobs;
+        let told = num_top.map(|num_top| (logits.clone(), num_top));
+        self.adjustment.apply(&mut logits, &self.history);
+        let id = self.sampler.sample(&mut logits, position as u64, forbidden);
         if id == special.eos {
             return (TokenChoice::EndOfText, None);
         }
@@ -159,9 +160,10 @@ impl SequenceState {
             return (TokenChoice::DreamStart, None);
         }
         self.push_token(id);
-        let num_top = self.request.sampling.num_logprobs;
-        let around = |num_top| Distribution::new(logits, &self.forbidden).around(id, num_top);
-        (TokenChoice::Text(id), num_top.map(around))
+        let around = |(logits, num_top): (Vec<f32>, usize)| {
+            Distribution::new(&logits, &self.forbidden).around(id, num_top)
+        };
+        (TokenChoice::Text(id), told.map(around))
     }
 
     /// A text token of the answer joins the context.
