@@ -74,7 +74,8 @@ async fn penalties_keep_a_text_from_repeating_itself() {
         let answer = ask(&server, &text(96, fields)).await;
         let (most, kinds) = most_frequent(&answer);
         assert!(kinds > plain_kinds, "{name}: {kinds} different tokens, without {plain_kinds}");
-        assert!(most <= plain_most, "{name}: {most} of one, without {plain_most}");
+        let is_by_count = name == "frequency_penalty";
+        assert!(!is_by_count || most < plain_most, "{most} of one, without {plain_most}");
         assert_eq!(answer["effective"][name], value, "what it came to is told");
     }
 }
