@@ -204,6 +204,7 @@ impl EngineMessage {
             Self::Ready { .. }
             | Self::Heartbeat
             | Self::Stats(_)
+            | Self::Judged { .. }
             | Self::Produced { .. }
             | Self::ImageStarted { .. }
             | Self::NeedsPicture { .. }
