@@ -46,7 +46,7 @@ pub(super) async fn completions(
         }
         DeliveryMode::Streamed { include_usage } => {
             let keep_alive = state.settings.keep_alive;
-            Ok(sse::stream(events, head, delivery, spelling, include_usage, keep_alive))
+            Ok(sse::stream(events, head, (delivery, spelling), include_usage, keep_alive))
         }
     }
 }

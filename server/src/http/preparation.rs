@@ -121,7 +121,7 @@ pub(super) async fn prepare<B: Fingerprint + Send + 'static>(
         drop((permit, room)); // held by the work, not by the client: leaving does not free it early
         let (template, encoder) = (&model.template, model.encoder());
         let fitting = Fitting { budget: model.limits.budget(), template, encoder };
-        let FittedRequest { request, dropped } = fit(&valid, turns, &fitting);
+        let FittedRequest { request, dropped } = fit(&valid, &turns, &fitting);
         let provenance = AnswerProvenance::new(&model.provenance, &valid, &request);
         if provenance.is_asked_for() {
             model.provenance.hash.get(); // here, where it may take long

@@ -27,8 +27,7 @@ use crate::provenance::AnswerProvenance;
 pub(super) fn stream(
     events: ChoiceEvents,
     head: AnswerHead,
-    delivery: PictureDelivery,
-    spelling: TokenSpelling,
+    (delivery, spelling): (PictureDelivery, TokenSpelling),
     include_usage: bool,
     keep_alive: Duration,
 ) -> Response {

@@ -41,12 +41,12 @@ pub struct Fitting<'a> {
 /// says and all that is answered. Encodes the conversation a few times.
 pub fn fit(
     valid: &ValidRequest,
-    turns: Vec<Turn<Arc<Picture>>>,
+    turns: &[Turn<Arc<Picture>>],
     fitting: &Fitting<'_>,
 ) -> FittedRequest {
     let Fitting { budget, template, encoder } = fitting;
     let of = |turns: &[Turn<Arc<Picture>>]| valid.engine_request(turns, template, *encoder, None);
-    let whole = of(&turns);
+    let whole = of(turns);
     let room = room_for_answer(&valid.stopping, budget.max_model_len);
     let fits = |request: &EngineRequest| {
         least_positions(request, budget).saturating_add(room) <= budget.max_model_len
@@ -54,19 +54,19 @@ pub fn fit(
     if !valid.may_drop_turns || fits(&whole) {
         return FittedRequest { request: whole, dropped: Vec::new() };
     }
-    let exchanges = exchanges(&turns);
+    let exchanges = exchanges(turns);
     let num_droppable = exchanges.last().copied().unwrap_or(0);
     // The more is left out, the shorter it is: the first number that fits is searched by halves.
     let (mut too_few, mut enough) = (0, num_droppable);
     while enough - too_few > 1 {
         let middle = too_few + (enough - too_few) / 2;
-        if fits(&of(&kept(&turns, &exchanges, middle))) {
+        if fits(&of(&kept(turns, &exchanges, middle))) {
             enough = middle;
         } else {
             too_few = middle;
         }
     }
-    let request = of(&kept(&turns, &exchanges, enough));
+    let request = of(&kept(turns, &exchanges, enough));
     let is_dropped =
         |index: &usize| exchanges[*index] < enough && turns[*index].speaker != Speaker::System;
     FittedRequest { request, dropped: (0..turns.len()).filter(is_dropped).collect() }
