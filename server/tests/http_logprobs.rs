@@ -56,7 +56,7 @@ fn content() -> Value {
     ])
 }
 
-async fn complete(body: Value) -> Answer {
+async fn complete(body: &Value) -> Answer {
     let request = Request::post("/v1/completions")
         .header("host", "localhost:8000")
         .header("content-type", "application/json")
@@ -107,7 +107,7 @@ async fn a_streamed_chat_tells_of_tokens_with_their_text() {
 async fn nobody_is_told_who_does_not_ask() {
     let answer = chat(&app(&engine()), &asking(json!({}))).await.json();
     assert_eq!(answer["choices"][0]["logprobs"], Value::Null);
-    let answer = complete(json!({"model": "reverie", "prompt": "x"})).await.json();
+    let answer = complete(&json!({"model": "reverie", "prompt": "x"})).await.json();
     assert_eq!(answer["choices"][0]["logprobs"], Value::Null);
 }
 
@@ -124,13 +124,12 @@ async fn a_completion_tells_in_lists_of_one_length() {
             {"!": -0.0625, "bytes:\\xa9": -0.125},
         ],
     });
-    let body = json!({"model": "reverie", "prompt": "x", "logprobs": 2});
-    let answer = complete(body.clone()).await.json();
+    let mut body = json!({"model": "reverie", "prompt": "x", "logprobs": 2});
+    let answer = complete(&body).await.json();
     assert_eq!(answer["choices"][0]["logprobs"], wanted);
 
-    let mut body = body;
     body["stream"] = json!(true);
-    let chunks = chunks(&complete(body).await);
+    let chunks = chunks(&complete(&body).await);
     for list in ["text_offset", "token_logprobs", "tokens", "top_logprobs"] {
         let pieces =
             chunks.iter().filter_map(|chunk| chunk["choices"][0]["logprobs"][list].as_array());
