@@ -52,6 +52,10 @@ pub struct CapabilityLimits {
     pub max_input_images: usize,
     /// Bytes of one picture file.
     pub max_image_bytes: usize,
+    /// Bytes of a request whose response is stored, and of a picture that is sent by its address.
+    pub max_stored_bytes: u64,
+    /// Seconds after its last use in which a stored response or a kept picture is gone.
+    pub stored_seconds: u64,
     /// Pixels of one picture file.
     pub max_image_pixels: u64,
     /// Pictures in an answer.

@@ -16,6 +16,9 @@ pub mod message;
 pub mod model_list;
 pub mod parse;
 pub mod provenance;
+pub mod response_answer;
+pub mod response_item;
+pub mod response_request;
 pub mod tokenization;
 
 pub use capabilities::{Capabilities, CapabilityDefaults, CapabilityLimits, ContextPositions};
@@ -24,8 +27,8 @@ pub use chat_answer::{
     EffectiveParameters, FinishDetails, FinishReason, ImageUsage, PictureProgress, Usage,
 };
 pub use chat_request::{
-    ChatCompletionRequest, ImageChoice, ImageFormat, Modality, ProgressWish, ProvenanceWish,
-    ResponseFormat, Sampler, Stop, StreamOptions,
+    ChatCompletionRequest, ImageChoice, ImageContent, ImageDelivery, ImageFormat, Modality,
+    ProgressWish, ProvenanceWish, ResponseFormat, Sampler, Stop, StreamOptions,
 };
 pub use completion::{Completion, CompletionChoice, CompletionPrompt, CompletionRequest};
 pub use error_body::{ErrorBody, ErrorDetail};
@@ -40,4 +43,12 @@ pub use message::{Content, ContentPart, Detail, ImageItem, ImageUrl, Message, Or
 pub use model_list::{ModelAbility, ModelCard, ModelList};
 pub use parse::ParseError;
 pub use provenance::{PictureDigest, PictureProvenance, Provenance, Recipe};
+pub use response_answer::{
+    CallPlace, DeletedResponse, IncompleteDetails, IncompleteReason, InputItemList, Response,
+    ResponseError, ResponseEvent, ResponseHappening, ResponseStatus, ResponseUsage, TextPlace,
+};
+pub use response_item::{InputItem, InputPart, ItemStatus, OutputItem, OutputText, ResponseInput};
+pub use response_request::{
+    ImageTool, Reasoning, ResponseRequest, ResponseToolChoice, TextConfig, Truncation,
+};
 pub use tokenization::{DetokenizeAnswer, DetokenizeRequest, TokenizeAnswer, TokenizeRequest};

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::{DeviceChoice, WorkerDevice};
 use crate::capacity::Capacity;
-use crate::config::{Config, ModelFacts};
+use crate::config::{Config, ModelFacts, StoreConfig};
 use crate::engine::candle_runner::CandleRunner;
 use crate::engine::document_engine::{DocumentEngine as _, EngineStatus};
 use crate::engine::runner::{ModelRunner, TextDecoder};
@@ -33,6 +33,7 @@ use crate::pool::{Pool, PoolConfig, PoolFailure, PoolHandle, PoolThread, TextSou
 use crate::request::Defaults;
 use crate::shutdown::Signals;
 use crate::startup::PreparedModel;
+use crate::store::{DirectoryStore, MemoryStore, RecordStore};
 
 /// Pictures decoded, and pictures encoded, at a time: one for each of the two cores that a small machine
 /// has, so that reading a burst of large pictures cannot starve the engine.
@@ -151,6 +152,7 @@ impl Daemon {
             preparing: Arc::new(Semaphore::new(config.engine.max_waiting)),
             picture_reading: Arc::new(Semaphore::new(PICTURE_WORKERS)),
             picture_writing: Arc::new(Semaphore::new(PICTURE_WORKERS)),
+            store: open_store(&config.store, origin.unix_time())?,
             origin,
             settings: Arc::new(config.http.clone()),
         };
@@ -184,6 +186,23 @@ impl Daemon {
             Some(Err(panic)) => std::panic::resume_unwind(panic),
         }
     }
+}
+
+/// What is kept between requests.
+fn open_store(config: &StoreConfig, now: u64) -> std::io::Result<Arc<dyn RecordStore>> {
+    let StoreConfig { folder, limits, is_shareable } = config;
+    let Some(folder) = folder else { return Ok(Arc::new(MemoryStore::new(*limits))) };
+    if !is_shareable {
+        tracing::warn!(
+            "what is in --store-dir is lost to other processes and after a restart: set --signing-key, \
+             and --tenant-secret where there are API keys"
+        );
+    }
+    let opened = DirectoryStore::open(folder, *limits, now);
+    let store = opened.map_err(|error| {
+        std::io::Error::new(error.kind(), format!("--store-dir {}: {error}", folder.display()))
+    })?;
+    Ok(Arc::new(store))
 }
 
 fn text_source(prepared: &PreparedModel) -> TextSource {

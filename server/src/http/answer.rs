@@ -2,8 +2,9 @@
 
 use reverie_proto::chat_answer::{CompletionTokensDetails, PromptTokensDetails};
 use reverie_proto::{
-    AnswerMessage, ChatCompletion, Choice, EffectiveParameters, FinishDetails,
-    FinishReason as WireFinishReason, ImageUsage, OrderedPart, Role, Usage as WireUsage,
+    AnswerMessage, ChatCompletion, Choice, Content, ContentPart, EffectiveParameters,
+    FinishDetails, FinishReason as WireFinishReason, ImageItem, ImageUsage, OrderedPart, Role,
+    Usage as WireUsage,
 };
 use tokio_stream::StreamExt as _;
 
@@ -11,6 +12,7 @@ use super::error::ApiError;
 use super::picture_delivery::{DeliveredPicture, PictureDelivery};
 use crate::engine::document_engine::EventStream;
 use crate::engine::event::{EngineEvent, FinishReason, Usage};
+use crate::request::PicturePlace;
 
 /// What an answer says of itself before it is written.
 #[derive(Debug, Clone)]
@@ -27,27 +29,20 @@ pub(super) async fn whole(
     head: AnswerHead,
     delivery: &PictureDelivery,
 ) -> Result<ChatCompletion, ApiError> {
-    let mut message = AnswerMessage {
-        role: Role::Assistant,
-        content: String::new(),
-        refusal: None,
-        images: Vec::new(),
-        content_parts: Vec::new(),
-    };
+    let mut message = MessageWriter::new(delivery.place);
     let mut digests = Vec::new();
     while let Some(event) = events.next().await {
         match event {
-            EngineEvent::Text { delta, num_tokens: _ } => append_text(&mut message, &delta),
+            EngineEvent::Text { delta, num_tokens: _ } => message.push_text(&delta),
             EngineEvent::ImageStarted { .. } | EngineEvent::ImageProgress { .. } => {}
             EngineEvent::Image { index, picture } => {
-                let DeliveredPicture { item, digest } = delivery.item(picture, index).await?;
-                message.images.push(item);
-                digests.push(digest);
-                message.content_parts.push(OrderedPart::ImageRef { index: index as u64 });
+                let picture = delivery.picture(picture, index).await?;
+                message.push_picture(&picture, index);
+                digests.push(picture.digest);
             }
             EngineEvent::Finished { reason, usage } => {
                 let provenance = delivery.provenance.of_answer(digests);
-                let completion = completion(head, message, reason, usage);
+                let completion = completion(head, message.finish(), reason, usage);
                 return Ok(ChatCompletion { provenance, ..completion });
             }
             EngineEvent::Failed(error) => return Err(ApiError::from(error)),
@@ -56,16 +51,64 @@ pub(super) async fn whole(
     Err(ApiError::engine_gone())
 }
 
-fn append_text(message: &mut AnswerMessage, delta: &str) {
-    if delta.is_empty() {
-        return;
+/// Gathers a message, its pictures at the place where they are wanted.
+struct MessageWriter {
+    place: PicturePlace,
+    text: String,
+    images: Vec<ImageItem>,
+    order: Vec<OrderedPart>,
+    parts: Vec<ContentPart>,
+}
+
+impl MessageWriter {
+    fn new(place: PicturePlace) -> Self {
+        let (images, order, parts) = (Vec::new(), Vec::new(), Vec::new());
+        Self { place, text: String::new(), images, order, parts }
     }
-    message.content.push_str(delta);
-    match message.content_parts.last_mut() {
-        Some(OrderedPart::Text { text }) => text.push_str(delta),
-        Some(OrderedPart::ImageRef { .. }) | None => {
-            message.content_parts.push(OrderedPart::Text { text: delta.to_owned() });
+
+    fn push_text(&mut self, delta: &str) {
+        if delta.is_empty() {
+            return;
         }
+        match self.place {
+            PicturePlace::Images | PicturePlace::Markdown => {
+                self.text.push_str(delta);
+                match self.order.last_mut() {
+                    Some(OrderedPart::Text { text }) => text.push_str(delta),
+                    Some(OrderedPart::ImageRef { .. }) | None => {
+                        self.order.push(OrderedPart::Text { text: delta.to_owned() });
+                    }
+                }
+            }
+            PicturePlace::Parts => match self.parts.last_mut() {
+                Some(ContentPart::Text { text }) => text.push_str(delta),
+                Some(ContentPart::ImageUrl { .. }) | None => {
+                    self.parts.push(ContentPart::Text { text: delta.to_owned() });
+                }
+            },
+        }
+    }
+
+    fn push_picture(&mut self, picture: &DeliveredPicture, index: usize) {
+        match self.place {
+            PicturePlace::Images => {
+                self.images.push(picture.item());
+                self.order.push(OrderedPart::ImageRef { index: index as u64 });
+            }
+            PicturePlace::Parts => self.parts.push(picture.part()),
+            PicturePlace::Markdown => self.push_text(&picture.markdown()),
+        }
+    }
+
+    fn finish(self) -> AnswerMessage {
+        let (content, content_parts) = match self.place {
+            PicturePlace::Images | PicturePlace::Markdown => {
+                (Content::Text(self.text), Some(self.order))
+            }
+            PicturePlace::Parts => (Content::Parts(self.parts), None),
+        };
+        let (role, images) = (Role::Assistant, self.images);
+        AnswerMessage { role, content, refusal: None, images, content_parts }
     }
 }
 

@@ -49,6 +49,11 @@ impl Asking {
         Ok(Self { tenant, arrival: extensions.get().copied(), timeout, key })
     }
 
+    /// By whom.
+    pub(super) fn tenant(&self) -> TenantId {
+        self.tenant
+    }
+
     /// What is left of the time until its client, or `limit`, gives up; `None` is for ever.
     ///
     /// # Errors

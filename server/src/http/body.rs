@@ -35,7 +35,7 @@ pub(super) struct Room {
 
 impl Room {
     /// Makes it large enough for `bytes`, unless other bodies need what is missing.
-    fn grow_to(&mut self, bytes: usize) -> Result<(), ApiError> {
+    pub(super) fn grow_to(&mut self, bytes: usize) -> Result<(), ApiError> {
         let held = self.units.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         let missing = bytes.div_ceil(BODY_UNIT).saturating_sub(held);
         if missing == 0 {

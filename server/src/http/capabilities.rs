@@ -34,6 +34,8 @@ pub(super) async fn capabilities(State(state): State<AppState>) -> Json<Capabili
             max_body_bytes: state.settings.max_body_bytes,
             max_input_images: limits.max_input_images,
             max_image_bytes: limits.max_image_bytes,
+            max_stored_bytes: state.store.limits().max_record_bytes(),
+            stored_seconds: state.store.limits().max_age,
             max_image_pixels: limits.picture.max_pixels,
             max_images: limits.max_images,
             max_n: limits.max_choices,

@@ -9,6 +9,7 @@ use super::answer::{self, AnswerHead};
 use super::error::ApiError;
 use super::picture_delivery::PictureDelivery;
 use super::preparation::{self, Asked, Prepared};
+use super::shelf::{AddressBase, Shelf};
 use super::{AppState, sse};
 use crate::request::{DeliveryMode, Limits, validate};
 
@@ -17,14 +18,18 @@ pub(super) async fn completions(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Response, ApiError> {
+    let base = AddressBase::new(&state, request.headers());
     let asked = Asked::of_json(&state, "/v1/chat/completions", request).await?;
-    let read = |body: Vec<u8>, limits: &Limits, drawn_seed| {
+    let shelf = Shelf::new(&state, asked.asking.tenant());
+    let own = shelf.clone();
+    let read = move |body: Vec<u8>, limits: &Limits, drawn_seed| {
         let request = parse::chat_request(&body)?;
         drop(body); // its pictures are in the request now
-        validate(request, limits, drawn_seed)
+        validate(request, &own, limits, drawn_seed)
     };
     let Prepared { valid, request, provenance, identity } =
         preparation::prepare(&state, asked, read).await?;
+    let delivery = PictureDelivery::new(&state, &valid, provenance, (shelf, &base))?;
     let events = state.engine.submit(request)?;
 
     let head = AnswerHead {
@@ -33,7 +38,6 @@ pub(super) async fn completions(
         model: valid.model,
         effective: valid.effective,
     };
-    let delivery = PictureDelivery::new(&state, &valid.pictures, provenance);
     match valid.delivery.mode {
         DeliveryMode::Whole => {
             let completion = answer::whole(events, head, &delivery).await?;

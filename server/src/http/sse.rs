@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::response::Response;
 use reverie_proto::{
-    ChatCompletionChunk, ChunkChoice, Delta, PictureDigest, PictureProgress, Role,
+    ChatCompletionChunk, ChunkChoice, Content, Delta, PictureDigest, PictureProgress, Role,
 };
 use tokio_stream::StreamExt as _;
 
@@ -21,6 +21,7 @@ use super::picture_delivery::{DeliveredPicture, PictureDelivery};
 use crate::engine::document_engine::EventStream;
 use crate::engine::event::{EngineEvent, FinishReason, Usage};
 use crate::provenance::AnswerProvenance;
+use crate::request::PicturePlace;
 
 /// The response that streams `events`.
 pub(super) fn stream(
@@ -30,12 +31,12 @@ pub(super) fn stream(
     include_usage: bool,
     keep_alive: Duration,
 ) -> Response {
-    let provenance = Arc::clone(&delivery.provenance);
+    let (provenance, place) = (Arc::clone(&delivery.provenance), delivery.place);
     let delivered = events.then(move |event| {
         let delivery = delivery.clone();
         async move { deliver(event, &delivery).await }
     });
-    let writer = ChunkWriter { head, provenance, digests: Vec::new(), include_usage };
+    let writer = ChunkWriter { head, provenance, place, digests: Vec::new(), include_usage };
     event_body::response(delivered, writer, keep_alive)
 }
 
@@ -64,7 +65,7 @@ async fn deliver(event: EngineEvent, delivery: &PictureDelivery) -> Delivered {
             };
             Delivered::Progress(PictureProgress { index: index as u64, step, num_steps, preview })
         }
-        EngineEvent::Image { index, picture } => match delivery.item(picture, index).await {
+        EngineEvent::Image { index, picture } => match delivery.picture(picture, index).await {
             Ok(delivered) => Delivered::Image(delivered),
             Err(error) => Delivered::Failed(error),
         },
@@ -73,10 +74,21 @@ async fn deliver(event: EngineEvent, delivery: &PictureDelivery) -> Delivered {
     }
 }
 
+/// One complete picture, where it is wanted.
+fn delta_of(picture: &DeliveredPicture, place: PicturePlace) -> Delta {
+    let of_content = |content| Delta { content: Some(content), ..Delta::default() };
+    match place {
+        PicturePlace::Images => Delta { images: vec![picture.item()], ..Delta::default() },
+        PicturePlace::Parts => of_content(Content::Parts(vec![picture.part()])),
+        PicturePlace::Markdown => of_content(Content::Text(picture.markdown())),
+    }
+}
+
 /// Writes the chunks of one answer.
 struct ChunkWriter {
     head: AnswerHead,
     provenance: Arc<AnswerProvenance>,
+    place: PicturePlace,
     /// Of the pictures so far.
     digests: Vec<PictureDigest>,
     include_usage: bool,
@@ -87,7 +99,7 @@ impl EventWriter for ChunkWriter {
 
     fn open(&mut self, page: &mut Page) {
         let role = Some(Role::Assistant);
-        let delta = Delta { role, content: Some(String::new()), images: Vec::new() };
+        let delta = Delta { role, content: Some(Content::Text(String::new())), images: Vec::new() };
         self.push_delta(delta, page);
     }
 
@@ -95,15 +107,16 @@ impl EventWriter for ChunkWriter {
         match delivered {
             Delivered::Nothing => {}
             Delivered::Text(text) => {
-                self.push_delta(Delta { content: Some(text), ..Delta::default() }, page);
+                let content = Some(Content::Text(text));
+                self.push_delta(Delta { content, ..Delta::default() }, page);
             }
             Delivered::Progress(progress) => {
                 let chunk = self.chunk(vec![unended(Delta::default())]);
                 page.push(&ChatCompletionChunk { progress: Some(progress), ..chunk });
             }
-            Delivered::Image(DeliveredPicture { item, digest }) => {
-                self.digests.push(digest);
-                self.push_delta(Delta { images: vec![item], ..Delta::default() }, page);
+            Delivered::Image(picture) => {
+                self.push_delta(delta_of(&picture, self.place), page);
+                self.digests.push(picture.digest);
             }
             Delivered::Finished(reason, usage) => self.push_end(reason, &usage, page),
             Delivered::Failed(error) => page.fail(&error),

@@ -72,6 +72,31 @@ pub enum RequestError {
         /// Why.
         fault: PictureUrlFault,
     },
+    /// A stored response that is not there.
+    #[error("Previous response with id '{id}' not found.")]
+    NoPreviousResponse {
+        /// Whose id the client wrote, unbounded.
+        id: String,
+    },
+    /// A stored item that is not there.
+    #[error("Item with id '{id}' not found.")]
+    NoItem {
+        /// Where it is named.
+        param: String,
+        /// Whose id the client wrote, unbounded.
+        id: String,
+    },
+    /// A kept file that is not there.
+    #[error("No such File object: {id}")]
+    NoFile {
+        /// Where it is named.
+        param: String,
+        /// Whose id the client wrote, unbounded.
+        id: String,
+    },
+    /// What is kept could not be read; the cause is in the log.
+    #[error("the store failed")]
+    StoreFailed,
     /// A picture file that cannot be used.
     #[error("`{param}`: {source}")]
     Picture {
@@ -96,6 +121,12 @@ pub enum PictureUrlFault {
     /// An `http` or `https` URL.
     #[error("is an http(s) URL: fetching pictures is not enabled, send a data URL")]
     FetchingDisabled,
+    /// An address that looks like ours.
+    #[error("looks like an address of this service, but was not signed by it")]
+    Forged,
+    /// An address of ours whose picture is gone.
+    #[error("has expired: its picture is not kept any more")]
+    Expired,
     /// Any other scheme, or none.
     #[error("must be a data URL such as data:image/png;base64,…")]
     NotADataUrl,

@@ -5,12 +5,17 @@ mod abilities;
 mod completion;
 mod conversation;
 mod data_url;
+mod delivery;
 mod disclosure;
 mod error;
 mod harmless;
 mod images;
+mod own_pictures;
 mod pictures;
+mod response_context;
+mod responses;
 mod sampling;
+mod stored_response;
 mod tokenization;
 
 use std::collections::HashMap;
@@ -22,12 +27,12 @@ use std::time::Duration;
 use reverie_model::config::Abilities;
 use reverie_model::diffusion::noise_schedule::NoiseSchedule;
 use reverie_model::{Picture, PictureError};
-use reverie_proto::{ChatCompletionRequest, EffectiveParameters, Sampler, StreamOptions};
+use reverie_proto::{ChatCompletionRequest, EffectiveParameters, Sampler};
 
 use crate::engine::request::{
     EngineRequest, ONE_TENANT, PictureParams, RequestIdentity, SamplingParams, StoppingParams,
 };
-use crate::picture_codec::{PictureFormat, PictureLimits};
+use crate::picture_codec::PictureLimits;
 use crate::prompt::{PromptEncoder, build_prompt, raw_prompt};
 use crate::template::{CheckpointDefaults, PromptTemplate, TextToImage};
 
@@ -37,10 +42,15 @@ use self::sampling::{SamplingWish, StoppingWish};
 pub(crate) use abilities::max_images;
 pub use completion::validate_completion;
 pub(crate) use data_url::decode as picture_file;
+pub use delivery::{Delivery, DeliveryMode, PicturePlace, Whereabouts};
 pub use disclosure::Disclosure;
 pub use error::{PictureUrlFault, RequestError};
 pub use harmless::IGNORED;
 pub use images::{EditedPictures, validate_images};
+pub use own_pictures::{NoOwnPictures, OwnPictureFault, OwnPictures};
+pub use response_context::KeptItems;
+pub use responses::{ResponseEcho, ValidResponse, validate_response};
+pub use stored_response::{ItemId, ItemKind, StoredItem, StoredResponse, named_items};
 pub use tokenization::{TextToTokenize, validate_detokenize, validate_tokenize};
 
 /// What a request may ask for, complete.
@@ -170,27 +180,6 @@ pub enum PromptForm {
     Verbatim,
 }
 
-/// How an answer is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Delivery {
-    /// At once or as it is written.
-    pub mode: DeliveryMode,
-    /// How pictures are encoded.
-    pub picture_format: PictureFormat,
-}
-
-/// At once or as it is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeliveryMode {
-    /// At once.
-    Whole,
-    /// As it is written.
-    Streamed {
-        /// A last chunk says what the answer took.
-        include_usage: bool,
-    },
-}
-
 /// What one speaker says; `P` is a picture, encoded or decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Turn<P> {
@@ -229,12 +218,13 @@ pub struct EncodedPicture {
     pub bytes: Vec<u8>,
 }
 
-/// Checks `request` against `limits`. `drawn_seed` is its seed if it brings none.
+/// Checks `request` against `limits`; pictures of ours in it come from `own`. `drawn_seed` is its seed if it brings none.
 ///
 /// # Errors
 /// [`RequestError`], naming the first parameter at fault.
 pub fn validate(
     request: ChatCompletionRequest,
+    own: &dyn OwnPictures,
     limits: &Limits,
     drawn_seed: u64,
 ) -> Result<ValidRequest, RequestError> {
@@ -246,12 +236,12 @@ pub fn validate(
     let stopping = sampling::stopping_params(&StoppingWish::of_chat(&request), limits)?;
     let stopping = abilities::stopping(stopping, limits.abilities);
     let pictures = pictures::picture_params(&request, limits, &sampling)?;
-    let delivery = delivery(&request)?;
+    let delivery = delivery::delivery(&request)?;
     let disclosure = disclosure::disclosure(&request, sampling.seed)?;
     let drawing = DrawingWish::of_chat(&request);
     let effective = effective((&wish, &sampling), (&drawing, &pictures), limits);
     let negative_prompt = negative_prompt(request.negative_prompt, limits)?;
-    let turns = conversation::turns(request.messages, limits)?;
+    let turns = conversation::turns(request.messages, own, limits)?;
     Ok(ValidRequest {
         model,
         turns,
@@ -386,24 +376,6 @@ fn caption(turns: &[Turn<Arc<Picture>>], template: &PromptTemplate) -> String {
         Piece::Picture(_) => None,
     });
     texts.collect::<Vec<_>>().join(&template.text_separator)
-}
-
-fn delivery(request: &ChatCompletionRequest) -> Result<Delivery, RequestError> {
-    let mode = delivery_mode(request.stream, request.stream_options)?;
-    Ok(Delivery { mode, picture_format: pictures::picture_format(request)? })
-}
-
-fn delivery_mode(
-    stream: Option<bool>,
-    options: Option<StreamOptions>,
-) -> Result<DeliveryMode, RequestError> {
-    match (stream.unwrap_or(false), options) {
-        (true, options) => Ok(DeliveryMode::Streamed {
-            include_usage: options.and_then(|options| options.include_usage).unwrap_or(false),
-        }),
-        (false, None) => Ok(DeliveryMode::Whole),
-        (false, Some(_)) => Err(RequestError::conflict("stream_options", "needs `stream: true`")),
-    }
 }
 
 /// `value` if it is in `range`, which the error quotes.

@@ -3,6 +3,8 @@
 
 #![expect(dead_code, reason = "each test binary uses its part of the kit")]
 
+pub(crate) mod responding;
+
 use std::io::Cursor;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -26,6 +28,7 @@ use reverie_server::engine::document_engine::{
 };
 use reverie_server::engine::event::{EngineEvent, FinishReason, Usage};
 use reverie_server::engine::request::EngineRequest;
+use reverie_server::file_link::SigningKey;
 use reverie_server::http::{
     AllowedHosts, AppState, BODY_UNIT, HttpSettings, Origin, ServedModel, Vocabulary, router,
 };
@@ -33,11 +36,16 @@ use reverie_server::model_hash::ModelHash;
 use reverie_server::picture_codec::{Metadata, PictureCodec, PictureFormat, PictureLimits};
 use reverie_server::provenance::ModelProvenance;
 use reverie_server::request::{Defaults, Limits};
+use reverie_server::store::{MemoryStore, StoreLimits};
 use reverie_server::template::{PromptTemplate, TextToImage};
 use serde_json::Value;
 use tokio::sync::{Semaphore, oneshot};
 use tower::Service as _;
 use uuid::Uuid;
+
+/// How much is kept between requests.
+pub(crate) const STORE_LIMITS: StoreLimits =
+    StoreLimits { max_bytes: 1 << 20, max_records: 100, max_age: 3600 };
 
 /// The digest of the weights that the scripted engine does not have.
 pub(crate) const MODEL_SHA256: &str = "5ca1ab1e";
@@ -185,6 +193,8 @@ pub(crate) fn settings() -> HttpSettings {
     HttpSettings {
         api_keys: Vec::new(),
         tenant_salt: [7; 32],
+        signing_key: SigningKey::of_secret("signed in the tests"),
+        public_url: None,
         allowed_hosts: AllowedHosts::loopback(),
         max_body_bytes: 1 << 20,
         playground: true,
@@ -255,6 +265,7 @@ pub(crate) fn state_with(engine: &Arc<ScriptedEngine>, settings: HttpSettings) -
         preparing: Arc::new(Semaphore::new(4)),
         picture_reading: Arc::new(Semaphore::new(2)),
         picture_writing: Arc::new(Semaphore::new(2)),
+        store: Arc::new(MemoryStore::new(STORE_LIMITS)),
         origin: Origin::new(|| Uuid::from_u128(7), || 1_700_000_001),
         settings: Arc::new(settings),
     }
