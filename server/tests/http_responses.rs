@@ -2,12 +2,14 @@
 
 mod http_kit;
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http_kit::responding::{NOW, server, server_with};
-use http_kit::{Answer, data_url, finished, png, settings, text};
+use http_kit::{Answer, data_url, finished, picture, png, settings, text};
 use reverie_server::engine::event::{EngineError, EngineEvent, FinishReason};
-use reverie_server::engine::request::ImageChoice;
+use reverie_server::engine::request::{ImageChoice, ProgressReports};
 use reverie_server::picture_codec::PictureFormat;
 use serde_json::{Value, json};
 
@@ -136,6 +138,36 @@ async fn a_stream_is_openais_events_and_no_others() {
     assert_eq!(deltas, ["Once", " upon.", " Then."]);
     let whole = server.get(&format!("/v1/responses/{}", last["id"].as_str().expect("an id"))).await;
     assert_eq!(&whole.json(), last, "stored before its end was said");
+}
+
+#[tokio::test]
+async fn partial_images_come_between_generating_and_completed() {
+    let preview = |step| EngineEvent::ImageProgress {
+        index: 0,
+        step,
+        num_steps: 9,
+        preview: Some(Arc::new(picture(step as u8))),
+    };
+    let drawing = EngineEvent::Image { index: 0, picture: Arc::new(picture(9)) };
+    let mut script = vec![EngineEvent::ImageStarted { index: 0 }, preview(3), preview(6), drawing];
+    script.push(finished(FinishReason::EndOfText));
+    let server = server_with(script, settings());
+    let tools = json!([{"type": "image_generation", "partial_images": 2, "size": "32x16"}]);
+    let events = events(&server.respond(json!({"stream": true, "tools": tools})).await);
+    let previews = server.engine.request().pictures.progress;
+    assert_eq!(previews, Some(ProgressReports { num_previews: 2 }));
+    let partial = "response.image_generation_call.partial_image";
+    let names: Vec<&str> = events[4..8].iter().map(|(name, _)| name.as_str()).collect();
+    let [before, .., after] = names[..] else { panic!("{names:?}") };
+    assert_eq!(before, "response.image_generation_call.generating");
+    assert_eq!((names[1], names[2]), (partial, partial));
+    assert_eq!(after, "response.image_generation_call.completed");
+    for (index, (_, data)) in events[5..7].iter().enumerate() {
+        assert_eq!(data["partial_image_index"], index);
+        assert_eq!(data["item_id"], events[2].1["item"]["id"]);
+        let shade = 3 * (index as u8 + 1);
+        assert_eq!(pixels(&data["partial_image_b64"]), vec![shade; 32 * 16 * 3], "as large");
+    }
 }
 
 #[tokio::test]
@@ -268,7 +300,7 @@ async fn what_cannot_be_done_is_refused_by_its_name() {
         (
             image(json!({"type": "image_generation", "partial_images": 2})),
             "tools[0].partial_images",
-            "unsupported_parameter",
+            "invalid_value",
         ),
         (
             image(json!({"type": "image_generation", "size": "17x23"})),
