@@ -166,9 +166,9 @@ mod tests {
         assert_eq!(ledger.insert(id(4), (ONE, 25), 3), []);
         assert!(ledger.renew(id(2), 4));
         assert_eq!(ledger.insert(id(5), (OTHER, 5), 5), [id(3)], "five records are one too many");
-        assert_eq!(ledger.insert(id(6), (OTHER, 24), 6), [id(4)]);
-        assert_eq!(ledger.owner(id(1)), Some(OTHER));
-        assert_eq!((ledger.num_bytes, ledger.entries.len()), (74, 4));
+        assert_eq!(ledger.insert(id(6), (OTHER, 24), 6), [id(1)], "now the other holds most");
+        assert_eq!(ledger.owner(id(4)), Some(ONE));
+        assert_eq!((ledger.num_bytes, ledger.entries.len()), (79, 4));
     }
 
     #[test]
