@@ -188,7 +188,7 @@ impl TryFrom<FlatItem> for InputItem {
                 ..
             } => {
                 let content = if is_plain && role == Role::Assistant {
-                    parts.into_iter().map(InputPart::as_output).collect()
+                    parts.into_iter().map(InputPart::into_output).collect()
                 } else {
                     parts
                 };
@@ -253,7 +253,7 @@ impl InputItem {
 }
 
 impl InputPart {
-    fn as_output(self) -> Self {
+    fn into_output(self) -> Self {
         match self {
             Self::InputText(text) | Self::OutputText(text) => Self::OutputText(text),
             picture @ (Self::ImageUrl(_) | Self::ImageFile(_)) => picture,

@@ -419,7 +419,7 @@ fn signing_key(given: Option<&Secret>, file: Option<PathBuf>) -> Result<SigningK
         (None, Some(path)) => {
             Ok(SigningKey::of_secret(&key_lines("signing-key-file", &path)?.join("\n")))
         }
-        (None, None) => Ok(SigningKey::drawn()),
+        (None, None) => Ok(SigningKey::new(drawn_secret())),
     }
 }
 
@@ -462,13 +462,15 @@ fn worker_devices(
     Ok(given)
 }
 
-/// From the operator's secret, or else from identifiers that nobody guesses.
+/// From the operator's secret, or else drawn.
 fn tenant_salt(secret: Option<&Secret>) -> [u8; 32] {
+    secret.map_or_else(drawn_secret, |secret| Sha256::digest(secret.expose()).into())
+}
+
+/// From identifiers that nobody guesses.
+fn drawn_secret() -> [u8; 32] {
     let mut hash = Sha256::new();
-    match secret {
-        Some(secret) => hash.update(secret.expose()),
-        None => (0..4).for_each(|_| hash.update(Uuid::now_v7().as_bytes())),
-    }
+    (0..4).for_each(|_| hash.update(Uuid::now_v7().as_bytes()));
     hash.finalize().into()
 }
 

@@ -6,7 +6,6 @@ use std::fmt;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use reverie_model::digest::hexadecimal;
 use sha2::{Digest as _, Sha256};
-use uuid::Uuid;
 
 use crate::store::StoredId;
 
@@ -27,11 +26,9 @@ impl SigningKey {
         Self(Sha256::digest(secret.as_bytes()).into())
     }
 
-    /// A new one, from identifiers that nobody guesses.
-    pub fn drawn() -> Self {
-        let mut hash = Sha256::new();
-        (0..4).for_each(|_| hash.update(Uuid::now_v7().as_bytes()));
-        Self(hash.finalize().into())
+    /// From bytes that nobody guesses.
+    pub fn new(secret: [u8; 32]) -> Self {
+        Self(secret)
     }
 
     /// 128 bits that follow from `parts` and that nobody without the key can guess.

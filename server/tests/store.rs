@@ -151,7 +151,6 @@ fn a_write_that_was_cut_off_leaves_nothing_that_counts() {
     assert_eq!(scratch.names(), [id(1).to_string()], "nobody finishes it any more");
 }
 
-#[cfg(unix)]
 #[test]
 fn only_its_owner_reads_the_folder() {
     use std::os::unix::fs::PermissionsExt as _;

@@ -72,7 +72,7 @@ impl Asked<Vec<u8>> {
     }
 }
 
-/// [`prepare_with`] nothing beside the request.
+/// As [`prepare_with`], where `read` says nothing beside the request.
 pub(super) async fn prepare<B: Fingerprint + Send + 'static>(
     state: &AppState,
     asked: Asked<B>,

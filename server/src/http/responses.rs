@@ -191,7 +191,7 @@ impl Answering {
             return Ok(());
         }
         let stored = StoredResponse { response, input: std::mem::take(&mut self.input) };
-        let (shelf, id) = (self.shelf.clone().at(now), self.id);
+        let (shelf, id) = (self.shelf.clone().later(now), self.id);
         let kept = preparation::blocking(move || Ok(shelf.keep_response(id, &stored)));
         kept.await?.map_err(|error| ApiError::store_failed(&error))
     }

@@ -102,8 +102,8 @@ impl Shelf {
         self.store.limits().max_record_bytes()
     }
 
-    /// The same at another moment.
-    pub(super) fn at(self, now: u64) -> Self {
+    /// The same, later.
+    pub(super) fn later(self, now: u64) -> Self {
         Self { now, ..self }
     }
 
@@ -147,8 +147,12 @@ impl KeptItems for Shelf {
 }
 
 fn unreadable(error: &StoreError) -> RequestError {
-    tracing::error!(%error, "what is kept cannot be read");
+    log(error);
     RequestError::StoreFailed
+}
+
+fn log(error: &StoreError) {
+    tracing::error!(%error, "what is kept cannot be read");
 }
 
 impl OwnPictures for Shelf {
@@ -160,7 +164,7 @@ impl OwnPictures for Shelf {
             Ok(Err(LinkFault::Expired)) => Err(OwnPictureFault::Expired),
             Ok(Err(LinkFault::Forged)) => Err(OwnPictureFault::Forged),
             Err(error) => {
-                unreadable(&error);
+                log(&error);
                 Err(OwnPictureFault::StoreFailed)
             }
         })
