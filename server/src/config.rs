@@ -244,15 +244,7 @@ impl TryFrom<ServeArgs> for Config {
 
     fn try_from(args: ServeArgs) -> Result<Self, ConfigError> {
         check_counts(&args)?;
-        let store = StoreConfig {
-            is_shareable: is_shareable(&args),
-            folder: args.store_dir,
-            limits: StoreLimits {
-                max_bytes: args.store_bytes,
-                max_records: args.store_records,
-                max_age: args.store_ttl,
-            },
-        };
+        let store = store_config(&args);
         let http = HttpSettings {
             api_keys: api_keys(&args.api_key, args.api_key_file)?,
             tenant_salt: tenant_salt(args.tenant_secret.as_ref()),
@@ -421,6 +413,16 @@ fn signing_key(given: Option<&Secret>, file: Option<PathBuf>) -> Result<SigningK
         }
         (None, None) => Ok(SigningKey::new(drawn_secret())),
     }
+}
+
+fn store_config(args: &ServeArgs) -> StoreConfig {
+    let limits = StoreLimits {
+        max_bytes: args.store_bytes,
+        max_records: args.store_records,
+        max_age: args.store_ttl,
+    };
+    let folder = args.store_dir.clone();
+    StoreConfig { folder, limits, is_shareable: is_shareable(args) }
 }
 
 /// Whether what stands in a folder can be found and opened by another process, or by this one's successor.

@@ -269,12 +269,20 @@ async fn what_clients_send_by_themselves_is_taken() {
     assert_eq!(answer.json()["prompt_cache_key"], "k");
 }
 
+/// Each of these is refused by its name, and nobody is asked.
+async fn check_refused(cases: impl IntoIterator<Item = (Value, &'static str, &'static str)>) {
+    let server = server();
+    for (fields, param, code) in cases {
+        let refused = server.respond(fields.clone()).await;
+        let said = format!("{fields:.200}");
+        assert_eq!(refused.error(), (400, Some(param.to_owned()), code.to_owned()), "{said}");
+    }
+    assert!(server.engine.requests.lock().expect("no test panics with it").is_empty());
+}
+
 #[tokio::test]
 async fn what_cannot_be_done_is_refused_by_its_name() {
-    let server = server();
-    let user = |part: Value| json!({"input": [{"role": "user", "content": [part]}]});
-    let image = |fields: Value| json!({"tools": [fields]});
-    let cases = [
+    check_refused([
         (json!({"background": true}), "background", "unsupported_parameter"),
         (json!({"conversation": "conv_1"}), "conversation", "unsupported_parameter"),
         (json!({"prompt": {"id": "p"}}), "prompt", "unsupported_parameter"),
@@ -296,6 +304,21 @@ async fn what_cannot_be_done_is_refused_by_its_name() {
             "invalid_value",
         ),
         (json!({"metadata": {"k".repeat(65): "v"}}), "metadata", "string_too_long"),
+    ])
+    .await;
+    let server = server();
+    for id in ["resp_1", "", "../etc/passwd", "resp_0123456789abcdef0123456789abcdef"] {
+        let refused = server.respond(json!({"previous_response_id": id})).await.error();
+        assert_eq!((refused.0, refused.2.as_str()), (404, "previous_response_not_found"));
+    }
+    let missing = server.post("/v1/responses", &json!({"model": "reverie"})).await.error();
+    assert_eq!(missing, (400, Some("input".into()), "missing_required_parameter".into()));
+}
+
+#[tokio::test]
+async fn what_the_tool_cannot_do_is_refused_by_its_name() {
+    let image = |fields: Value| json!({"tools": [fields]});
+    check_refused([
         (image(json!({"type": "function"})), "tools[0].type", "invalid_value"),
         (
             image(json!({"type": "image_generation", "partial_images": 2})),
@@ -328,6 +351,14 @@ async fn what_cannot_be_done_is_refused_by_its_name() {
             "array_too_long",
         ),
         (json!({"tool_choice": {"type": "function"}}), "tool_choice.type", "invalid_value"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn input_that_cannot_be_read_is_refused_by_its_place() {
+    let user = |part: Value| json!({"input": [{"role": "user", "content": [part]}]});
+    check_refused([
         (json!({"input": []}), "input", "invalid_value"),
         (json!({"input": [{"role": "assistant", "content": "A"}]}), "input", "invalid_value"),
         (json!({"input": [{"type": "function_call_output"}]}), "input[0].type", "invalid_value"),
@@ -368,17 +399,6 @@ async fn what_cannot_be_done_is_refused_by_its_name() {
             "input[0].content[0].image_url",
             "invalid_value",
         ),
-    ];
-    for (fields, param, code) in cases {
-        let refused = server.respond(fields.clone()).await;
-        let said = format!("{fields:.200}");
-        assert_eq!(refused.error(), (400, Some(param.to_owned()), code.to_owned()), "{said}");
-    }
-    assert!(server.engine.requests.lock().expect("no test panics with it").is_empty());
-    for id in ["resp_1", "", "../etc/passwd", "resp_0123456789abcdef0123456789abcdef"] {
-        let refused = server.respond(json!({"previous_response_id": id})).await.error();
-        assert_eq!((refused.0, refused.2.as_str()), (404, "previous_response_not_found"));
-    }
-    let missing = server.post("/v1/responses", &json!({"model": "reverie"})).await.error();
-    assert_eq!(missing, (400, Some("input".into()), "missing_required_parameter".into()));
+    ])
+    .await;
 }
