@@ -1,7 +1,5 @@
 //! `GET /v1/files/{id}/content`: kept pictures, to whoever has a signed address, or to their owner by key.
 
-use std::sync::Arc;
-
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
@@ -15,10 +13,10 @@ use super::AppState;
 use super::access::tenant_of;
 use super::error::ApiError;
 use super::preparation::blocking;
-use super::shelf::Shelf;
+use super::shelf::{FoundFile, Shelf};
 use crate::engine::request::ONE_TENANT;
 use crate::file_link::{FileLink, LinkFault};
-use crate::store::{StoreError, StoredId};
+use crate::store::StoredId;
 
 /// The bytes of a kept picture. A file never changes, so that its id is its entity tag.
 pub(super) async fn content(
@@ -39,26 +37,17 @@ pub(super) async fn content(
     };
     let shelf = Shelf::new(&state, tenant);
     let max_age = link.map_or(0, |link| shelf.seconds_left(&link));
-    let file = blocking(move || Ok(read(&shelf, id, link)))
-        .await?
-        .map_err(|error| ApiError::store_failed(&error))?
-        .map_err(|fault| match fault {
-            LinkFault::Forged => ApiError::forged_link(),
-            LinkFault::Expired => ApiError::no_such_file(&said),
-        })?
-        .ok_or_else(|| ApiError::no_such_file(&said))?;
-    Ok(answer(id, &file, max_age, &headers))
-}
-
-/// What is under `id`, by its address or as its owner.
-fn read(
-    shelf: &Shelf,
-    id: StoredId,
-    link: Option<FileLink>,
-) -> Result<Result<Option<Arc<[u8]>>, LinkFault>, StoreError> {
-    match link {
+    let read = move || match link {
         Some(link) => shelf.linked_picture(&link),
-        None => Ok(Ok(shelf.picture(id)?)),
+        None => shelf.picture(id),
+    };
+    let found = blocking(move || Ok(read())).await?;
+    match found.map_err(|error| ApiError::store_failed(&error))? {
+        FoundFile::Here(file) => Ok(answer(id, &file, max_age, &headers)),
+        FoundFile::Gone | FoundFile::Refused(LinkFault::Expired) => {
+            Err(ApiError::no_such_file(&said))
+        }
+        FoundFile::Refused(LinkFault::Forged) => Err(ApiError::forged_link()),
     }
 }
 

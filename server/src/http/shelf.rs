@@ -29,6 +29,23 @@ pub(super) struct Shelf {
 #[derive(Debug, Clone)]
 pub(super) struct AddressBase(Option<String>);
 
+/// What is found of a file.
+#[derive(Debug, Clone)]
+pub(super) enum FoundFile {
+    /// Its bytes.
+    Here(Arc<[u8]>),
+    /// It is not kept, or is another tenant's.
+    Gone,
+    /// Its address leads nowhere.
+    Refused(LinkFault),
+}
+
+impl FoundFile {
+    fn of(record: Option<Record>) -> Self {
+        record.map_or(Self::Gone, |record| Self::Here(record.bytes))
+    }
+}
+
 impl AddressBase {
     /// The configured one, or else what the client itself called us.
     pub(super) fn new(state: &AppState, headers: &HeaderMap) -> Self {
@@ -108,21 +125,17 @@ impl Shelf {
     }
 
     /// The picture under `id`, if it is this client's.
-    pub(super) fn picture(&self, id: StoredId) -> Result<Option<Arc<[u8]>>, StoreError> {
+    pub(super) fn picture(&self, id: StoredId) -> Result<FoundFile, StoreError> {
         let record = self.find(id, StoredKind::Picture)?;
-        Ok(record.filter(|record| record.owner == self.tenant).map(|record| record.bytes))
+        Ok(FoundFile::of(record.filter(|record| record.owner == self.tenant)))
     }
 
     /// The picture that `link` leads to, whosoever it is: who has an address may have what is there.
-    pub(super) fn linked_picture(
-        &self,
-        link: &FileLink,
-    ) -> Result<Result<Option<Arc<[u8]>>, LinkFault>, StoreError> {
+    pub(super) fn linked_picture(&self, link: &FileLink) -> Result<FoundFile, StoreError> {
         if let Err(fault) = link.check(&self.key, self.now) {
-            return Ok(Err(fault));
+            return Ok(FoundFile::Refused(fault));
         }
-        let record = self.find(link.id, StoredKind::Picture)?;
-        Ok(Ok(record.map(|record| record.bytes)))
+        Ok(FoundFile::of(self.find(link.id, StoredKind::Picture)?))
     }
 
     /// Seconds until `link` expires.
@@ -141,8 +154,10 @@ impl KeptItems for Shelf {
     }
 
     fn file(&self, id: StoredId) -> Result<Option<Vec<u8>>, RequestError> {
-        let file = self.picture(id).map_err(|error| unreadable(&error))?;
-        Ok(file.map(|file| file.to_vec()))
+        match self.picture(id).map_err(|error| unreadable(&error))? {
+            FoundFile::Here(file) => Ok(Some(file.to_vec())),
+            FoundFile::Gone | FoundFile::Refused(_) => Ok(None),
+        }
     }
 }
 
@@ -159,10 +174,10 @@ impl OwnPictures for Shelf {
     fn at(&self, url: &str) -> Option<Result<Vec<u8>, OwnPictureFault>> {
         let link = FileLink::parse(url)?;
         Some(match self.linked_picture(&link) {
-            Ok(Ok(Some(file))) => Ok(file.to_vec()),
-            Ok(Ok(None)) => Err(OwnPictureFault::Gone),
-            Ok(Err(LinkFault::Expired)) => Err(OwnPictureFault::Expired),
-            Ok(Err(LinkFault::Forged)) => Err(OwnPictureFault::Forged),
+            Ok(FoundFile::Here(file)) => Ok(file.to_vec()),
+            Ok(FoundFile::Gone) => Err(OwnPictureFault::Gone),
+            Ok(FoundFile::Refused(LinkFault::Expired)) => Err(OwnPictureFault::Expired),
+            Ok(FoundFile::Refused(LinkFault::Forged)) => Err(OwnPictureFault::Forged),
             Err(error) => {
                 log(&error);
                 Err(OwnPictureFault::StoreFailed)
