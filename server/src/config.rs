@@ -19,12 +19,14 @@ use crate::file_link::SigningKey;
 use crate::http::{AllowedHosts, ApiKey, BODY_UNIT, HttpSettings};
 use crate::listener::ConnectionLimits;
 use crate::picture_codec::PictureLimits;
-use crate::request::{Defaults, Limits, max_images};
+use crate::request::{Defaults, Limits, PictureUrlPolicy, max_images};
 use crate::store::StoreLimits;
 use crate::template::TextToImage;
 
 /// Answers to one request at most, as OpenAI's images.
 const MAX_CHOICES: usize = 10;
+/// Pictures of a request to fetch: each takes a connection, and all of them seconds.
+const MAX_IMAGE_URLS: usize = 8;
 /// A stream with nothing to say says so this often; well under the idle limits of common proxies.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// A request's head is one packet or two; slower ones only want to hold the connection.
@@ -113,7 +115,7 @@ pub struct EngineLimits {
 }
 
 /// What requests may ask for, as far as flags decide it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestLimits {
     /// Pictures in a request.
     pub max_input_images: usize,
@@ -121,6 +123,8 @@ pub struct RequestLimits {
     pub max_image_bytes: usize,
     /// What a picture's header may promise.
     pub picture: PictureLimits,
+    /// Where pictures may be fetched from.
+    pub picture_urls: PictureUrlPolicy,
     /// Pictures in an answer.
     pub max_images: usize,
     /// Answers to one request; all of them have to find a place at once.
@@ -175,6 +179,8 @@ impl RequestLimits {
             max_input_images: self.max_input_images,
             max_image_bytes: self.max_image_bytes,
             picture: self.picture,
+            picture_urls: self.picture_urls,
+            max_image_urls: MAX_IMAGE_URLS,
             max_images: max_images(self.max_images, facts.abilities),
             max_choices: self.max_choices,
             max_num_inference_steps: self.max_num_inference_steps,
@@ -267,6 +273,7 @@ impl TryFrom<ServeArgs> for Config {
                 max_side: MAX_IMAGE_SIDE,
                 max_aspect_ratio: MAX_ASPECT_RATIO,
             },
+            picture_urls: PictureUrlPolicy { allowed: args.allowed_media_domains },
             max_images: args.max_images,
             max_choices: MAX_CHOICES
                 .min(args.max_num_seqs.unwrap_or(1).saturating_add(args.max_waiting)),

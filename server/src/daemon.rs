@@ -24,6 +24,7 @@ use crate::engine::{Clock, LoadError};
 use crate::http::{AppState, BODY_UNIT, Origin, ServedModel, Vocabulary, router};
 use crate::listener::{self, ConnectionLimits};
 use crate::picture_codec::PictureCodec;
+use crate::picture_fetch::{FetchLimits, PictureFetcher, Surroundings};
 use crate::pool::process_worker::{ProcessPlace, WorkerProgram};
 use crate::pool::thread_worker::LoadRunner;
 use crate::pool::vocabulary::{PROTOCOL, Setup, WorkerModel};
@@ -144,10 +145,16 @@ impl Daemon {
         std::thread::Builder::new().name("model-hash".to_owned()).spawn(move || {
             tracing::debug!(sha256 = hash.get(), "the weights' digest is known");
         })?;
+        let fetcher = PictureFetcher::new(
+            config.requests.picture_urls.clone(),
+            FetchLimits::standard(config.requests.max_image_bytes),
+            Surroundings::system(),
+        );
         let state = AppState {
             engine: Arc::new(engine.clone()),
             model: Arc::new(model),
             codec: PictureCodec::standard(),
+            fetcher: Arc::new(fetcher),
             body_memory: Arc::new(Semaphore::new(config.http.max_held_body_bytes / BODY_UNIT)),
             preparing: Arc::new(Semaphore::new(config.engine.max_waiting)),
             picture_reading: Arc::new(Semaphore::new(PICTURE_WORKERS)),
@@ -275,7 +282,7 @@ fn served_model(
     };
     let preprocess = model.vision.preprocess.clone();
     ServedModel {
-        limits: config.requests.with_model(facts),
+        limits: config.requests.clone().with_model(facts),
         template: prepared.template.clone(),
         vocabulary: vocabulary(&prepared.tokenizer),
         shrink: Arc::new(move |picture| as_seen(picture, &preprocess)),

@@ -14,6 +14,7 @@ pub mod http;
 pub mod listener;
 pub mod model_hash;
 pub mod picture_codec;
+pub mod picture_fetch;
 pub mod pool;
 pub mod probe_listener;
 pub mod prompt;

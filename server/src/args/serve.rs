@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::builder::BoolishValueParser;
 use clap::{Args, CommandFactory as _, FromArgMatches as _};
 
+use crate::request::AllowedDomain;
+
 use super::{LogFormat, ModelArgs, Secret, WorkerDevice};
 
 /// Flags of `reverie serve`.
@@ -118,6 +120,11 @@ pub struct ServeArgs {
     /// Pixels of one picture in a request
     #[arg(long, env = "REVERIE_MAX_IMAGE_PIXELS", value_name = "N", default_value_t = 1 << 25)]
     pub max_image_pixels: u64,
+
+    /// Hosts that pictures may be fetched from by http(s): HOST (ports 80 and 443), HOST:PORT, or * for all;
+    /// never at addresses that are not public [default: none, such URLs are refused]
+    #[arg(long, env = "REVERIE_ALLOWED_MEDIA_DOMAINS", value_name = "HOST", value_delimiter = ',')]
+    pub allowed_media_domains: Vec<AllowedDomain>,
 
     /// Pictures in an answer
     #[arg(long, env = "REVERIE_MAX_IMAGES", value_name = "N", default_value_t = 16)]

@@ -287,7 +287,8 @@ impl From<RequestError> for ApiError {
             RequestError::Unsupported { param, reason: _ } => ("unsupported_parameter", param),
             RequestError::Untrained { param, ability: _ } => ("unsupported_by_model", param),
             RequestError::TextTooLong { param, limit: _ } => ("string_too_long", param),
-            RequestError::TooManyPictures { param, limit: _ } => ("too_many_images", param),
+            RequestError::TooManyPictures { param, limit: _ }
+            | RequestError::TooManyPictureUrls { param, limit: _ } => ("too_many_images", param),
             RequestError::PictureUrl { param, fault } => (code_of_url_fault(fault), param),
             RequestError::Picture { param, source } => (code_of_picture_error(&source), param),
             RequestError::ContextLength { positions: _, limit: _ } => {
@@ -320,8 +321,12 @@ fn code_of_url_fault(fault: PictureUrlFault) -> &'static str {
         PictureUrlFault::Expired => "image_url_expired",
         PictureUrlFault::FetchingDisabled
         | PictureUrlFault::Forged
+        | PictureUrlFault::NotFetchable
+        | PictureUrlFault::HostNotAllowed
+        | PictureUrlFault::PortNotAllowed
         | PictureUrlFault::NotADataUrl
         | PictureUrlFault::NotBase64Form => "invalid_image_url",
+        PictureUrlFault::FetchFailed => "failed_to_download_image",
         PictureUrlFault::MediaType => "unsupported_image_media_type",
         PictureUrlFault::Base64 => "invalid_base64_image",
         PictureUrlFault::Empty => "empty_image_file",

@@ -20,6 +20,7 @@ mod picture_delivery;
 mod playground;
 mod preparation;
 mod probes;
+mod remote_pictures;
 mod response_writer;
 mod responses;
 mod shelf;

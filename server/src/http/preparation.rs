@@ -12,6 +12,7 @@ use super::asking::Asking;
 use super::body::{self, HeldBody, Room};
 use super::error::ApiError;
 use super::origin::seed_from;
+use super::remote_pictures;
 use crate::engine::document_engine::EngineStatus;
 use crate::engine::request::EngineRequest;
 use crate::provenance::AnswerProvenance;
@@ -83,8 +84,8 @@ pub(super) async fn prepare<B: Fingerprint + Send + 'static>(
     Ok(prepared)
 }
 
-/// Calls `read` with the body, the limits and a seed to use if there is none; then, holding a permit, decodes
-/// the pictures. The room is given back once they are. What `read` says beside the request is handed on.
+/// Calls `read` with the body, the limits and a seed to use if there is none; fetches pictures from elsewhere; then,
+/// holding a permit, decodes them. The room is given back once they are. What `read` says beside the request is handed on.
 pub(super) async fn prepare_with<B: Fingerprint + Send + 'static, T: Send + 'static>(
     state: &AppState,
     asked: Asked<B>,
@@ -105,13 +106,16 @@ pub(super) async fn prepare_with<B: Fingerprint + Send + 'static, T: Send + 'sta
     })
     .await?;
 
-    let picture_bytes = valid.turns.iter().flat_map(|turn| &turn.pieces).map(|piece| match piece {
-        Piece::Picture(picture) => picture.bytes.len(),
+    let turns = std::mem::take(&mut valid.turns);
+    let picture_bytes = turns.iter().flat_map(|turn| &turn.pieces).map(|piece| match piece {
+        Piece::Picture(picture) => picture.num_bytes(),
         Piece::Text(_) => 0,
     });
     let picture_bytes = picture_bytes.sum();
     room.grow_to(picture_bytes)?; // those that were kept here took none in the body
-    let permit = if picture_bytes > 0 {
+    let (turns, rooms) = remote_pictures::fetched(state, turns).await?;
+    let has_pictures = picture_bytes > 0 || !rooms.is_empty();
+    let permit = if has_pictures {
         let work = Arc::clone(&state.picture_reading);
         Some(work.acquire_owned().await.map_err(|_| ApiError::internal())?)
     } else {
@@ -120,10 +124,10 @@ pub(super) async fn prepare_with<B: Fingerprint + Send + 'static, T: Send + 'sta
     let model = Arc::clone(&state.model);
     let decode = state.codec.decode;
     let (valid, mut request, provenance) = blocking(move || {
-        let turns = decode_pictures(std::mem::take(&mut valid.turns), |file| {
+        let turns = decode_pictures(turns, |file| {
             decode(file, &model.limits.picture).map(|picture| (model.shrink)(&picture))
         })?;
-        drop((permit, room)); // held by the work, not by the client: leaving does not free it early
+        drop((permit, room, rooms)); // held by the work, not by the client: leaving does not free it early
         let request = valid.engine_request(&turns, &model.template, model.encoder(), None);
         let provenance = AnswerProvenance::new(&model.provenance, &valid, &request);
         if provenance.is_asked_for() {

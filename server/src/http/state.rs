@@ -11,6 +11,7 @@ use super::{AllowedHosts, ApiKey, Origin};
 use crate::engine::document_engine::DocumentEngine;
 use crate::file_link::SigningKey;
 use crate::picture_codec::{PictureCodec, ShrinkPicture};
+use crate::picture_fetch::PictureFetcher;
 use crate::prompt::PromptEncoder;
 use crate::provenance::ModelProvenance;
 use crate::request::Limits;
@@ -26,6 +27,8 @@ pub struct AppState {
     pub model: Arc<ServedModel>,
     /// Reads and writes picture files.
     pub codec: PictureCodec,
+    /// Fetches pictures from elsewhere, where limits allow any.
+    pub fetcher: Arc<PictureFetcher>,
     /// One permit for each [`BODY_UNIT`](super::BODY_UNIT) of the bodies that are held.
     pub body_memory: Arc<Semaphore>,
     /// One permit for each request between its body and the engine's queue.

@@ -17,7 +17,7 @@ use super::{AppState, ServedModel};
 use crate::engine::request::PromptSegment;
 use crate::prompt::build_prompt;
 use crate::request::{
-    EncodedPicture, Piece, RequestError, TextToTokenize, Turn, validate_detokenize,
+    Piece, RequestError, RequestedPicture, TextToTokenize, Turn, validate_detokenize,
     validate_tokenize,
 };
 
@@ -87,11 +87,11 @@ fn tokenized(
     })
 }
 
-/// All pictures take the same positions, whatever they show.
-fn without_pixels(turn: Turn<EncodedPicture>) -> Turn<Arc<Picture>> {
+/// All pictures take the same positions, whatever they show and wherever they are.
+fn without_pixels(turn: Turn<RequestedPicture>) -> Turn<Arc<Picture>> {
     let piece = |piece| match piece {
         Piece::Text(text) => Piece::Text(text),
-        Piece::Picture(EncodedPicture { .. }) => {
+        Piece::Picture(RequestedPicture::File(_) | RequestedPicture::Remote(_)) => {
             Piece::Picture(Arc::new(Picture::new(1, 1, vec![0; 3])))
         }
     };

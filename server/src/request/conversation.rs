@@ -4,14 +4,14 @@
 use reverie_proto::{Content, ContentPart, ImageItem, Message, OrderedPart, Role};
 
 use super::own_pictures::{self, MarkdownPiece, OwnPictures, markdown_pieces};
-use super::{EncodedPicture, Limits, Piece, RequestError, Speaker, Turn, data_url};
+use super::{Limits, Piece, RequestError, RequestedPicture, Speaker, Turn};
 
 /// The conversation of `messages`; pictures of ours come from `own`.
 pub(super) fn turns(
     messages: Vec<Message>,
     own: &dyn OwnPictures,
     limits: &Limits,
-) -> Result<Vec<Turn<EncodedPicture>>, RequestError> {
+) -> Result<Vec<Turn<RequestedPicture>>, RequestError> {
     match messages.last().map(|message| message.role) {
         Some(Role::User) => {}
         Some(Role::System | Role::Developer | Role::Assistant) | None => {
@@ -137,7 +137,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn turn(&self, index: usize, message: Message) -> Result<Turn<EncodedPicture>, RequestError> {
+    fn turn(&self, index: usize, message: Message) -> Result<Turn<RequestedPicture>, RequestError> {
         let place = format!("messages[{index}]");
         let speaker = match message.role {
             Role::System | Role::Developer => Speaker::System,
@@ -168,7 +168,7 @@ impl Reading<'_> {
         &self,
         place: &str,
         content: Content,
-    ) -> Result<Vec<Piece<EncodedPicture>>, RequestError> {
+    ) -> Result<Vec<Piece<RequestedPicture>>, RequestError> {
         let parts = match content {
             Content::Text(text) => return Ok(vec![Piece::Text(text)]),
             Content::Parts(parts) if parts.is_empty() => return Err(content_missing(place)),
@@ -191,7 +191,7 @@ impl Reading<'_> {
         &self,
         place: &str,
         message: Message,
-    ) -> Result<Vec<Piece<EncodedPicture>>, RequestError> {
+    ) -> Result<Vec<Piece<RequestedPicture>>, RequestError> {
         let images = message.images.unwrap_or_default();
         let indices: Vec<u64> = images
             .iter()
@@ -228,7 +228,7 @@ impl Reading<'_> {
         &self,
         place: &str,
         images: Vec<ImageItem>,
-    ) -> Result<Vec<Piece<EncodedPicture>>, RequestError> {
+    ) -> Result<Vec<Piece<RequestedPicture>>, RequestError> {
         let piece = |(index, image): (usize, ImageItem)| {
             let param = format!("{place}.images[{index}].image_url.url");
             picture(&param, &image.image_url.url, self.own, self.limits).map(Piece::Picture)
@@ -237,20 +237,16 @@ impl Reading<'_> {
     }
 }
 
-/// The picture at `url`: one of ours, or a data URL's.
+/// The picture at `url`: one of ours, a data URL's, or one to be fetched.
 pub(super) fn picture(
     param: &str,
     url: &str,
     own: &dyn OwnPictures,
     limits: &Limits,
-) -> Result<EncodedPicture, RequestError> {
-    if let Some(found) = own_pictures::find(own, param, url) {
-        return found;
-    }
-    let param = param.to_owned();
-    match data_url::decode(url, limits.max_image_bytes) {
-        Ok(bytes) => Ok(EncodedPicture { param, bytes }),
-        Err(fault) => Err(RequestError::PictureUrl { param, fault }),
+) -> Result<RequestedPicture, RequestError> {
+    match own_pictures::find(own, param, url) {
+        Some(found) => found.map(RequestedPicture::File),
+        None => RequestedPicture::at(param.to_owned(), url, limits),
     }
 }
 
@@ -261,12 +257,13 @@ fn content_missing(place: &str) -> RequestError {
     }
 }
 
-fn refuse_pictures(pieces: &[Piece<EncodedPicture>]) -> Result<(), RequestError> {
+fn refuse_pictures(pieces: &[Piece<RequestedPicture>]) -> Result<(), RequestError> {
     for piece in pieces {
         match piece {
             Piece::Text(_) => {}
-            Piece::Picture(EncodedPicture { param, bytes: _ }) => {
-                return Err(RequestError::conflict(param, "is a picture in a system message"));
+            Piece::Picture(picture) => {
+                let reason = "is a picture in a system message";
+                return Err(RequestError::conflict(picture.param(), reason));
             }
         }
     }
@@ -277,9 +274,9 @@ fn refuse_pictures(pieces: &[Piece<EncodedPicture>]) -> Result<(), RequestError>
 fn in_order(
     place: &str,
     order: Vec<OrderedPart>,
-    mut numbered: Vec<(u64, Piece<EncodedPicture>)>,
+    mut numbered: Vec<(u64, Piece<RequestedPicture>)>,
     content: Option<&Content>,
-) -> Result<Vec<Piece<EncodedPicture>>, RequestError> {
+) -> Result<Vec<Piece<RequestedPicture>>, RequestError> {
     let param = format!("{place}.content_parts");
     let mut pieces = Vec::with_capacity(order.len());
     let mut text = String::new();

@@ -64,6 +64,14 @@ pub enum RequestError {
         /// Pictures allowed.
         limit: usize,
     },
+    /// More pictures from elsewhere than a request may have.
+    #[error("too many pictures to fetch: at most {limit}; send the others as data URLs")]
+    TooManyPictureUrls {
+        /// The first one too many.
+        param: String,
+        /// Pictures allowed.
+        limit: usize,
+    },
     /// A picture's URL that cannot be used.
     #[error("`{param}` {fault}")]
     PictureUrl {
@@ -127,6 +135,18 @@ pub enum PictureUrlFault {
     /// An address of ours whose picture is gone.
     #[error("has expired: its picture is not kept any more")]
     Expired,
+    /// An `http` or `https` URL that is none, that names a user, or that parsers read differently.
+    #[error("is not a URL that is fetched: plain http(s), without a user name")]
+    NotFetchable,
+    /// A host that is not on the list.
+    #[error("is on a host that pictures are not fetched from here")]
+    HostNotAllowed,
+    /// A port that is not on the list.
+    #[error("is on a port that pictures are not fetched from here")]
+    PortNotAllowed,
+    /// Whatever went wrong: saying what would tell of hosts and ports that the client itself may not reach.
+    #[error("could not be fetched as a picture")]
+    FetchFailed,
     /// Any other scheme, or none.
     #[error("must be a data URL such as data:image/png;base64,…")]
     NotADataUrl,

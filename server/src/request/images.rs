@@ -10,8 +10,8 @@ use super::pictures::{DrawingWish, PictureCount, drawing};
 use super::sampling::{SamplingWish, StoppingWish, sampling_params, stopping_params};
 use super::{
     Delivery, DeliveryMode, Disclosure, EncodedPicture, Limits, OwnPictures, PicturePlace, Piece,
-    PromptForm, RequestError, Speaker, Turn, ValidRequest, Whereabouts, conversation, effective,
-    in_range, model_name, negative_prompt,
+    PromptForm, RequestError, RequestedPicture, Speaker, Turn, ValidRequest, Whereabouts,
+    conversation, effective, in_range, model_name, negative_prompt,
 };
 use crate::engine::request::{PictureParams, ProgressReports, SamplingParams, StoppingParams};
 use crate::picture_codec::PictureFormat;
@@ -152,19 +152,20 @@ fn pictures(
     images: Option<Vec<ImageReference>>,
     own: &dyn OwnPictures,
     limits: &Limits,
-) -> Result<Vec<EncodedPicture>, RequestError> {
+) -> Result<Vec<RequestedPicture>, RequestError> {
     let images = match edited {
         EditedPictures::None => return Ok(Vec::new()),
         EditedPictures::Files(files) => {
-            return files.into_iter().map(|file| file_of(file, limits)).collect();
+            let file = |file| file_of(file, limits).map(RequestedPicture::File);
+            return files.into_iter().map(file).collect();
         }
         EditedPictures::Referenced => images.unwrap_or_default(),
     };
-    let decoded = |(index, image): (usize, ImageReference)| {
+    let picture = |(index, image): (usize, ImageReference)| {
         let param = format!("images[{index}].image_url");
         conversation::picture(&param, &image.image_url, own, limits)
     };
-    images.into_iter().enumerate().map(decoded).collect()
+    images.into_iter().enumerate().map(picture).collect()
 }
 
 fn file_of(file: EncodedPicture, limits: &Limits) -> Result<EncodedPicture, RequestError> {
@@ -178,7 +179,7 @@ fn file_of(file: EncodedPicture, limits: &Limits) -> Result<EncodedPicture, Requ
 }
 
 /// Pictures first, then the words about them.
-fn turn(prompt: String, pictures: Vec<EncodedPicture>) -> Turn<EncodedPicture> {
+fn turn(prompt: String, pictures: Vec<RequestedPicture>) -> Turn<RequestedPicture> {
     let mut pieces: Vec<_> = pictures.into_iter().map(Piece::Picture).collect();
     pieces.push(Piece::Text(prompt));
     Turn { speaker: Speaker::User, pieces }

@@ -11,7 +11,9 @@ mod error;
 mod harmless;
 mod images;
 mod own_pictures;
+mod picture_url;
 mod pictures;
+mod requested_picture;
 mod response_context;
 mod responses;
 mod sampling;
@@ -48,6 +50,8 @@ pub use error::{PictureUrlFault, RequestError};
 pub use harmless::IGNORED;
 pub use images::{EditedPictures, validate_images};
 pub use own_pictures::{NoOwnPictures, OwnPictureFault, OwnPictures};
+pub use picture_url::{AllowedDomain, PictureUrl, PictureUrlPolicy};
+pub use requested_picture::{RemotePicture, RequestedPicture, files_only, remote_pictures};
 pub use response_context::KeptItems;
 pub use responses::{ResponseEcho, ValidResponse, validate_response};
 pub use stored_response::{ItemId, ItemKind, StoredItem, StoredResponse, named_items};
@@ -78,6 +82,10 @@ pub struct Limits {
     pub max_image_bytes: usize,
     /// What a picture's header may promise.
     pub picture: PictureLimits,
+    /// Where pictures may be fetched from.
+    pub picture_urls: PictureUrlPolicy,
+    /// Pictures of a request that may have to be fetched.
+    pub max_image_urls: usize,
     /// Pictures in an answer.
     pub max_images: usize,
     /// Answers to one request: each takes a place in the engine.
@@ -142,13 +150,13 @@ impl Defaults {
     }
 }
 
-/// A request that can be served, its input pictures still encoded.
+/// A request that can be served, its input pictures still encoded or elsewhere.
 #[derive(Debug, Clone)]
 pub struct ValidRequest {
     /// The model's name, as the client used it.
     pub model: String,
     /// The conversation; the user speaks last.
-    pub turns: Vec<Turn<EncodedPicture>>,
+    pub turns: Vec<Turn<RequestedPicture>>,
     /// How it is written down.
     pub prompt_form: PromptForm,
     /// How tokens are chosen.

@@ -1,7 +1,7 @@
 //! Pictures of ours that come back by their address: in a picture's URL, or in the assistant's text where they were sent as
 //! Markdown. Knows how they are written; whoever keeps them finds them.
 
-use super::{EncodedPicture, PictureUrlFault, Piece, RequestError};
+use super::{EncodedPicture, PictureUrlFault, Piece, RequestError, RequestedPicture};
 use crate::file_link::{FileLink, MAX_URL_BYTES};
 
 /// Finds pictures that this service sent.
@@ -92,7 +92,7 @@ pub(super) fn restored(
     own: &dyn OwnPictures,
     param: &str,
     text: String,
-) -> Result<Vec<Piece<EncodedPicture>>, RequestError> {
+) -> Result<Vec<Piece<RequestedPicture>>, RequestError> {
     let pieces = markdown_pieces(&text);
     if let [MarkdownPiece::Text(_)] = pieces.as_slice() {
         return Ok(vec![Piece::Text(text)]);
@@ -100,7 +100,7 @@ pub(super) fn restored(
     let piece = |piece| match piece {
         MarkdownPiece::Text(text) => Ok(Piece::Text(text.to_owned())),
         MarkdownPiece::Picture(url) => match find(own, param, url) {
-            Some(found) => found.map(Piece::Picture),
+            Some(found) => found.map(RequestedPicture::File).map(Piece::Picture),
             None => {
                 let (param, fault) = (param.to_owned(), PictureUrlFault::Forged);
                 Err(RequestError::PictureUrl { param, fault })

@@ -10,8 +10,8 @@ use reverie_proto::{InputItem, InputPart, OutputItem, Role};
 use super::own_pictures::{self, MarkdownPiece, OwnPictures, markdown_pieces};
 use super::stored_response::{ItemId, StoredItem, StoredResponse};
 use super::{
-    EncodedPicture, Limits, PictureUrlFault, Piece, PromptForm, RequestError, Speaker, Turn,
-    abilities, conversation,
+    EncodedPicture, Limits, PictureUrlFault, Piece, PromptForm, RequestError, RequestedPicture,
+    Speaker, Turn, abilities, conversation,
 };
 use crate::store::StoredId;
 
@@ -37,7 +37,7 @@ pub(super) fn turns(
     input: &[InputItem],
     kept: &dyn KeptItems,
     limits: &Limits,
-) -> Result<Vec<Turn<EncodedPicture>>, RequestError> {
+) -> Result<Vec<Turn<RequestedPicture>>, RequestError> {
     let mut gathering = Gathering::new(kept, limits);
     if let Some(text) = instructions {
         gathering.said(Role::System, Said::Text(text.to_owned()), "instructions")?;
@@ -235,7 +235,7 @@ impl<'a> Gathering<'a> {
     }
 
     /// Reads the pictures.
-    fn finish(self) -> Result<Vec<Turn<EncodedPicture>>, RequestError> {
+    fn finish(self) -> Result<Vec<Turn<RequestedPicture>>, RequestError> {
         let Self { kept, limits, said, .. } = self;
         match said.last() {
             Some((Role::User, ..)) => {}
@@ -311,7 +311,8 @@ fn read(
     param: String,
     kept: &dyn KeptItems,
     limits: &Limits,
-) -> Result<EncodedPicture, RequestError> {
+) -> Result<RequestedPicture, RequestError> {
+    let file = |param, bytes| RequestedPicture::File(EncodedPicture { param, bytes });
     match source {
         Source::Url(url) => conversation::picture(&param, &url, kept, limits),
         Source::File(id) => {
@@ -320,11 +321,11 @@ fn read(
                 Err(_not_an_id) => None,
             };
             let missing = RequestError::NoFile { param: param.clone(), id };
-            Ok(EncodedPicture { bytes: found.ok_or(missing)?, param })
+            Ok(file(param, found.ok_or(missing)?))
         }
         Source::Drawn(base64) => {
             let bytes = STANDARD.decode(base64).map_err(|_| RequestError::StoreFailed)?;
-            Ok(EncodedPicture { param, bytes })
+            Ok(file(param, bytes))
         }
         Source::Base64(base64) => {
             let fault = |fault| RequestError::PictureUrl { param: param.clone(), fault };
@@ -336,7 +337,7 @@ fn read(
             if bytes.is_empty() {
                 return Err(fault(PictureUrlFault::Empty));
             }
-            Ok(EncodedPicture { param, bytes })
+            Ok(file(param, bytes))
         }
     }
 }

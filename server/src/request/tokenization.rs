@@ -2,7 +2,7 @@
 
 use reverie_proto::{DetokenizeRequest, TokenizeRequest};
 
-use super::{EncodedPicture, Limits, OwnPictures, RequestError, Turn, conversation, model_name};
+use super::{Limits, OwnPictures, RequestError, RequestedPicture, Turn, conversation, model_name};
 
 /// What is to be tokenized.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub enum TextToTokenize {
         begins_document: bool,
     },
     /// A conversation, as the template writes it down.
-    Conversation(Vec<Turn<EncodedPicture>>),
+    Conversation(Vec<Turn<RequestedPicture>>),
 }
 
 /// Checks `request` against `limits`.

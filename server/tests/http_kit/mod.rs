@@ -34,8 +34,9 @@ use reverie_server::http::{
 };
 use reverie_server::model_hash::ModelHash;
 use reverie_server::picture_codec::{Metadata, PictureCodec, PictureFormat, PictureLimits};
+use reverie_server::picture_fetch::{FetchLimits, PictureFetcher, Surroundings};
 use reverie_server::provenance::ModelProvenance;
-use reverie_server::request::{Defaults, Limits};
+use reverie_server::request::{Defaults, Limits, PictureUrlPolicy};
 use reverie_server::store::{MemoryStore, StoreLimits};
 use reverie_server::template::{PromptTemplate, TextToImage};
 use serde_json::Value;
@@ -218,6 +219,8 @@ pub(crate) fn limits() -> Limits {
         max_input_images: 4,
         max_image_bytes: 4096,
         picture: PictureLimits { max_pixels: 10_000, max_side: 500, max_aspect_ratio: 200 },
+        picture_urls: PictureUrlPolicy::default(),
+        max_image_urls: 3,
         max_images: 8,
         max_choices: 4,
         max_num_inference_steps: 100,
@@ -261,6 +264,11 @@ pub(crate) fn state_with(engine: &Arc<ScriptedEngine>, settings: HttpSettings) -
             created: 1_700_000_000,
         }),
         codec: PictureCodec { decode, encode },
+        fetcher: Arc::new(PictureFetcher::new(
+            PictureUrlPolicy::default(),
+            FetchLimits::standard(4096),
+            Surroundings::system(),
+        )),
         body_memory: Arc::new(Semaphore::new(settings.max_held_body_bytes / BODY_UNIT)),
         preparing: Arc::new(Semaphore::new(4)),
         picture_reading: Arc::new(Semaphore::new(2)),
