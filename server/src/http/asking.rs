@@ -33,7 +33,9 @@ impl Asking {
         let timeout = match only(headers, TIMEOUT, TIMEOUT_WANTED)? {
             None => None,
             Some(text) => {
-                let millis = text.parse().ok().filter(|ms| (1..=MAX_TIMEOUT_MS).contains(ms));
+                let is_plain = text.bytes().all(|byte| byte.is_ascii_digit()); // `+5` parses too
+                let millis = is_plain.then(|| text.parse().ok()).flatten();
+                let millis = millis.filter(|ms| (1..=MAX_TIMEOUT_MS).contains(ms));
                 let refused = ApiError::bad_header(TIMEOUT, TIMEOUT_WANTED);
                 Some(Duration::from_millis(millis.ok_or(refused)?))
             }
