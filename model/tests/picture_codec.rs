@@ -1,11 +1,15 @@
 //! Picture files against what Pillow makes of them, and hostile ones against the limits. Knows no model.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../../tests/pictures/picture_headers.rs"]
+mod picture_headers;
+
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use image::{ImageDecoder as _, ImageReader};
+use picture_headers::{gif_header, jpeg_header, png_header, riff, vp8l, vp8x};
 use reverie_model::picture_codec::{
     Metadata, PictureFormat, PictureLimits, TRAINED_ALGORITHMIC_MEDIA, as_delivered, decode,
     encode, read_header, read_png_notes,
@@ -139,57 +143,6 @@ fn no_bent_byte_makes_a_decoder_panic() {
             }
         }
     }
-}
-
-fn png_header(width: u32, height: u32) -> Vec<u8> {
-    let mut bytes = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR".to_vec();
-    bytes.extend(width.to_be_bytes());
-    bytes.extend(height.to_be_bytes());
-    bytes.extend([8, 2, 0, 0, 0, 0, 0, 0, 0]);
-    bytes
-}
-
-fn jpeg_header(width: u16, height: u16) -> Vec<u8> {
-    let mut bytes = b"\xff\xd8\xff\xc0\0\x0b\x08".to_vec();
-    bytes.extend(height.to_be_bytes());
-    bytes.extend(width.to_be_bytes());
-    bytes.extend(b"\x01\x01\x11\0\xff\xda\0\x08\x01\x01\0\0\x3f\0");
-    bytes
-}
-
-fn gif_header(width: u16, height: u16) -> Vec<u8> {
-    let mut bytes = b"GIF89a".to_vec();
-    bytes.extend(width.to_le_bytes());
-    bytes.extend(height.to_le_bytes());
-    bytes.extend([0, 0, 0]);
-    bytes
-}
-
-fn riff(chunks: &[(&[u8; 4], Vec<u8>)]) -> Vec<u8> {
-    let mut body = b"WEBP".to_vec();
-    for (name, data) in chunks {
-        body.extend(*name);
-        body.extend((data.len() as u32).to_le_bytes());
-        body.extend(data);
-        body.extend(&[0][..data.len() % 2]);
-    }
-    let mut bytes = b"RIFF".to_vec();
-    bytes.extend((body.len() as u32).to_le_bytes());
-    bytes.extend(body);
-    bytes
-}
-
-fn vp8l(width: u32, height: u32) -> Vec<u8> {
-    let mut data = vec![0x2f];
-    data.extend(((width - 1) | (height - 1) << 14).to_le_bytes());
-    data
-}
-
-fn vp8x(width: u32, height: u32) -> Vec<u8> {
-    let mut data = vec![0; 4];
-    data.extend(&(width - 1).to_le_bytes()[..3]);
-    data.extend(&(height - 1).to_le_bytes()[..3]);
-    data
 }
 
 #[test]

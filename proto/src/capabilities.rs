@@ -50,8 +50,14 @@ pub struct CapabilityLimits {
     pub max_body_bytes: usize,
     /// Pictures in a request, history included.
     pub max_input_images: usize,
+    /// Pictures of them that may be http(s) URLs; 0 where nothing is fetched.
+    pub max_image_urls: usize,
     /// Bytes of one picture file.
     pub max_image_bytes: usize,
+    /// Bytes of a request whose response is stored, and of a picture that is sent by its address.
+    pub max_stored_bytes: u64,
+    /// Seconds after its last use in which a stored response or a kept picture is gone.
+    pub stored_seconds: u64,
     /// Pixels of one picture file.
     pub max_image_pixels: u64,
     /// Pictures in an answer.

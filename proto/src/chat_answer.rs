@@ -1,14 +1,14 @@
 //! What `POST /v1/chat/completions` answers, whole and in chunks.
 //!
-//! `content` is always a string and pictures are always in `images`, because that is the only shape
-//! every OpenAI client survives. The order of a stream is the order of its deltas; the order of a
+//! `content` is a string and pictures are in `images`, because that is the only shape every OpenAI client
+//! survives; another one comes on request only. The order of a stream is the order of its deltas; the order of a
 //! whole answer is in `content_parts`.
 
 use serde::{Deserialize, Serialize};
 
 use crate::logit_bias::LogitBias;
 use crate::logprobs::ChatLogprobs;
-use crate::message::{ImageItem, OrderedPart, Role};
+use crate::message::{Content, ImageItem, OrderedPart, Role};
 use crate::provenance::Provenance;
 
 /// A whole answer.
@@ -56,15 +56,16 @@ pub struct Choice {
 pub struct AnswerMessage {
     /// Always `assistant`.
     pub role: Role,
-    /// All text, pictures left out.
-    pub content: String,
+    /// All text; with its pictures only where the request asks for that.
+    pub content: Content,
     /// Always null.
     pub refusal: Option<()>,
     /// All pictures.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<ImageItem>,
-    /// Text and pictures in order (extension).
-    pub content_parts: Vec<OrderedPart>,
+    /// Text and pictures in order (extension); left out where `content` says it all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_parts: Option<Vec<OrderedPart>>,
 }
 
 /// A piece of a streamed answer.
@@ -142,9 +143,9 @@ pub struct Delta {
     /// `assistant`, in the first chunk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
-    /// Text to append.
+    /// Text to append; where the request asks for parts, a picture is a list of one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub content: Option<String>,
+    pub content: Option<Content>,
     /// One complete picture, at its place in the text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<ImageItem>,

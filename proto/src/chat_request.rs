@@ -97,6 +97,10 @@ pub struct ChatCompletionRequest {
     pub image_format: Option<ImageFormat>,
     /// JPEG quality, 1 to 100.
     pub image_quality: Option<u64>,
+    /// Where pictures' files are (extension).
+    pub image_delivery: Option<ImageDelivery>,
+    /// Where pictures stand (extension).
+    pub image_content: Option<ImageContent>,
     /// Whether the answer says what it takes to write it again (extension).
     pub provenance: Option<ProvenanceWish>,
     /// What a stream tells of a picture while it is drawn (extension).
@@ -286,6 +290,28 @@ pub enum ImageFormat {
     Jpeg,
     /// Lossless WebP.
     Webp,
+}
+
+/// Where the files of an answer's pictures are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ImageDelivery {
+    /// In the answer, as data URLs.
+    Inline,
+    /// At signed addresses, kept for a while.
+    Url,
+    /// The same, written as Markdown in the text.
+    Markdown,
+}
+
+/// Where pictures stand in an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ImageContent {
+    /// In `images`, beside a `content` that is always a string.
+    Images,
+    /// In `content`, which then is a list of parts.
+    Parts,
 }
 
 /// What an answer and its pictures say of where they come from.

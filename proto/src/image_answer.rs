@@ -27,9 +27,12 @@ pub struct ImagesAnswer {
 
 /// One picture.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ImageData {
+#[serde(rename_all = "snake_case")]
+pub enum ImageData {
     /// The file in base64, without any prefix.
-    pub b64_json: String,
+    B64Json(String),
+    /// Where the file is.
+    Url(String),
 }
 
 /// What pictures took, in positions of contexts (OpenAI says tokens). The prompt is counted once.

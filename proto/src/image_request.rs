@@ -50,7 +50,7 @@ pub struct ImageRequest {
     pub output_format: Option<ImageFormat>,
     /// JPEG quality, 0 to 100; the other formats are lossless and know 100 only.
     pub output_compression: Option<u64>,
-    /// Only `b64_json`.
+    /// Where pictures' files are.
     pub response_format: Option<ImageResponseFormat>,
     /// Send pictures as they come.
     pub stream: Option<bool>,
@@ -86,7 +86,7 @@ impl ImageRequest {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageReference {
-    /// A base64 data URL (RFC 2397).
+    /// A base64 data URL (RFC 2397), or a signed address of this service.
     pub image_url: String,
     /// Must be null or empty: no files are kept here.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,7 +99,7 @@ pub struct ImageReference {
 pub enum ImageResponseFormat {
     /// In the answer.
     B64Json,
-    /// At an address: not supported.
+    /// At a signed address, kept for a while.
     Url,
 }
 

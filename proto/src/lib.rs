@@ -18,6 +18,9 @@ pub mod message;
 pub mod model_list;
 pub mod parse;
 pub mod provenance;
+pub mod response_answer;
+pub mod response_item;
+pub mod response_request;
 pub mod tokenization;
 mod unknown;
 
@@ -28,8 +31,8 @@ pub use chat_answer::{
     TruncationReport, Usage,
 };
 pub use chat_request::{
-    ChatCompletionRequest, ImageChoice, ImageFormat, Modality, ProgressWish, ProvenanceWish,
-    ResponseFormat, Sampler, Stop, StreamOptions, Truncation,
+    ChatCompletionRequest, ImageChoice, ImageContent, ImageDelivery, ImageFormat, Modality,
+    ProgressWish, ProvenanceWish, ResponseFormat, Sampler, Stop, StreamOptions, Truncation,
 };
 pub use completion::{Completion, CompletionChoice, CompletionPrompt, CompletionRequest};
 pub use error_body::{ErrorBody, ErrorDetail};
@@ -46,5 +49,13 @@ pub use message::{Content, ContentPart, Detail, ImageItem, ImageUrl, Message, Or
 pub use model_list::{ModelAbility, ModelCard, ModelList};
 pub use parse::ParseError;
 pub use provenance::{PictureDigest, PictureProvenance, Provenance, Recipe};
+pub use response_answer::{
+    CallPlace, DeletedResponse, IncompleteDetails, IncompleteReason, InputItemList, Response,
+    ResponseError, ResponseEvent, ResponseHappening, ResponseStatus, ResponseUsage, TextPlace,
+};
+pub use response_item::{InputItem, InputPart, ItemStatus, OutputItem, OutputText, ResponseInput};
+pub use response_request::{
+    ImageTool, Reasoning, ResponseRequest, ResponseToolChoice, TextConfig,
+};
 pub use tokenization::{DetokenizeAnswer, DetokenizeRequest, TokenizeAnswer, TokenizeRequest};
 pub use unknown::without_unknown_fields;

@@ -94,7 +94,7 @@ pub enum ContentPart {
     },
     /// A picture.
     ImageUrl {
-        /// Where it is: a data URL.
+        /// Where it is.
         image_url: ImageUrl,
     },
 }
@@ -103,7 +103,7 @@ pub enum ContentPart {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageUrl {
-    /// A base64 data URL (RFC 2397).
+    /// A base64 data URL (RFC 2397), or a signed address of this service.
     pub url: String,
     /// Accepted and ignored: the CLIP tower has one resolution.
     #[serde(skip_serializing_if = "Option::is_none")]

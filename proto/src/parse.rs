@@ -11,6 +11,7 @@ use crate::chat_request::ChatCompletionRequest;
 use crate::completion::CompletionRequest;
 use crate::form;
 use crate::image_request::ImageRequest;
+use crate::response_request::ResponseRequest;
 use crate::tokenization::{DetokenizeRequest, TokenizeRequest};
 
 /// A body that is not a request.
@@ -109,6 +110,14 @@ pub fn image_edit_form(fields: Vec<(String, String)>) -> Result<ImageRequest, Pa
         let path = quotable(&error.path().to_string());
         explain(b"", &path, error.inner())
     })
+}
+
+/// Reads a request for a response.
+///
+/// # Errors
+/// As [`chat_request`].
+pub fn response_request(body: &[u8]) -> Result<ResponseRequest, ParseError> {
+    strictly(body)
 }
 
 /// Reads a raw prompt.

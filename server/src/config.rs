@@ -2,7 +2,7 @@
 //! knows no checkpoint; what the checkpoint decides comes in as [`ModelFacts`].
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,14 +15,18 @@ use uuid::Uuid;
 use crate::args::{
     DeviceChoice, DtypeChoice, LogFormat, ModelArgs, Secret, ServeArgs, WorkerDevice,
 };
+use crate::file_link::SigningKey;
 use crate::http::{AllowedHosts, ApiKey, BODY_UNIT, HttpSettings};
 use crate::listener::ConnectionLimits;
 use crate::picture_codec::PictureLimits;
-use crate::request::{Defaults, Limits, WritableTokens, max_images};
+use crate::request::{Defaults, Limits, PictureUrlPolicy, WritableTokens, max_images};
+use crate::store::StoreLimits;
 use crate::template::TextToImage;
 
 /// Answers to one request at most, as OpenAI's images.
 const MAX_CHOICES: usize = 10;
+/// Pictures of a request to fetch: each takes a connection, and all of them seconds.
+const MAX_IMAGE_URLS: usize = 8;
 /// A stream with nothing to say says so this often; well under the idle limits of common proxies.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// A request's head is one packet or two; slower ones only want to hold the connection.
@@ -49,6 +53,8 @@ pub struct Config {
     pub requests: RequestLimits,
     /// How much is done at a time.
     pub engine: EngineLimits,
+    /// What is kept between requests, and where.
+    pub store: StoreConfig,
     /// How much of the machine connections may take.
     pub connections: ConnectionLimits,
     /// What running documents get to finish after SIGTERM.
@@ -80,6 +86,17 @@ pub struct ModelConfig {
     pub max_model_len: Option<usize>,
 }
 
+/// What is kept between requests, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// The folder, perhaps shared; `None` is this process's memory.
+    pub folder: Option<PathBuf>,
+    /// How much.
+    pub limits: StoreLimits,
+    /// Whether other processes will find and be able to open what this one keeps.
+    pub is_shareable: bool,
+}
+
 /// How much is done at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EngineLimits {
@@ -98,7 +115,7 @@ pub struct EngineLimits {
 }
 
 /// What requests may ask for, as far as flags decide it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestLimits {
     /// Pictures in a request.
     pub max_input_images: usize,
@@ -106,6 +123,8 @@ pub struct RequestLimits {
     pub max_image_bytes: usize,
     /// What a picture's header may promise.
     pub picture: PictureLimits,
+    /// Where pictures may be fetched from.
+    pub picture_urls: PictureUrlPolicy,
     /// Pictures in an answer.
     pub max_images: usize,
     /// Answers to one request; all of them have to find a place at once.
@@ -163,6 +182,8 @@ impl RequestLimits {
             max_input_images: self.max_input_images,
             max_image_bytes: self.max_image_bytes,
             picture: self.picture,
+            picture_urls: self.picture_urls,
+            max_image_urls: MAX_IMAGE_URLS,
             max_images: max_images(self.max_images, facts.abilities),
             max_choices: self.max_choices,
             max_num_inference_steps: self.max_num_inference_steps,
@@ -188,18 +209,22 @@ pub enum ConfigError {
         /// What is allowed.
         wanted: &'static str,
     },
-    /// The key file cannot be read.
-    #[error("--api-key-file {path}: {source}", path = path.display())]
+    /// A key file cannot be read.
+    #[error("--{flag} {path}: {source}", path = path.display())]
     KeyFile {
+        /// Without its dashes.
+        flag: &'static str,
         /// The file.
         path: PathBuf,
         /// The system's answer.
         #[source]
         source: std::io::Error,
     },
-    /// The key file would open the door to everybody.
-    #[error("--api-key-file {path}: no key in it", path = path.display())]
+    /// A key file without a key.
+    #[error("--{flag} {path}: no key in it", path = path.display())]
     NoKey {
+        /// Without its dashes.
+        flag: &'static str,
         /// The file.
         path: PathBuf,
     },
@@ -228,9 +253,12 @@ impl TryFrom<ServeArgs> for Config {
 
     fn try_from(args: ServeArgs) -> Result<Self, ConfigError> {
         check_counts(&args)?;
+        let store = store_config(&args);
         let http = HttpSettings {
             api_keys: api_keys(&args.api_key, args.api_key_file)?,
             tenant_salt: tenant_salt(args.tenant_secret.as_ref()),
+            signing_key: signing_key(args.signing_key.as_ref(), args.signing_key_file)?,
+            public_url: args.public_url.map(public_url).transpose()?,
             allowed_hosts: allowed_hosts(args.allowed_host, args.host),
             playground: !args.no_playground,
             unknown_params: args.unknown_params,
@@ -249,6 +277,7 @@ impl TryFrom<ServeArgs> for Config {
                 max_side: MAX_IMAGE_SIDE,
                 max_aspect_ratio: MAX_ASPECT_RATIO,
             },
+            picture_urls: PictureUrlPolicy { allowed: args.allowed_media_domains },
             max_images: args.max_images,
             max_choices: MAX_CHOICES
                 .min(args.max_num_seqs.unwrap_or(1).saturating_add(args.max_waiting)),
@@ -278,6 +307,7 @@ impl TryFrom<ServeArgs> for Config {
                 max_token_gap: Duration::from_millis(args.max_token_gap),
                 worker_timeout: Duration::from_secs(args.worker_timeout),
             },
+            store,
             connections: ConnectionLimits {
                 max_connections: args.max_connections,
                 head_timeout: HEAD_TIMEOUT,
@@ -298,6 +328,9 @@ fn check_counts(args: &ServeArgs) -> Result<(), ConfigError> {
         ("max-connections", args.max_connections),
         ("max-body-bytes", args.max_body_bytes),
         ("max-image-bytes", args.max_image_bytes),
+        ("store-records", args.store_records),
+        ("store-bytes", usize::try_from(args.store_bytes).unwrap_or(usize::MAX)),
+        ("store-ttl", usize::try_from(args.store_ttl).unwrap_or(usize::MAX)),
         ("max-model-len", args.model.max_model_len.unwrap_or(usize::MAX)),
     ];
     for (flag, value) in at_least_one {
@@ -362,17 +395,68 @@ fn check_counts(args: &ServeArgs) -> Result<(), ConfigError> {
 fn api_keys(given: &[Secret], file: Option<PathBuf>) -> Result<Vec<ApiKey>, ConfigError> {
     let mut keys: Vec<ApiKey> = given.iter().map(|key| ApiKey::new(key.expose())).collect();
     if let Some(path) = file {
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(source) => return Err(ConfigError::KeyFile { path, source }),
-        };
-        let before = keys.len();
-        keys.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(ApiKey::new));
-        if keys.len() == before {
-            return Err(ConfigError::NoKey { path });
-        }
+        keys.extend(key_lines("api-key-file", &path)?.iter().map(|line| ApiKey::new(line)));
     }
     Ok(keys)
+}
+
+/// The keys in a file, at least one, each on a line of its own.
+fn key_lines(flag: &'static str, path: &Path) -> Result<Vec<String>, ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::KeyFile {
+        flag,
+        path: path.to_owned(),
+        source,
+    })?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let lines: Vec<String> = lines.map(str::to_owned).collect();
+    if lines.is_empty() {
+        return Err(ConfigError::NoKey { flag, path: path.to_owned() });
+    }
+    Ok(lines)
+}
+
+/// From the operator's secret, or else drawn.
+fn signing_key(given: Option<&Secret>, file: Option<PathBuf>) -> Result<SigningKey, ConfigError> {
+    match (given, file) {
+        (Some(secret), _) => Ok(SigningKey::of_secret(secret.expose())),
+        (None, Some(path)) => {
+            Ok(SigningKey::of_secret(&key_lines("signing-key-file", &path)?.join("\n")))
+        }
+        (None, None) => Ok(SigningKey::new(drawn_secret())),
+    }
+}
+
+fn store_config(args: &ServeArgs) -> StoreConfig {
+    let limits = StoreLimits {
+        max_bytes: args.store_bytes,
+        max_records: args.store_records,
+        max_age: args.store_ttl,
+    };
+    let folder = args.store_dir.clone();
+    StoreConfig { folder, limits, is_shareable: is_shareable(args) }
+}
+
+/// Whether what stands in a folder can be found and opened by another process, or by this one's successor.
+fn is_shareable(args: &ServeArgs) -> bool {
+    let is_signed = args.signing_key.is_some() || args.signing_key_file.is_some();
+    let has_tenants = !args.api_key.is_empty() || args.api_key_file.is_some();
+    is_signed && (!has_tenants || args.tenant_secret.is_some())
+}
+
+/// `url` without a slash at its end.
+fn public_url(url: String) -> Result<String, ConfigError> {
+    let is_plain = |url: &str| url.bytes().all(|byte| byte.is_ascii_graphic() && byte != b')');
+    let trimmed = url.trim_end_matches('/');
+    let rest = trimmed.strip_prefix("https://").or_else(|| trimmed.strip_prefix("http://"));
+    match rest {
+        Some(rest) if !rest.is_empty() && rest.len() < 1024 && is_plain(rest) => {
+            Ok(trimmed.to_owned())
+        }
+        Some(_) | None => {
+            let wanted = "http:// or https:// and a name, without spaces";
+            Err(ConfigError::OutOfRange { flag: "public-url", found: url, wanted })
+        }
+    }
 }
 
 /// A worker for each device, at least one of them for texts.
@@ -391,13 +475,15 @@ fn worker_devices(
     Ok(given)
 }
 
-/// From the operator's secret, or else from identifiers that nobody guesses.
+/// From the operator's secret, or else drawn.
 fn tenant_salt(secret: Option<&Secret>) -> [u8; 32] {
+    secret.map_or_else(drawn_secret, |secret| Sha256::digest(secret.expose()).into())
+}
+
+/// From identifiers that nobody guesses.
+fn drawn_secret() -> [u8; 32] {
     let mut hash = Sha256::new();
-    match secret {
-        Some(secret) => hash.update(secret.expose()),
-        None => (0..4).for_each(|_| hash.update(Uuid::now_v7().as_bytes())),
-    }
+    (0..4).for_each(|_| hash.update(Uuid::now_v7().as_bytes()));
     hash.finalize().into()
 }
 

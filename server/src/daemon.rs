@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::{DeviceChoice, WorkerDevice};
 use crate::capacity::Capacity;
-use crate::config::{Config, ModelFacts};
+use crate::config::{Config, ModelFacts, StoreConfig};
 use crate::engine::candle_runner::CandleRunner;
 use crate::engine::document_engine::{DocumentEngine as _, EngineStatus};
 use crate::engine::runner::{ModelRunner, TextDecoder};
@@ -24,6 +24,7 @@ use crate::engine::{Clock, LoadError};
 use crate::http::{AppState, BODY_UNIT, Origin, ServedModel, Vocabulary, router};
 use crate::listener::{self, ConnectionLimits};
 use crate::picture_codec::PictureCodec;
+use crate::picture_fetch::{FetchLimits, PictureFetcher, Surroundings};
 use crate::pool::process_worker::{ProcessPlace, WorkerProgram};
 use crate::pool::thread_worker::LoadRunner;
 use crate::pool::vocabulary::{PROTOCOL, Setup, WorkerModel};
@@ -33,6 +34,7 @@ use crate::pool::{Pool, PoolConfig, PoolFailure, PoolHandle, PoolThread, TextSou
 use crate::request::{Defaults, WritableTokens};
 use crate::shutdown::Signals;
 use crate::startup::PreparedModel;
+use crate::store::{DirectoryStore, MemoryStore, RecordStore};
 
 /// Pictures decoded, and pictures encoded, at a time: one for each of the two cores that a small machine
 /// has, so that reading a burst of large pictures cannot starve the engine.
@@ -143,14 +145,21 @@ impl Daemon {
         std::thread::Builder::new().name("model-hash".to_owned()).spawn(move || {
             tracing::debug!(sha256 = hash.get(), "the weights' digest is known");
         })?;
+        let fetcher = PictureFetcher::new(
+            config.requests.picture_urls.clone(),
+            FetchLimits::standard(config.requests.max_image_bytes),
+            Surroundings::system(),
+        );
         let state = AppState {
             engine: Arc::new(engine.clone()),
             model: Arc::new(model),
             codec: PictureCodec::standard(),
+            fetcher: Arc::new(fetcher),
             body_memory: Arc::new(Semaphore::new(config.http.max_held_body_bytes / BODY_UNIT)),
             preparing: Arc::new(Semaphore::new(config.engine.max_waiting)),
             picture_reading: Arc::new(Semaphore::new(PICTURE_WORKERS)),
             picture_writing: Arc::new(Semaphore::new(PICTURE_WORKERS)),
+            store: open_store(&config.store, origin.unix_time())?,
             origin,
             settings: Arc::new(config.http.clone()),
         };
@@ -184,6 +193,23 @@ impl Daemon {
             Some(Err(panic)) => std::panic::resume_unwind(panic),
         }
     }
+}
+
+/// What is kept between requests.
+fn open_store(config: &StoreConfig, now: u64) -> std::io::Result<Arc<dyn RecordStore>> {
+    let StoreConfig { folder, limits, is_shareable } = config;
+    let Some(folder) = folder else { return Ok(Arc::new(MemoryStore::new(*limits))) };
+    if !is_shareable {
+        tracing::warn!(
+            "what is in --store-dir is lost to other processes and after a restart: set --signing-key, \
+             and --tenant-secret where there are API keys"
+        );
+    }
+    let opened = DirectoryStore::open(folder, *limits, now);
+    let store = opened.map_err(|error| {
+        std::io::Error::new(error.kind(), format!("--store-dir {}: {error}", folder.display()))
+    })?;
+    Ok(Arc::new(store))
 }
 
 fn text_source(prepared: &PreparedModel) -> TextSource {
@@ -260,7 +286,7 @@ fn served_model(
     };
     let preprocess = model.vision.preprocess.clone();
     ServedModel {
-        limits: config.requests.with_model(facts),
+        limits: config.requests.clone().with_model(facts),
         template: prepared.template.clone(),
         vocabulary: vocabulary(&prepared.tokenizer),
         shrink: Arc::new(move |picture| as_seen(picture, &preprocess)),

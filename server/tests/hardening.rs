@@ -12,14 +12,14 @@ use reverie_model::config::NoiseScheduleConfig;
 use reverie_model::diffusion::noise_schedule::NoiseSchedule;
 use reverie_proto::parse;
 use reverie_server::http::{BODY_UNIT, HttpSettings, router};
-use reverie_server::request::{Limits, RequestError, validate};
+use reverie_server::request::{Limits, NoOwnPictures, RequestError, validate};
 use serde_json::{Value, json};
 use tokio_stream::StreamExt as _;
 
 fn refusal(fields: Value, limits: &Limits) -> Option<RequestError> {
     let body = asking(fields).to_string();
     let request = parse::chat_request(body.as_bytes()).expect("well formed");
-    validate(request, limits, 0).err()
+    validate(request, &NoOwnPictures, limits, 0).err()
 }
 
 #[test]

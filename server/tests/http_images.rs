@@ -340,7 +340,6 @@ async fn every_bad_parameter_is_named() {
             "output_compression",
             "invalid_value",
         ),
-        (json!({"response_format": "url"}), "response_format", "unsupported_parameter"),
         (json!({"background": "transparent"}), "background", "unsupported_parameter"),
         (json!({"quality": "best"}), "quality", "invalid_value"),
         (json!({"partial_images": 2}), "partial_images", "invalid_value"),

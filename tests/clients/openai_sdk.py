@@ -416,3 +416,98 @@ def test_a_raw_prompt_goes_on_whole_and_streamed(client: openai.OpenAI, model: s
     pieces = list(client.completions.create(**request, stream=True))
     assert "".join(piece.choices[0].text for piece in pieces) == whole.choices[0].text
     assert pieces[-1].choices[0].finish_reason == whole.choices[0].finish_reason
+
+
+def items_of(output: Any) -> list[Element]:
+    """The items of a response in order: texts, and pictures' files in base64."""
+    elements: list[Element] = []
+    for item in output:
+        if item.type == "message":
+            elements.append(("text", "".join(part.text for part in item.content)))
+        else:
+            assert item.type == "image_generation_call" and item.status == "completed"
+            elements.append(("image", item.result))
+    return elements
+
+
+RESPONSE: dict[str, Any] = {"temperature": 0, "extra_body": {"seed": 3, "num_inference_steps": 4}}
+
+
+def test_a_response_holds_what_the_same_chat_answers_in_order(client: openai.OpenAI, model: str) -> None:
+    response = client.responses.create(model=model, input=STORY, **RESPONSE)
+    chat = client.chat.completions.create(model=model, messages=[user(STORY)], **RESPONSE)
+    elements, pictures = whole_document(chat.choices[0].message)
+    wanted = [
+        ("text", value) if kind == "text" else ("image", base64.b64encode(pictures[value]).decode())
+        for kind, value in elements
+    ]
+    assert items_of(response.output) == wanted
+    assert [kind for kind, _ in wanted].count("image") >= 2
+    assert response.output_text == chat.choices[0].message.content
+    assert response.status == "completed" and response.error is None
+    assert response.usage.total_tokens == response.usage.input_tokens + response.usage.output_tokens
+    assert response.usage.input_tokens == chat.usage.prompt_tokens
+
+
+def test_a_streamed_response_is_the_whole_one_event_by_event(client: openai.OpenAI, model: str) -> None:
+    whole = client.responses.create(model=model, input=STORY, **RESPONSE)
+    events = list(client.responses.create(model=model, input=STORY, stream=True, **RESPONSE))
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    assert (events[0].type, events[-1].type) == ("response.created", "response.completed")
+    assert items_of(events[-1].response.output) == items_of(whole.output)
+    done = [event.item for event in events if event.type == "response.output_item.done"]
+    assert items_of(done) == items_of(whole.output)
+    texts = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+    assert texts == whole.output_text
+    with client.responses.stream(model=model, input=STORY, **RESPONSE) as stream:
+        helper = stream.get_final_response()
+    assert items_of(helper.output) == items_of(whole.output)
+
+
+def test_the_next_response_reaches_the_first_ones_picture(client: openai.OpenAI, model: str) -> None:
+    fields: dict[str, Any] = {"temperature": 0, "extra_body": {"seed": 7}}
+    first = client.responses.create(model=model, input=DRAW, **fields)
+    by_id = client.responses.create(model=model, input="Make it blue.", previous_response_id=first.id, **fields)
+    turn = {"role": "user", "content": "Make it blue."}
+    echoed = [{"role": "user", "content": DRAW}, *(item.model_dump() for item in first.output), turn]
+    named = [{"type": "item_reference", "id": item.id} for item in first.output]
+    by_value = client.responses.create(model=model, input=echoed, store=False, **fields)
+    by_name = client.responses.create(model=model, input=[{"role": "user", "content": DRAW}, *named, turn], **fields)
+    assert items_of(by_id.output) == items_of(by_value.output) == items_of(by_name.output)
+    assert by_id.usage.input_tokens == by_value.usage.input_tokens
+    pictures = [value for kind, value in items_of(by_id.output) if kind == "image"]
+    assert pictures and pictures[0] not in [value for _, value in items_of(first.output)]
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve(by_value.id)
+
+
+def test_a_stored_response_is_had_again_listed_and_forgotten(client: openai.OpenAI, model: str) -> None:
+    fields: dict[str, Any] = {"temperature": 0, "max_output_tokens": 4}
+    response = client.responses.create(model=model, input="Hello!", metadata={"for": "a test"}, **fields)
+    again = client.responses.retrieve(response.id)
+    assert again.model_dump() == response.model_dump()
+    items = client.responses.input_items.list(response.id).data
+    assert [item.content[0].text for item in items] == ["Hello!"]
+    client.responses.delete(response.id)
+    with pytest.raises(openai.NotFoundError) as caught:
+        client.responses.retrieve(response.id)
+    assert caught.value.message.find(f"Response with id '{response.id}' not found.") >= 0
+    with pytest.raises(openai.NotFoundError) as caught:
+        client.responses.create(model=model, input="And?", previous_response_id=response.id)
+    assert (caught.value.code, caught.value.param) == ("previous_response_not_found", "previous_response_id")
+
+
+def test_pictures_by_address_are_history_without_their_bytes(client: openai.OpenAI, model: str) -> None:
+    fields: dict[str, Any] = {"model": model, "temperature": 0, "seed": 7}
+    answers = []
+    for delivery in ("inline", "url", "markdown"):
+        first = client.chat.completions.create(
+            messages=[user(DRAW)], extra_body={"image_delivery": delivery}, **fields
+        )
+        reply = first.choices[0].message.model_dump(exclude_none=True)
+        if delivery == "markdown":  # a client that knows text only
+            reply = {"role": "assistant", "content": reply["content"]}
+        second = client.chat.completions.create(messages=[user(DRAW), reply, user("Make it blue.")], **fields)
+        answers.append((whole_document(second.choices[0].message), second.usage.prompt_tokens))
+    assert answers[0] == answers[1] == answers[2]
+    assert answers[0][0][1], "a picture"

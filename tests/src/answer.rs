@@ -2,7 +2,7 @@
 
 use reqwest::{Response, StatusCode};
 use reverie_proto::chat_answer::{ChatCompletion, ChatCompletionChunk, Usage};
-use reverie_proto::{EffectiveParameters, FinishDetails, OrderedPart};
+use reverie_proto::{Content, EffectiveParameters, FinishDetails, OrderedPart};
 use serde_json::Value;
 
 /// A piece of a document.
@@ -86,8 +86,12 @@ impl WholeAnswer {
                 Part::Picture(item.image_url.url.clone())
             }
         };
-        let parts = message.content_parts.iter().map(part).collect();
-        assert_eq!(message.content, text, "`content` is the text of `content_parts`");
+        let parts = message.content_parts.iter().flatten().map(part).collect();
+        assert_eq!(
+            message.content,
+            Content::Text(text),
+            "`content` is the text of `content_parts`"
+        );
         assert_eq!(message.images.len() as u64, num_pictures, "every picture has its place");
         let (usage, cached_tokens) = own(completion.usage);
         let (ending, effective) = (choice.finish_details, completion.effective);
@@ -174,8 +178,9 @@ impl Stream {
             if let Some(item) = choice.delta.images.first() {
                 return Part::Picture(item.image_url.url.clone());
             }
-            if let Some(text) = choice.delta.content.as_ref().filter(|text| !text.is_empty()) {
-                return Part::Text(text.clone());
+            let text = choice.delta.content.as_ref().map(plain).filter(|text| !text.is_empty());
+            if let Some(text) = text {
+                return Part::Text(text.to_owned());
             }
         }
     }
@@ -199,10 +204,10 @@ impl Stream {
                 assert!(choice.finish_reason.is_some() && choice.delta.images.is_empty());
                 break (details, chunk.effective.expect("parameters"));
             }
-            if let Some(text) = &choice.delta.content {
+            if let Some(text) = choice.delta.content.as_ref().map(plain) {
                 match parts.last_mut() {
                     Some(Part::Text(before)) => before.push_str(text),
-                    Some(Part::Picture(_)) | None => parts.push(Part::Text(text.clone())),
+                    Some(Part::Picture(_)) | None => parts.push(Part::Text(text.to_owned())),
                 }
             }
             assert!(choice.delta.images.len() <= 1, "one picture at a time");
@@ -231,4 +236,12 @@ pub async fn error(response: Response) -> (u16, Option<String>, String, String) 
     let text = |name: &str| error[name].as_str().map(str::to_owned);
     let field = |name: &str| text(name).unwrap_or_else(|| panic!("no {name}: {body}"));
     (status, text("param"), field("code"), field("message"))
+}
+
+/// The text of a delta that was not asked for in parts.
+fn plain(content: &Content) -> &str {
+    match content {
+        Content::Text(text) => text,
+        Content::Parts(parts) => panic!("{} parts that nobody asked for", parts.len()),
+    }
 }

@@ -148,7 +148,15 @@ impl TestServer {
     /// # Panics
     /// If there is no answer at all.
     pub async fn post(&self, body: &Value) -> Response {
-        let url = format!("{}/v1/chat/completions", self.base);
+        self.post_to("/v1/chat/completions", body).await
+    }
+
+    /// Posts a request to a path as it is.
+    ///
+    /// # Panics
+    /// If there is no answer at all.
+    pub async fn post_to(&self, path: &str, body: &Value) -> Response {
+        let url = format!("{}{path}", self.base);
         self.client.post(url).json(body).send().await.expect("an answer")
     }
 

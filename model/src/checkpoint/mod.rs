@@ -41,6 +41,10 @@ pub use inspect::{ComponentSummary, ContextBudget, Inspection, MemoryEstimate, m
 pub use inventory::{ExpectedTensor, expected_tensors};
 pub use manifest::{MANIFEST_FILE, Manifest, ManifestFile};
 
+/// Single files without a checkpoint around them, for those who bend them.
+#[cfg(feature = "fuzzing")]
+pub mod readers;
+
 use crate::{CheckpointError, DreamConfig};
 use stored_tensor::StoredTensor;
 

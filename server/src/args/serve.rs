@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::builder::BoolishValueParser;
 use clap::{Args, CommandFactory as _, FromArgMatches as _};
 
+use crate::request::AllowedDomain;
+
 use super::{LogFormat, ModelArgs, Secret, WorkerDevice};
 use crate::http::UnknownParams;
 
@@ -125,6 +127,11 @@ pub struct ServeArgs {
     #[arg(long, env = "REVERIE_MAX_IMAGE_PIXELS", value_name = "N", default_value_t = 1 << 25)]
     pub max_image_pixels: u64,
 
+    /// Hosts that pictures may be fetched from by http(s): HOST (ports 80 and 443), HOST:PORT, or * for all;
+    /// never at addresses that are not public [default: none, such URLs are refused]
+    #[arg(long, env = "REVERIE_ALLOWED_MEDIA_DOMAINS", value_name = "HOST", value_delimiter = ',')]
+    pub allowed_media_domains: Vec<AllowedDomain>,
+
     /// Pictures in an answer
     #[arg(long, env = "REVERIE_MAX_IMAGES", value_name = "N", default_value_t = 16)]
     pub max_images: usize,
@@ -132,6 +139,42 @@ pub struct ServeArgs {
     /// Denoising steps of a drawn picture
     #[arg(long, env = "REVERIE_MAX_NUM_INFERENCE_STEPS", value_name = "N", default_value_t = 200)]
     pub max_num_inference_steps: usize,
+
+    /// Where stored answers and kept pictures lie; replicas may share it, with one --signing-key and one
+    /// --tenant-secret [default: this process's memory]
+    #[arg(long, env = "REVERIE_STORE_DIR", value_name = "DIR")]
+    pub store_dir: Option<PathBuf>,
+
+    /// Bytes of all stored answers and kept pictures; of one at most a quarter of it
+    #[arg(long, env = "REVERIE_STORE_BYTES", value_name = "N", default_value_t = 256 << 20)]
+    pub store_bytes: u64,
+
+    /// Stored answers and kept pictures
+    #[arg(long, env = "REVERIE_STORE_RECORDS", value_name = "N", default_value_t = 10_000)]
+    pub store_records: usize,
+
+    /// Seconds after its last use in which a stored answer or a kept picture is gone
+    #[arg(long, env = "REVERIE_STORE_TTL", value_name = "SECONDS", default_value_t = 86_400)]
+    pub store_ttl: u64,
+
+    /// Signs the addresses of kept pictures; share it between replicas [default: drawn at start]
+    #[arg(
+        long,
+        env = "REVERIE_SIGNING_KEY",
+        value_name = "SECRET",
+        hide_env_values = true,
+        conflicts_with = "signing_key_file"
+    )]
+    pub signing_key: Option<Secret>,
+
+    /// A file with that secret
+    #[arg(long, env = "REVERIE_SIGNING_KEY_FILE", value_name = "FILE")]
+    pub signing_key_file: Option<PathBuf>,
+
+    /// Where clients reach this service, such as https://reverie.example: addresses of kept pictures begin with
+    /// it [default: http:// and what the client itself said, its Host header]
+    #[arg(long, env = "REVERIE_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<String>,
 
     /// Seconds a request's body may take to arrive
     #[arg(long, env = "REVERIE_BODY_TIMEOUT", value_name = "SECONDS", default_value_t = 30)]

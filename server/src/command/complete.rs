@@ -25,7 +25,7 @@ use crate::engine::document_engine::{EngineStatus, EventStream};
 use crate::engine::event::{EngineEvent, FinishReason};
 use crate::picture_codec::{PictureCodec, PictureFormat};
 use crate::provenance::{AnswerProvenance, picture_digest};
-use crate::request::{decode_pictures, validate};
+use crate::request::{NoOwnPictures, decode_pictures, files_only, validate};
 use crate::startup::PreparedModel;
 
 pub(super) fn run(args: &CompleteArgs) -> Result<ExitCode, Failure> {
@@ -89,9 +89,10 @@ async fn write(args: &CompleteArgs, daemon: &Daemon) -> Result<ExitCode, Failure
     let body = body(args, &limits.model_names[0])?.to_string();
     let request =
         reverie_proto::parse::chat_request(body.as_bytes()).map_err(|error| usage(&error))?;
-    let mut valid =
-        validate(request, limits, state.origin.seed()).map_err(|error| usage(&error))?;
-    let turns = decode_pictures(std::mem::take(&mut valid.turns), |file| {
+    let mut valid = validate(request, &NoOwnPictures, limits, state.origin.seed())
+        .map_err(|error| usage(&error))?;
+    let turns = files_only(std::mem::take(&mut valid.turns)).map_err(|error| usage(&error))?;
+    let turns = decode_pictures(turns, |file| {
         (state.codec.decode)(file, &limits.picture).map(|picture| (state.model.shrink)(&picture))
     })
     .map_err(|error| usage(&error))?;

@@ -9,8 +9,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 use sha2::{Digest, Sha256};
 
-use super::AppState;
 use super::error::ApiError;
+use super::{AppState, HttpSettings};
 use crate::engine::request::{ONE_TENANT, TenantId};
 
 /// The digest of a key; the key itself is not kept.
@@ -80,19 +80,30 @@ pub(super) async fn require_key(
     mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let keys = &state.settings.api_keys;
+    let tenant = tenant_of(&state.settings, request.headers())?;
+    request.extensions_mut().insert(tenant);
+    Ok(next.run(request).await)
+}
+
+/// Whose a request with these headers is.
+///
+/// # Errors
+/// 401 if it brings none of the keys that there are.
+pub(super) fn tenant_of(
+    settings: &HttpSettings,
+    headers: &HeaderMap,
+) -> Result<TenantId, ApiError> {
+    let keys = &settings.api_keys;
     if keys.is_empty() {
-        request.extensions_mut().insert(ONE_TENANT);
-        return Ok(next.run(request).await);
+        return Ok(ONE_TENANT);
     }
-    let given = bearer(request.headers()).map(ApiKey::new).ok_or_else(ApiError::bad_key)?;
+    let given = bearer(headers).map(ApiKey::new).ok_or_else(ApiError::bad_key)?;
     // Every key is compared, so that the time taken says nothing about which one matched.
     let matches = keys.iter().fold(false, |found, key| found | key.is(&given));
     if !matches {
         return Err(ApiError::bad_key());
     }
-    request.extensions_mut().insert(given.tenant(&state.settings.tenant_salt));
-    Ok(next.run(request).await)
+    Ok(given.tenant(&settings.tenant_salt))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

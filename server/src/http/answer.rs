@@ -2,9 +2,9 @@
 
 use reverie_proto::chat_answer::{CompletionTokensDetails, PromptTokensDetails};
 use reverie_proto::{
-    AnswerMessage, ChatCompletion, Choice, EffectiveParameters, FinishDetails,
-    FinishReason as WireFinishReason, ImageUsage, OrderedPart, PictureDigest, Role, TokenLogprob,
-    TruncationReport, Usage as WireUsage,
+    AnswerMessage, ChatCompletion, Choice, Content, ContentPart, EffectiveParameters,
+    FinishDetails, FinishReason as WireFinishReason, ImageItem, ImageUsage, OrderedPart,
+    PictureDigest, Role, TokenLogprob, TruncationReport, Usage as WireUsage,
 };
 use tokio_stream::StreamExt as _;
 
@@ -13,6 +13,7 @@ use super::error::ApiError;
 use super::logprobs::TokenSpelling;
 use super::picture_delivery::{DeliveredPicture, PictureDelivery};
 use crate::engine::event::{EngineEvent, FinishReason, Usage};
+use crate::request::PicturePlace;
 
 /// What an answer says of itself before it is written.
 #[derive(Debug, Clone)]
@@ -33,18 +34,21 @@ pub(super) async fn whole(
     spelling: &TokenSpelling,
 ) -> Result<ChatCompletion, ApiError> {
     let num_choices = events.len();
-    let mut growing: Vec<GrowingChoice> = (0..num_choices).map(|_| GrowingChoice::new()).collect();
+    let grow = |_| GrowingChoice::new(delivery.place);
+    let mut growing: Vec<GrowingChoice> = (0..num_choices).map(grow).collect();
     let mut ended = ByChoice::new(num_choices);
     while let Some((index, event)) = events.next().await {
         let choice = &mut growing[index];
         match event {
             EngineEvent::Text { delta, num_tokens: _, logprobs } => {
-                choice.append_text(&delta);
+                choice.message.push_text(&delta);
                 choice.logprobs.extend(spelling.in_chat(&logprobs));
             }
             EngineEvent::ImageStarted { .. } | EngineEvent::ImageProgress { .. } => {}
             EngineEvent::Image { index, picture } => {
-                choice.append_picture(delivery.item(picture, index).await?, index);
+                let picture = delivery.picture(picture, index).await?;
+                choice.message.push_picture(&picture, index);
+                choice.digests.push(picture.digest);
             }
             EngineEvent::Finished { reason, usage } => {
                 if let Some(endings) = ended.complete(index, (reason, usage)) {
@@ -59,47 +63,82 @@ pub(super) async fn whole(
 
 /// One answer as it is written.
 struct GrowingChoice {
-    message: AnswerMessage,
+    message: MessageWriter,
     digests: Vec<PictureDigest>,
     logprobs: Vec<TokenLogprob>,
 }
 
 impl GrowingChoice {
-    fn new() -> Self {
-        let message = AnswerMessage {
-            role: Role::Assistant,
-            content: String::new(),
-            refusal: None,
-            images: Vec::new(),
-            content_parts: Vec::new(),
-        };
-        Self { message, digests: Vec::new(), logprobs: Vec::new() }
-    }
-
-    fn append_text(&mut self, delta: &str) {
-        if delta.is_empty() {
-            return;
-        }
-        self.message.content.push_str(delta);
-        match self.message.content_parts.last_mut() {
-            Some(OrderedPart::Text { text }) => text.push_str(delta),
-            Some(OrderedPart::ImageRef { .. }) | None => {
-                self.message.content_parts.push(OrderedPart::Text { text: delta.to_owned() });
-            }
-        }
-    }
-
-    fn append_picture(&mut self, delivered: DeliveredPicture, index: usize) {
-        let DeliveredPicture { item, digest } = delivered;
-        self.message.images.push(item);
-        self.digests.push(digest);
-        self.message.content_parts.push(OrderedPart::ImageRef { index: index as u64 });
+    fn new(place: PicturePlace) -> Self {
+        Self { message: MessageWriter::new(place), digests: Vec::new(), logprobs: Vec::new() }
     }
 
     fn end(self, index: usize, reason: FinishReason, spelling: &TokenSpelling) -> Choice {
         let (finish_reason, finish_details) = finish(reason);
         let logprobs = spelling.chat_logprobs(self.logprobs);
-        Choice { index, message: self.message, logprobs, finish_reason, finish_details }
+        let message = self.message.finish();
+        Choice { index, message, logprobs, finish_reason, finish_details }
+    }
+}
+
+/// Gathers a message, its pictures at the place where they are wanted.
+struct MessageWriter {
+    place: PicturePlace,
+    text: String,
+    images: Vec<ImageItem>,
+    order: Vec<OrderedPart>,
+    parts: Vec<ContentPart>,
+}
+
+impl MessageWriter {
+    fn new(place: PicturePlace) -> Self {
+        let (images, order, parts) = (Vec::new(), Vec::new(), Vec::new());
+        Self { place, text: String::new(), images, order, parts }
+    }
+
+    fn push_text(&mut self, delta: &str) {
+        if delta.is_empty() {
+            return;
+        }
+        match self.place {
+            PicturePlace::Images | PicturePlace::Markdown => {
+                self.text.push_str(delta);
+                match self.order.last_mut() {
+                    Some(OrderedPart::Text { text }) => text.push_str(delta),
+                    Some(OrderedPart::ImageRef { .. }) | None => {
+                        self.order.push(OrderedPart::Text { text: delta.to_owned() });
+                    }
+                }
+            }
+            PicturePlace::Parts => match self.parts.last_mut() {
+                Some(ContentPart::Text { text }) => text.push_str(delta),
+                Some(ContentPart::ImageUrl { .. }) | None => {
+                    self.parts.push(ContentPart::Text { text: delta.to_owned() });
+                }
+            },
+        }
+    }
+
+    fn push_picture(&mut self, picture: &DeliveredPicture, index: usize) {
+        match self.place {
+            PicturePlace::Images => {
+                self.images.push(picture.item());
+                self.order.push(OrderedPart::ImageRef { index: index as u64 });
+            }
+            PicturePlace::Parts => self.parts.push(picture.part()),
+            PicturePlace::Markdown => self.push_text(&picture.markdown()),
+        }
+    }
+
+    fn finish(self) -> AnswerMessage {
+        let (content, content_parts) = match self.place {
+            PicturePlace::Images | PicturePlace::Markdown => {
+                (Content::Text(self.text), Some(self.order))
+            }
+            PicturePlace::Parts => (Content::Parts(self.parts), None),
+        };
+        let (role, images) = (Role::Assistant, self.images);
+        AnswerMessage { role, content, refusal: None, images, content_parts }
     }
 }
 

@@ -33,7 +33,9 @@ impl Asking {
         let timeout = match only(headers, TIMEOUT, TIMEOUT_WANTED)? {
             None => None,
             Some(text) => {
-                let millis = text.parse().ok().filter(|ms| (1..=MAX_TIMEOUT_MS).contains(ms));
+                let is_plain = text.bytes().all(|byte| byte.is_ascii_digit()); // `+5` parses too
+                let millis = is_plain.then(|| text.parse().ok()).flatten();
+                let millis = millis.filter(|ms| (1..=MAX_TIMEOUT_MS).contains(ms));
                 let refused = ApiError::bad_header(TIMEOUT, TIMEOUT_WANTED);
                 Some(Duration::from_millis(millis.ok_or(refused)?))
             }
@@ -47,6 +49,11 @@ impl Asking {
         };
         let tenant = extensions.get().copied().unwrap_or(ONE_TENANT);
         Ok(Self { tenant, arrival: extensions.get().copied(), timeout, key })
+    }
+
+    /// By whom.
+    pub(super) fn tenant(&self) -> TenantId {
+        self.tenant
     }
 
     /// What is left of the time until its client, or `limit`, gives up; `None` is for ever.

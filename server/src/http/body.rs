@@ -34,8 +34,13 @@ pub(super) struct Room {
 }
 
 impl Room {
+    /// A share of nothing yet.
+    pub(super) fn empty(memory: &Arc<Semaphore>) -> Self {
+        Self { memory: Arc::clone(memory), units: None }
+    }
+
     /// Makes it large enough for `bytes`, unless other bodies need what is missing.
-    fn grow_to(&mut self, bytes: usize) -> Result<(), ApiError> {
+    pub(super) fn grow_to(&mut self, bytes: usize) -> Result<(), ApiError> {
         let held = self.units.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         let missing = bytes.div_ceil(BODY_UNIT).saturating_sub(held);
         if missing == 0 {
@@ -80,7 +85,7 @@ pub(super) async fn bytes(request: Request, state: &AppState) -> Result<HeldBody
     }
     let capacity = usize::try_from(promised).unwrap_or(0).min(MAX_PROMISED_BYTES);
     // Room is taken as bytes come: a promise of many must not keep others out.
-    let room = Room { memory: Arc::clone(&state.body_memory), units: None };
+    let room = Room::empty(&state.body_memory);
     let body = HeldBody { bytes: Vec::with_capacity(capacity), room };
     let reading = read(request.into_body(), body, settings.max_body_bytes);
     match tokio::time::timeout(settings.body_timeout, reading).await {

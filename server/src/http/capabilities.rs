@@ -35,7 +35,14 @@ pub(super) async fn capabilities(State(state): State<AppState>) -> Json<Capabili
         limits: CapabilityLimits {
             max_body_bytes: state.settings.max_body_bytes,
             max_input_images: limits.max_input_images,
+            max_image_urls: if limits.picture_urls.is_enabled() {
+                limits.max_image_urls
+            } else {
+                0
+            },
             max_image_bytes: limits.max_image_bytes,
+            max_stored_bytes: state.store.limits().max_record_bytes(),
+            stored_seconds: state.store.limits().max_age,
             max_image_pixels: limits.picture.max_pixels,
             max_images: limits.max_images,
             max_n: limits.max_choices,

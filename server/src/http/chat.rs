@@ -11,6 +11,7 @@ use super::error::ApiError;
 use super::logprobs::TokenSpelling;
 use super::picture_delivery::PictureDelivery;
 use super::preparation::{self, Asked, Prepared};
+use super::shelf::{AddressBase, Shelf};
 use super::{AppState, sse};
 use crate::request::{DeliveryMode, Limits, validate};
 
@@ -20,14 +21,18 @@ pub(super) async fn completions(
     request: Request,
 ) -> Result<Response, ApiError> {
     let route = "/v1/chat/completions";
+    let base = AddressBase::new(&state, request.headers());
     let asked = Asked::of_json::<ChatCompletionRequest>(&state, route, request).await?;
-    let read = |body: Vec<u8>, limits: &Limits, drawn_seed| {
+    let shelf = Shelf::new(&state, asked.asking.tenant());
+    let own = shelf.clone();
+    let read = move |body: Vec<u8>, limits: &Limits, drawn_seed| {
         let request = parse::chat_request(&body)?;
         drop(body); // its pictures are in the request now
-        validate(request, limits, drawn_seed)
+        validate(request, &own, limits, drawn_seed)
     };
     let Prepared { valid, request, dropped, provenance, identity } =
         preparation::prepare(&state, asked, read).await?;
+    let delivery = PictureDelivery::new(&state, &valid, provenance, (shelf, &base))?;
     let events = choices::submit(&state, &request, valid.num_choices)?;
 
     let head = AnswerHead {
@@ -37,7 +42,6 @@ pub(super) async fn completions(
         effective: valid.effective,
         truncation: valid.may_drop_turns.then_some(TruncationReport { dropped_messages: dropped }),
     };
-    let delivery = PictureDelivery::new(&state, &valid.pictures, provenance);
     let spelling = TokenSpelling::new(&state, valid.sampling.num_logprobs.is_some());
     match valid.delivery.mode {
         DeliveryMode::Whole => {

@@ -17,6 +17,7 @@ use reverie_proto::{ErrorBody, ErrorDetail, ParseError};
 use crate::engine::document_engine::{EngineStatus, SubmitError};
 use crate::engine::event::EngineError;
 use crate::request::{PictureUrlFault, RequestError};
+use crate::store::StoreError;
 
 const INVALID_REQUEST: &str = "invalid_request_error";
 const UNAVAILABLE: &str = "service_unavailable_error";
@@ -128,8 +129,17 @@ impl ApiError {
 
     /// The same where `prompt` is what routes for conversations call `messages`.
     pub(super) fn about_prompt(self) -> Self {
+        self.about("prompt")
+    }
+
+    /// The same where `input` is what routes for conversations call `messages`.
+    pub(super) fn about_input(self) -> Self {
+        self.about("input")
+    }
+
+    fn about(self, conversation: &str) -> Self {
         match self.param.as_deref() {
-            Some("messages") => self.at("prompt"),
+            Some("messages") => self.at(conversation),
             Some(_) | None => self,
         }
     }
@@ -190,6 +200,61 @@ impl ApiError {
         Self::new(status, UNAVAILABLE, "no_worker", message).again_after(UNAVAILABLE_FOR)
     }
 
+    /// A file that is not there, is another tenant's, or whose address has expired.
+    pub(super) fn no_such_file(id: &str) -> Self {
+        let message = format!("No such File object: {}", quotable(id));
+        Self::not_found("file_not_found", &message).at("id")
+    }
+
+    /// A stored response that is not there, or is another tenant's.
+    pub(super) fn no_such_response(id: &str) -> Self {
+        let message = format!("Response with id '{}' not found.", quotable(id));
+        Self::not_found("response_not_found", &message).at("response_id")
+    }
+
+    fn no_previous_response(id: &str) -> Self {
+        let message = format!("Previous response with id '{}' not found.", quotable(id));
+        Self::not_found("previous_response_not_found", &message).at("previous_response_id")
+    }
+
+    fn no_such_item(id: &str) -> Self {
+        let message = format!("Item with id '{}' not found.", quotable(id));
+        Self::not_found("item_not_found", &message)
+    }
+
+    fn not_found(code: &'static str, message: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, INVALID_REQUEST, code, message)
+    }
+
+    /// Responses live as long as their connection: closing it is how they are cancelled.
+    pub(super) fn not_in_background() -> Self {
+        let message = "Cannot cancel a synchronous response.";
+        Self::invalid("response_not_cancellable", message).at("response_id")
+    }
+
+    /// A field of a query that is no such value.
+    pub(super) fn bad_query(name: &str, wanted: &str) -> Self {
+        Self::invalid("invalid_value", &format!("`{name}` must be {wanted}")).at(name)
+    }
+
+    /// A field of a query that this service does not know.
+    pub(super) fn unknown_query(name: &str) -> Self {
+        let name = quotable(name);
+        Self::invalid("unknown_parameter", &format!("unknown parameter `{name}`")).at(&name)
+    }
+
+    /// An address with a signature that is not ours.
+    pub(super) fn forged_link() -> Self {
+        let message = "the signature of this address is not valid";
+        Self::new(StatusCode::FORBIDDEN, "permission_error", "invalid_signature", message)
+            .at("signature")
+    }
+
+    pub(super) fn store_failed(error: &StoreError) -> Self {
+        tracing::error!(%error, "the store failed");
+        Self::internal()
+    }
+
     /// A header that is given twice, or not as it should be.
     pub(super) fn bad_header(name: &str, wanted: &str) -> Self {
         Self::invalid("invalid_header", &format!("`{name}` must be {wanted}, once")).at(name)
@@ -213,12 +278,17 @@ impl From<RequestError> for ApiError {
         let (code, param) = match error {
             RequestError::Parse(error) => return error.into(),
             RequestError::UnknownModel { name } => return Self::no_such_model(&name),
+            RequestError::StoreFailed => return Self::internal(),
+            RequestError::NoPreviousResponse { id } => return Self::no_previous_response(&id),
+            RequestError::NoItem { param, id } => return Self::no_such_item(&id).at(&param),
+            RequestError::NoFile { param, id } => return Self::no_such_file(&id).at(&param),
             RequestError::OutOfRange { param, wanted: _ }
             | RequestError::Conflict { param, reason: _ } => ("invalid_value", param),
             RequestError::Unsupported { param, reason: _ } => ("unsupported_parameter", param),
             RequestError::Untrained { param, ability: _ } => ("unsupported_by_model", param),
             RequestError::TextTooLong { param, limit: _ } => ("string_too_long", param),
-            RequestError::TooManyPictures { param, limit: _ } => ("too_many_images", param),
+            RequestError::TooManyPictures { param, limit: _ }
+            | RequestError::TooManyPictureUrls { param, limit: _ } => ("too_many_images", param),
             RequestError::PictureUrl { param, fault } => (code_of_url_fault(fault), param),
             RequestError::Picture { param, source } => (code_of_picture_error(&source), param),
             RequestError::ContextLength { positions: _, limit: _ } => {
@@ -248,9 +318,15 @@ impl From<ParseError> for ApiError {
 
 fn code_of_url_fault(fault: PictureUrlFault) -> &'static str {
     match fault {
+        PictureUrlFault::Expired => "image_url_expired",
         PictureUrlFault::FetchingDisabled
+        | PictureUrlFault::Forged
+        | PictureUrlFault::NotFetchable
+        | PictureUrlFault::HostNotAllowed
+        | PictureUrlFault::PortNotAllowed
         | PictureUrlFault::NotADataUrl
         | PictureUrlFault::NotBase64Form => "invalid_image_url",
+        PictureUrlFault::FetchFailed => "failed_to_download_image",
         PictureUrlFault::MediaType => "unsupported_image_media_type",
         PictureUrlFault::Base64 => "invalid_base64_image",
         PictureUrlFault::Empty => "empty_image_file",

@@ -15,7 +15,7 @@ use super::choices::ChoiceEvents;
 use super::error::ApiError;
 use super::event_body::{self, EventWriter, Page};
 use super::images::{wire_format, wire_usage};
-use super::picture_delivery::PictureDelivery;
+use super::picture_delivery::{DeliveredFile, PictureDelivery, SentFile};
 use crate::engine::event::{EngineEvent, Usage};
 
 /// Which route's events.
@@ -78,7 +78,11 @@ async fn deliver(choice: usize, event: EngineEvent, delivery: &PictureDelivery) 
             }
         }
         EngineEvent::Image { index: _, picture } => match delivery.file(picture, choice).await {
-            Ok(file) => Delivered::Image(file.base64),
+            Ok(DeliveredFile { file: SentFile::Base64(base64), .. }) => Delivered::Image(base64),
+            // Addresses are asked for of whole answers only.
+            Ok(DeliveredFile { file: SentFile::Address(_), .. }) => {
+                Delivered::Failed(ApiError::internal())
+            }
             Err(error) => Delivered::Failed(error),
         },
         EngineEvent::Finished { reason: _, usage } => Delivered::Finished(usage),

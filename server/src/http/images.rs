@@ -19,13 +19,15 @@ use super::choices::{self, ChoiceEvents};
 use super::error::ApiError;
 use super::form::{self, Form};
 use super::image_stream::{self, ImageRoute};
-use super::picture_delivery::PictureDelivery;
+use super::picture_delivery::{PictureDelivery, SentFile};
 use super::preparation::{self, Asked, Fingerprint, Prepared};
+use super::shelf::{AddressBase, Shelf};
 use super::unknown_fields::UnknownFields;
 use crate::engine::event::{EngineEvent, Usage};
 use crate::picture_codec::PictureFormat;
 use crate::request::{
-    DeliveryMode, EditedPictures, Limits, RequestError, ValidRequest, validate_images,
+    DeliveryMode, EditedPictures, Limits, NoOwnPictures, RequestError, ValidRequest,
+    validate_images,
 };
 
 /// Draws.
@@ -34,12 +36,13 @@ pub(super) async fn generations(
     request: Request,
 ) -> Result<Response, ApiError> {
     let route = ImageRoute::Generation;
+    let base = AddressBase::new(&state, request.headers());
     let asked = Asked::of_json::<ImageRequest>(&state, route.path(), request).await?;
     let read = |body: Vec<u8>, limits: &Limits, drawn_seed| {
         let request = parse::image_generation(&body)?;
-        validate_images(request, EditedPictures::None, limits, drawn_seed)
+        validate_images(request, EditedPictures::None, &NoOwnPictures, (limits, drawn_seed))
     };
-    answer(&state, asked, read, route).await
+    answer(&state, asked, read, (route, &base)).await
 }
 
 /// Draws what becomes of pictures.
@@ -50,18 +53,20 @@ pub(super) async fn edits(
     preparation::check_ready(&state)?;
     let asking = Asking::read(request.headers(), request.extensions())?;
     let route = ImageRoute::Edit;
+    let base = AddressBase::new(&state, request.headers());
     let Some(boundary) = form::boundary(request.headers())? else {
         let unknown = UnknownFields::of(&request);
         let HeldBody { bytes, room } = body::json_bytes(request, &state).await?;
         let policy = state.settings.unknown_params;
         let bytes = unknown.left_out::<ImageRequest>(bytes, policy).await?;
-        let read = |body: Vec<u8>, limits: &Limits, drawn_seed| {
+        let own = Shelf::new(&state, asking.tenant());
+        let read = move |body: Vec<u8>, limits: &Limits, drawn_seed| {
             let request = parse::image_edit(&body)?;
             drop(body); // its pictures are in the request now
-            validate_images(request, EditedPictures::Referenced, limits, drawn_seed)
+            validate_images(request, EditedPictures::Referenced, &own, (limits, drawn_seed))
         };
         let asked = Asked { route: route.path(), asking, room, body: bytes };
-        return answer(&state, asked, read, route).await;
+        return answer(&state, asked, read, (route, &base)).await;
     };
     let HeldBody { bytes, room } = body::bytes(request, &state).await?;
     let body = form::read(bytes, boundary).await?;
@@ -71,21 +76,24 @@ pub(super) async fn edits(
         if has_mask {
             request.mask = Some(ImageReference { image_url: String::new(), file_id: None });
         }
-        validate_images(request, EditedPictures::Files(pictures), limits, drawn_seed)
+        let edited = EditedPictures::Files(pictures);
+        validate_images(request, edited, &NoOwnPictures, (limits, drawn_seed))
     };
     let asked = Asked { route: route.path(), asking, room, body };
-    answer(&state, asked, read, route).await
+    answer(&state, asked, read, (route, &base)).await
 }
 
 async fn answer<B: Fingerprint + Send + 'static>(
     state: &AppState,
     asked: Asked<B>,
     read: impl FnOnce(B, &Limits, u64) -> Result<ValidRequest, RequestError> + Send + 'static,
-    route: ImageRoute,
+    (route, base): (ImageRoute, &AddressBase),
 ) -> Result<Response, ApiError> {
+    let shelf = Shelf::new(state, asked.asking.tenant());
     let prepared = preparation::prepare(state, asked, read).await;
     let Prepared { valid, request, provenance, identity, .. } =
         prepared.map_err(ApiError::about_prompt)?;
+    let delivery = PictureDelivery::new(state, &valid, provenance, (shelf, base))?;
     let submitted = choices::submit(state, &request, valid.num_choices);
     let events = submitted.map_err(|error| ApiError::from(error).about_prompt())?;
     let head = AnswerHead {
@@ -95,7 +103,6 @@ async fn answer<B: Fingerprint + Send + 'static>(
         effective: valid.effective,
         truncation: None,
     };
-    let delivery = PictureDelivery::new(state, &valid.pictures, provenance);
     match valid.delivery.mode {
         DeliveryMode::Whole => Ok(Json(whole(events, head, &delivery).await?).into_response()),
         DeliveryMode::Streamed { include_usage: _ } => {
@@ -112,7 +119,7 @@ async fn whole(
     delivery: &PictureDelivery,
 ) -> Result<ImagesAnswer, ApiError> {
     let num_choices = events.len();
-    let mut drawn: Vec<Option<String>> = vec![None; num_choices];
+    let mut drawn: Vec<Option<SentFile>> = (0..num_choices).map(|_| None).collect();
     let mut usages: Vec<Usage> = Vec::with_capacity(num_choices);
     while usages.len() < num_choices {
         let Some((choice, event)) = events.next().await else {
@@ -123,14 +130,14 @@ async fn whole(
             | EngineEvent::ImageStarted { .. }
             | EngineEvent::ImageProgress { .. } => {}
             EngineEvent::Image { index: _, picture } => {
-                drawn[choice] = Some(delivery.file(picture, choice).await?.base64);
+                drawn[choice] = Some(delivery.file(picture, choice).await?.file);
             }
             EngineEvent::Finished { reason: _, usage } => usages.push(usage),
             EngineEvent::Failed(error) => return Err(ApiError::from(error)),
         }
     }
     let data: Option<Vec<ImageData>> =
-        drawn.into_iter().map(|file| file.map(|b64_json| ImageData { b64_json })).collect();
+        drawn.into_iter().map(|file| file.map(ImageData::from)).collect();
     Ok(ImagesAnswer {
         created: head.created,
         background: Background::Opaque,

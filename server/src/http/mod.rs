@@ -11,6 +11,7 @@ mod choices;
 mod completions;
 mod error;
 mod event_body;
+mod files;
 mod form;
 mod image_stream;
 mod images;
@@ -21,8 +22,13 @@ mod picture_delivery;
 mod playground;
 mod preparation;
 mod probes;
+mod remote_pictures;
+mod response_writer;
+mod responses;
+mod shelf;
 mod sse;
 mod state;
+mod stored_responses;
 mod tokenization;
 mod unknown_fields;
 
@@ -50,6 +56,13 @@ pub fn router(state: AppState) -> Router {
     let guarded = Router::new()
         .route("/v1/chat/completions", post(chat::completions))
         .route("/v1/completions", post(completions::completions))
+        .route("/v1/responses", post(responses::create))
+        .route(
+            "/v1/responses/{id}",
+            get(stored_responses::retrieve).delete(stored_responses::delete),
+        )
+        .route("/v1/responses/{id}/cancel", post(stored_responses::cancel))
+        .route("/v1/responses/{id}/input_items", get(stored_responses::input_items))
         .route("/v1/images/generations", post(images::generations))
         .route("/v1/images/edits", post(images::edits))
         .route("/v1/capabilities", get(capabilities::capabilities))
@@ -59,7 +72,9 @@ pub fn router(state: AppState) -> Router {
         .route("/v1/models/{*id}", get(models::one))
         .route_layer(from_fn(unknown_fields::name_ignored))
         .route_layer(from_fn_with_state(state.clone(), access::require_key));
-    let mut open = probes();
+    // A signed address opens a file without a key.
+    let files = Router::new().route("/v1/files/{id}/content", get(files::content));
+    let mut open = probes().merge(files);
     if state.settings.playground {
         open = open.merge(playground::routes());
     }

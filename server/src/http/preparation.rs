@@ -13,6 +13,7 @@ use super::asking::Asking;
 use super::body::{self, HeldBody, Room};
 use super::error::ApiError;
 use super::origin::seed_from;
+use super::remote_pictures;
 use super::unknown_fields::UnknownFields;
 use crate::engine::document_engine::EngineStatus;
 use crate::engine::request::EngineRequest;
@@ -80,20 +81,31 @@ impl Asked<Vec<u8>> {
     }
 }
 
-/// Calls `read` with the body, the limits and a seed to use if there is none; then, holding a permit, decodes
-/// the pictures. The room is given back once they are.
+/// As [`prepare_with`], where `read` says nothing beside the request.
 pub(super) async fn prepare<B: Fingerprint + Send + 'static>(
     state: &AppState,
     asked: Asked<B>,
     read: impl FnOnce(B, &Limits, u64) -> Result<ValidRequest, RequestError> + Send + 'static,
 ) -> Result<Prepared, ApiError> {
-    let Asked { route, asking, room, body } = asked;
+    let read = |body, limits: &Limits, drawn_seed| Ok((read(body, limits, drawn_seed)?, ()));
+    let (prepared, ()) = prepare_with(state, asked, read).await?;
+    Ok(prepared)
+}
+
+/// Calls `read` with the body, the limits and a seed to use if there is none; fetches pictures from elsewhere; then,
+/// holding a permit, decodes them. The room is given back once they are. What `read` says beside the request is handed on.
+pub(super) async fn prepare_with<B: Fingerprint + Send + 'static, T: Send + 'static>(
+    state: &AppState,
+    asked: Asked<B>,
+    read: impl FnOnce(B, &Limits, u64) -> Result<(ValidRequest, T), RequestError> + Send + 'static,
+) -> Result<(Prepared, T), ApiError> {
+    let Asked { route, asking, mut room, body } = asked;
     let preparing = Arc::clone(&state.preparing).try_acquire_owned();
     // Given back when all is done: from there on the engine counts the request.
     let _preparing = preparing.map_err(|_all_taken| ApiError::too_many_preparing())?;
     let model = Arc::clone(&state.model);
     let drawn_seed = state.origin.seed();
-    let (mut valid, fingerprint) = blocking(move || {
+    let ((mut valid, beside), fingerprint) = blocking(move || {
         let mut digest = Sha256::new_with_prefix(route);
         body.write_to(&mut digest);
         let fingerprint: [u8; 32] = digest.finalize().into();
@@ -102,10 +114,15 @@ pub(super) async fn prepare<B: Fingerprint + Send + 'static>(
     })
     .await?;
 
-    let has_pictures = valid.turns.iter().flat_map(|turn| &turn.pieces).any(|piece| match piece {
-        Piece::Picture(_) => true,
-        Piece::Text(_) => false,
+    let turns = std::mem::take(&mut valid.turns);
+    let picture_bytes = turns.iter().flat_map(|turn| &turn.pieces).map(|piece| match piece {
+        Piece::Picture(picture) => picture.num_bytes(),
+        Piece::Text(_) => 0,
     });
+    let picture_bytes = picture_bytes.sum();
+    room.grow_to(picture_bytes)?; // those that were kept here took none in the body
+    let (turns, rooms) = remote_pictures::fetched(state, turns).await?;
+    let has_pictures = picture_bytes > 0 || !rooms.is_empty();
     let permit = if has_pictures {
         let work = Arc::clone(&state.picture_reading);
         Some(work.acquire_owned().await.map_err(|_| ApiError::internal())?)
@@ -115,10 +132,10 @@ pub(super) async fn prepare<B: Fingerprint + Send + 'static>(
     let model = Arc::clone(&state.model);
     let decode = state.codec.decode;
     let (valid, mut request, dropped, provenance) = blocking(move || {
-        let turns = decode_pictures(std::mem::take(&mut valid.turns), |file| {
+        let turns = decode_pictures(turns, |file| {
             decode(file, &model.limits.picture).map(|picture| (model.shrink)(&picture))
         })?;
-        drop((permit, room)); // held by the work, not by the client: leaving does not free it early
+        drop((permit, room, rooms)); // held by the work, not by the client: leaving does not free it early
         let (template, encoder) = (&model.template, model.encoder());
         let fitting = Fitting { budget: model.limits.budget(), template, encoder };
         let FittedRequest { request, dropped } = fit(&valid, &turns, &fitting);
@@ -133,7 +150,7 @@ pub(super) async fn prepare<B: Fingerprint + Send + 'static>(
     asking.sign(&mut request, fingerprint, state.origin.unix_time());
     let root = asking.root(&fingerprint);
     let identity = root.map_or_else(|| state.origin.identity(), |root| hexadecimal(&root[..16]));
-    Ok(Prepared { valid, request, dropped, provenance, identity })
+    Ok((Prepared { valid, request, dropped, provenance, identity }, beside))
 }
 
 /// Runs `work` where it may take long.

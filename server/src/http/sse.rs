@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::response::Response;
 use reverie_proto::{
-    ChatCompletionChunk, ChunkChoice, Delta, PictureDigest, PictureProgress, Role,
+    ChatCompletionChunk, ChunkChoice, Content, Delta, PictureDigest, PictureProgress, Role,
 };
 use tokio_stream::StreamExt as _;
 
@@ -22,6 +22,7 @@ use super::logprobs::TokenSpelling;
 use super::picture_delivery::{DeliveredPicture, PictureDelivery};
 use crate::engine::event::{EngineEvent, FinishReason, JudgedToken, Usage};
 use crate::provenance::AnswerProvenance;
+use crate::request::PicturePlace;
 
 /// The response that streams `events`, choices side by side.
 pub(super) fn stream(
@@ -31,7 +32,7 @@ pub(super) fn stream(
     include_usage: bool,
     keep_alive: Duration,
 ) -> Response {
-    let provenance = Arc::clone(&delivery.provenance);
+    let (provenance, place) = (Arc::clone(&delivery.provenance), delivery.place);
     let num_choices = events.len();
     let delivered = events.then(move |(choice, event)| {
         let delivery = delivery.clone();
@@ -40,6 +41,7 @@ pub(super) fn stream(
     let writer = ChunkWriter {
         head,
         provenance,
+        place,
         spelling,
         digests: vec![Vec::new(); num_choices],
         usages: ByChoice::new(num_choices),
@@ -77,7 +79,7 @@ async fn deliver(event: EngineEvent, delivery: &PictureDelivery) -> Delivered {
             };
             Delivered::Progress(PictureProgress { index: index as u64, step, num_steps, preview })
         }
-        EngineEvent::Image { index, picture } => match delivery.item(picture, index).await {
+        EngineEvent::Image { index, picture } => match delivery.picture(picture, index).await {
             Ok(delivered) => Delivered::Image(delivered),
             Err(error) => Delivered::Failed(error),
         },
@@ -86,10 +88,21 @@ async fn deliver(event: EngineEvent, delivery: &PictureDelivery) -> Delivered {
     }
 }
 
+/// One complete picture, where it is wanted.
+fn delta_of(picture: &DeliveredPicture, place: PicturePlace) -> Delta {
+    let of_content = |content| Delta { content: Some(content), ..Delta::default() };
+    match place {
+        PicturePlace::Images => Delta { images: vec![picture.item()], ..Delta::default() },
+        PicturePlace::Parts => of_content(Content::Parts(vec![picture.part()])),
+        PicturePlace::Markdown => of_content(Content::Text(picture.markdown())),
+    }
+}
+
 /// Writes the chunks of the answers to one request.
 struct ChunkWriter {
     head: AnswerHead,
     provenance: Arc<AnswerProvenance>,
+    place: PicturePlace,
     spelling: TokenSpelling,
     /// Of the pictures so far, by choice.
     digests: Vec<Vec<PictureDigest>>,
@@ -104,7 +117,8 @@ impl EventWriter for ChunkWriter {
     fn open(&mut self, page: &mut Page) {
         for choice in 0..self.digests.len() {
             let role = Some(Role::Assistant);
-            let delta = Delta { role, content: Some(String::new()), images: Vec::new() };
+            let content = Some(Content::Text(String::new()));
+            let delta = Delta { role, content, images: Vec::new() };
             page.push(&self.chunk(vec![addition(choice, delta)]));
         }
     }
@@ -113,7 +127,8 @@ impl EventWriter for ChunkWriter {
         match delivered {
             Delivered::Nothing => {}
             Delivered::Text(text, judged) => {
-                let delta = Delta { content: Some(text), ..Delta::default() };
+                let content = Some(Content::Text(text));
+                let delta = Delta { content, ..Delta::default() };
                 let logprobs = self.spelling.chat_logprobs(self.spelling.in_chat(&judged));
                 let chunk = ChunkChoice { logprobs, ..addition(choice, delta) };
                 page.push(&self.chunk(vec![chunk]));
@@ -122,10 +137,10 @@ impl EventWriter for ChunkWriter {
                 let chunk = self.chunk(vec![addition(choice, Delta::default())]);
                 page.push(&ChatCompletionChunk { progress: Some(progress), ..chunk });
             }
-            Delivered::Image(DeliveredPicture { item, digest }) => {
-                self.digests[choice].push(digest);
-                let delta = Delta { images: vec![item], ..Delta::default() };
+            Delivered::Image(picture) => {
+                let delta = delta_of(&picture, self.place);
                 page.push(&self.chunk(vec![addition(choice, delta)]));
+                self.digests[choice].push(picture.digest);
             }
             Delivered::Finished(reason, usage) => self.push_end(choice, reason, usage, page),
             Delivered::Failed(error) => page.fail(&error),

@@ -9,10 +9,13 @@ use tokio::sync::Semaphore;
 
 use super::{AllowedHosts, ApiKey, Origin, UnknownParams};
 use crate::engine::document_engine::DocumentEngine;
+use crate::file_link::SigningKey;
 use crate::picture_codec::{PictureCodec, ShrinkPicture};
+use crate::picture_fetch::PictureFetcher;
 use crate::prompt::PromptEncoder;
 use crate::provenance::ModelProvenance;
 use crate::request::Limits;
+use crate::store::RecordStore;
 use crate::template::PromptTemplate;
 
 /// What handlers share; cheap to clone.
@@ -24,6 +27,8 @@ pub struct AppState {
     pub model: Arc<ServedModel>,
     /// Reads and writes picture files.
     pub codec: PictureCodec,
+    /// Fetches pictures from elsewhere, where limits allow any.
+    pub fetcher: Arc<PictureFetcher>,
     /// One permit for each [`BODY_UNIT`](super::BODY_UNIT) of the bodies that are held.
     pub body_memory: Arc<Semaphore>,
     /// One permit for each request between its body and the engine's queue.
@@ -32,6 +37,8 @@ pub struct AppState {
     pub picture_reading: Arc<Semaphore>,
     /// One permit for each picture being written at a time: what is drawn never waits behind uploads.
     pub picture_writing: Arc<Semaphore>,
+    /// What is kept between requests.
+    pub store: Arc<dyn RecordStore>,
     /// Where time, randomness and identity come from.
     pub origin: Origin,
     /// How the edge behaves.
@@ -107,6 +114,10 @@ pub struct HttpSettings {
     pub api_keys: Vec<ApiKey>,
     /// Makes tenants of keys: not to be guessed, the same for instances that share it.
     pub tenant_salt: [u8; 32],
+    /// Signs the addresses of kept pictures and names what is kept; the same for instances that share a store.
+    pub signing_key: SigningKey,
+    /// Where clients reach this service, without a slash at the end; `None` is what they call it themselves.
+    pub public_url: Option<String>,
     /// Which `Host` headers are answered.
     pub allowed_hosts: AllowedHosts,
     /// Whether `/` is a page to try the server with.

@@ -8,14 +8,16 @@ use axum::extract::{Request, State};
 use reverie_model::Picture;
 use reverie_proto::{DetokenizeAnswer, TokenizeAnswer, parse};
 
+use super::access::tenant_of;
 use super::body::{self, HeldBody};
 use super::error::ApiError;
 use super::preparation::blocking;
+use super::shelf::Shelf;
 use super::{AppState, ServedModel};
 use crate::engine::request::PromptSegment;
 use crate::prompt::build_prompt;
 use crate::request::{
-    EncodedPicture, Piece, RequestError, TextToTokenize, Turn, validate_detokenize,
+    Piece, RequestError, RequestedPicture, TextToTokenize, Turn, validate_detokenize,
     validate_tokenize,
 };
 
@@ -24,12 +26,13 @@ pub(super) async fn tokenize(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Json<TokenizeAnswer>, ApiError> {
+    let shelf = Shelf::new(&state, tenant_of(&state.settings, request.headers())?);
     let HeldBody { bytes, room } = body::json_bytes(request, &state).await?;
     let preparing = Arc::clone(&state.preparing).try_acquire_owned();
     let preparing = preparing.map_err(|_all_taken| ApiError::too_many_preparing())?;
     let model = Arc::clone(&state.model);
     let answer = blocking(move || {
-        let answer = tokenized(&bytes, &model);
+        let answer = tokenized(&bytes, &shelf, &model);
         drop((room, preparing)); // held by the work, not by the client: leaving does not free it early
         answer
     });
@@ -55,10 +58,14 @@ pub(super) async fn detokenize(
     answer.await.map(Json)
 }
 
-fn tokenized(body: &[u8], model: &ServedModel) -> Result<TokenizeAnswer, RequestError> {
+fn tokenized(
+    body: &[u8],
+    own: &Shelf,
+    model: &ServedModel,
+) -> Result<TokenizeAnswer, RequestError> {
     let request = parse::tokenize_request(body)?;
     let spells = request.return_token_strs.unwrap_or(false);
-    let tokens = match validate_tokenize(request, &model.limits)? {
+    let tokens = match validate_tokenize(request, own, &model.limits)? {
         TextToTokenize::Plain { text, begins_document } => {
             let mut ids =
                 if begins_document { vec![model.vocabulary.special.bos] } else { Vec::new() };
@@ -80,11 +87,11 @@ fn tokenized(body: &[u8], model: &ServedModel) -> Result<TokenizeAnswer, Request
     })
 }
 
-/// All pictures take the same positions, whatever they show.
-fn without_pixels(turn: Turn<EncodedPicture>) -> Turn<Arc<Picture>> {
+/// All pictures take the same positions, whatever they show and wherever they are.
+fn without_pixels(turn: Turn<RequestedPicture>) -> Turn<Arc<Picture>> {
     let piece = |piece| match piece {
         Piece::Text(text) => Piece::Text(text),
-        Piece::Picture(EncodedPicture { .. }) => {
+        Piece::Picture(RequestedPicture::File(_) | RequestedPicture::Remote(_)) => {
             Piece::Picture(Arc::new(Picture::new(1, 1, vec![0; 3])))
         }
     };

@@ -156,7 +156,9 @@ impl Record {
         let pictures =
             pictures.map(|(item, said)| recorded(item, said)).collect::<Result<_, _>>()?;
         let subject = Subject::Answer(RecordedAnswer {
-            parts: message.content_parts,
+            parts: message.content_parts.ok_or_else(|| {
+                no_answer("it was sent as parts, without `content_parts`".to_owned())
+            })?,
             completion_tokens: answer.usage.completion_tokens,
             pictures,
         });
@@ -172,7 +174,7 @@ impl Record {
     pub fn question(&self, given: Option<Value>, model: &str) -> Result<Value, RecordError> {
         let request = given.or_else(|| self.request.clone()).ok_or(RecordError::NoRequest)?;
         let Value::Object(mut fields) = request else { return Err(RecordError::BadRequest) };
-        for how_it_is_sent in ["stream", "stream_options"] {
+        for how_it_is_sent in ["stream", "stream_options", "image_delivery", "image_content"] {
             fields.remove(how_it_is_sent);
         }
         if is_absent(&fields, "seed") {

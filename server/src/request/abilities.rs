@@ -4,7 +4,7 @@
 use reverie_model::config::{Abilities, Ability};
 use reverie_proto::{ChatCompletionRequest, Content, ContentPart, ImageChoice, Modality, Role};
 
-use super::{Limits, PromptForm, RequestError};
+use super::{Limits, PromptForm, RequestError, conversation};
 use crate::engine::request::StoppingParams;
 use crate::template::TextToImage;
 
@@ -121,6 +121,7 @@ fn first_picture(
             Some(Content::Parts(parts)) => parts.as_slice(),
             Some(Content::Text(_)) | None => &[],
         };
+        let markdown = conversation::has_markdown_picture(message);
         let shown = parts.iter().position(|part| match part {
             ContentPart::ImageUrl { .. } => true,
             ContentPart::Text { .. } => false,
@@ -129,5 +130,6 @@ fn first_picture(
         shown
             .map(|part| format!("messages[{index}].content[{part}].image_url.url"))
             .or_else(|| own.map(|_| format!("messages[{index}].images[0].image_url.url")))
+            .or_else(|| markdown.then(|| format!("messages[{index}].content")))
     })
 }

@@ -3,12 +3,13 @@
 use reverie_model::config::{Abilities, Ability};
 use reverie_proto::CompletionRequest;
 
+use super::delivery::delivery_mode;
 use super::harmless::{check_label, check_only};
 use super::pictures::{DrawingWish, PictureCount, drawing};
 use super::sampling::{SamplingWish, StoppingWish, sampling_params, stopping_params};
 use super::{
     Delivery, Disclosure, Limits, Piece, PromptForm, RequestError, Speaker, Turn, ValidRequest,
-    conversation, delivery_mode, effective, model_name, num_choices,
+    conversation, effective, model_name, num_choices,
 };
 use crate::picture_codec::PictureFormat;
 
@@ -68,7 +69,7 @@ pub fn validate_completion(
         stopping,
         pictures,
         negative_prompt: None,
-        delivery: Delivery { mode, picture_format: PictureFormat::Png },
+        delivery: Delivery::inline(mode, PictureFormat::Png),
         num_choices,
         disclosure: Disclosure::Recipe,
     })

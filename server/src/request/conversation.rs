@@ -3,14 +3,17 @@
 
 use reverie_proto::{Content, ContentPart, ImageItem, Message, OrderedPart, Role};
 
-use super::{EncodedPicture, Limits, Piece, RequestError, Speaker, Turn, data_url};
+use super::own_pictures::{self, MarkdownPiece, OwnPictures, markdown_pieces};
+use super::{Limits, Piece, RequestError, RequestedPicture, Speaker, Turn};
 
-/// The conversation of `messages`, which need not fit into the context where turns of it may be dropped.
+/// The conversation of `messages`, which need not fit into the context where turns of it may be dropped;
+/// pictures of ours come from `own`.
 pub(super) fn turns(
     messages: Vec<Message>,
     may_drop_turns: bool,
+    own: &dyn OwnPictures,
     limits: &Limits,
-) -> Result<Vec<Turn<EncodedPicture>>, RequestError> {
+) -> Result<Vec<Turn<RequestedPicture>>, RequestError> {
     match messages.last().map(|message| message.role) {
         Some(Role::User) => {}
         Some(Role::System | Role::Developer | Role::Assistant) | None => {
@@ -21,7 +24,8 @@ pub(super) fn turns(
         }
     }
     check_all_room(&messages, may_drop_turns, limits)?;
-    messages.into_iter().enumerate().map(|(index, message)| turn(index, message, limits)).collect()
+    let reading = Reading { own, limits };
+    messages.into_iter().enumerate().map(|(index, message)| reading.turn(index, message)).collect()
 }
 
 /// Checks that `positions` and the least that `text_bytes` encode to can fit, without encoding.
@@ -56,14 +60,19 @@ fn check_all_room(
     let mut positions = 1; // `<s>`
     let (mut text_bytes, mut all_bytes) = (0, 0);
     for (index, message) in messages.iter().enumerate() {
-        for text in texts(message) {
-            text_bytes += limits.countable_bytes(text);
-            all_bytes += text.len();
-        }
-        let shown = match &message.content {
+        let texts = texts(message);
+        all_bytes += texts.iter().map(|text| text.len()).sum::<usize>();
+        check_length("messages", all_bytes, limits)?;
+        let mut shown = match &message.content {
             None | Some(Content::Text(_)) => 0,
             Some(Content::Parts(parts)) => parts.iter().filter(|part| is_picture(part)).count(),
         };
+        for piece in texts.into_iter().flat_map(|text| said(message.role, text)) {
+            match piece {
+                MarkdownPiece::Text(text) => text_bytes += limits.countable_bytes(text),
+                MarkdownPiece::Picture(_) => shown += 1,
+            }
+        }
         let own = message.images.as_ref().map_or(0, Vec::len);
         num_pictures += shown + own;
         if num_pictures > limits.max_input_images {
@@ -81,6 +90,23 @@ fn check_all_room(
         check_room(positions, text_bytes, limits)?;
     }
     check_length("messages", all_bytes, limits)
+}
+
+/// What a text of this role says: the assistant's may hold pictures of ours as Markdown.
+fn said(role: Role, text: &str) -> Vec<MarkdownPiece<'_>> {
+    match role {
+        Role::Assistant => markdown_pieces(text),
+        Role::System | Role::Developer | Role::User => vec![MarkdownPiece::Text(text)],
+    }
+}
+
+/// Whether `message` is the assistant's and holds pictures as Markdown.
+pub(super) fn has_markdown_picture(message: &Message) -> bool {
+    let pieces = texts(message).into_iter().flat_map(|text| said(message.role, text));
+    pieces.into_iter().any(|piece| match piece {
+        MarkdownPiece::Text(_) => false,
+        MarkdownPiece::Picture(_) => true,
+    })
 }
 
 /// The texts that `message` puts into the context: `content_parts`, where they are given, stand for
@@ -113,35 +139,124 @@ fn is_picture(part: &ContentPart) -> bool {
     }
 }
 
-fn turn(
-    index: usize,
-    message: Message,
-    limits: &Limits,
-) -> Result<Turn<EncodedPicture>, RequestError> {
-    let place = format!("messages[{index}]");
-    let speaker = match message.role {
-        Role::System | Role::Developer => Speaker::System,
-        Role::User => Speaker::User,
-        Role::Assistant => Speaker::Assistant,
-    };
-    let pieces = match speaker {
-        Speaker::Assistant => assistant_pieces(&place, message, limits)?,
-        Speaker::System | Speaker::User => {
-            if message.images.is_some() || message.content_parts.is_some() {
-                let field = if message.images.is_some() { "images" } else { "content_parts" };
-                return Err(RequestError::conflict(
-                    &format!("{place}.{field}"),
-                    "belongs to the assistant's messages only",
-                ));
+/// Reads messages within limits, with whoever finds pictures of ours.
+struct Reading<'a> {
+    own: &'a dyn OwnPictures,
+    limits: &'a Limits,
+}
+
+impl Reading<'_> {
+    fn turn(&self, index: usize, message: Message) -> Result<Turn<RequestedPicture>, RequestError> {
+        let place = format!("messages[{index}]");
+        let speaker = match message.role {
+            Role::System | Role::Developer => Speaker::System,
+            Role::User => Speaker::User,
+            Role::Assistant => Speaker::Assistant,
+        };
+        let pieces = match speaker {
+            Speaker::Assistant => self.assistant_pieces(&place, message)?,
+            Speaker::System | Speaker::User => {
+                if message.images.is_some() || message.content_parts.is_some() {
+                    let field = if message.images.is_some() { "images" } else { "content_parts" };
+                    return Err(RequestError::conflict(
+                        &format!("{place}.{field}"),
+                        "belongs to the assistant's messages only",
+                    ));
+                }
+                let content = message.content.ok_or_else(|| content_missing(&place))?;
+                self.content_pieces(&place, content)?
             }
-            let content = message.content.ok_or_else(|| content_missing(&place))?;
-            content_pieces(&place, content, limits)?
+        };
+        if speaker == Speaker::System {
+            refuse_pictures(&pieces)?;
         }
-    };
-    if speaker == Speaker::System {
-        refuse_pictures(&pieces)?;
+        Ok(Turn { speaker, pieces })
     }
-    Ok(Turn { speaker, pieces })
+
+    fn content_pieces(
+        &self,
+        place: &str,
+        content: Content,
+    ) -> Result<Vec<Piece<RequestedPicture>>, RequestError> {
+        let parts = match content {
+            Content::Text(text) => return Ok(vec![Piece::Text(text)]),
+            Content::Parts(parts) if parts.is_empty() => return Err(content_missing(place)),
+            Content::Parts(parts) => parts,
+        };
+        let piece = |(index, part)| match part {
+            ContentPart::Text { text } => Ok(Piece::Text(text)),
+            ContentPart::ImageUrl { image_url } => {
+                let param = format!("{place}.content[{index}].image_url.url");
+                picture(&param, &image_url.url, self.own, self.limits).map(Piece::Picture)
+            }
+        };
+        parts.into_iter().enumerate().map(piece).collect()
+    }
+
+    /// The assistant's own words and pictures: content with pictures in it, or an answer of ours as it was
+    /// (`content`, `images`, `content_parts`), or text with its pictures appended. Pictures of ours may also stand
+    /// in its texts, as Markdown.
+    fn assistant_pieces(
+        &self,
+        place: &str,
+        message: Message,
+    ) -> Result<Vec<Piece<RequestedPicture>>, RequestError> {
+        let images = message.images.unwrap_or_default();
+        let indices: Vec<u64> = images
+            .iter()
+            .enumerate()
+            .map(|(position, image)| image.index.unwrap_or(position as u64))
+            .collect();
+        let pictures = self.listed_pictures(place, images)?;
+        let pieces = if let Some(order) = message.content_parts {
+            let numbered = indices.into_iter().zip(pictures).collect();
+            in_order(place, order, numbered, message.content.as_ref())?
+        } else {
+            let mut pieces = match message.content {
+                Some(content) => self.content_pieces(place, content)?,
+                None if pictures.is_empty() => return Err(content_missing(place)),
+                None => Vec::new(),
+            };
+            pieces.extend(pictures);
+            pieces
+        };
+        let param = format!("{place}.content");
+        let mut restored = Vec::with_capacity(pieces.len());
+        for piece in pieces {
+            match piece {
+                Piece::Text(text) => {
+                    restored.extend(own_pictures::restored(self.own, &param, text)?);
+                }
+                Piece::Picture(_) => restored.push(piece),
+            }
+        }
+        Ok(restored)
+    }
+
+    fn listed_pictures(
+        &self,
+        place: &str,
+        images: Vec<ImageItem>,
+    ) -> Result<Vec<Piece<RequestedPicture>>, RequestError> {
+        let piece = |(index, image): (usize, ImageItem)| {
+            let param = format!("{place}.images[{index}].image_url.url");
+            picture(&param, &image.image_url.url, self.own, self.limits).map(Piece::Picture)
+        };
+        images.into_iter().enumerate().map(piece).collect()
+    }
+}
+
+/// The picture at `url`: one of ours, a data URL's, or one to be fetched.
+pub(super) fn picture(
+    param: &str,
+    url: &str,
+    own: &dyn OwnPictures,
+    limits: &Limits,
+) -> Result<RequestedPicture, RequestError> {
+    match own_pictures::find(own, param, url) {
+        Some(found) => found.map(RequestedPicture::File),
+        None => RequestedPicture::at(param.to_owned(), url, limits),
+    }
 }
 
 fn content_missing(place: &str) -> RequestError {
@@ -151,95 +266,26 @@ fn content_missing(place: &str) -> RequestError {
     }
 }
 
-fn refuse_pictures(pieces: &[Piece<EncodedPicture>]) -> Result<(), RequestError> {
+fn refuse_pictures(pieces: &[Piece<RequestedPicture>]) -> Result<(), RequestError> {
     for piece in pieces {
         match piece {
             Piece::Text(_) => {}
-            Piece::Picture(EncodedPicture { param, bytes: _ }) => {
-                return Err(RequestError::conflict(param, "is a picture in a system message"));
+            Piece::Picture(picture) => {
+                let reason = "is a picture in a system message";
+                return Err(RequestError::conflict(picture.param(), reason));
             }
         }
     }
     Ok(())
 }
 
-fn content_pieces(
-    place: &str,
-    content: Content,
-    limits: &Limits,
-) -> Result<Vec<Piece<EncodedPicture>>, RequestError> {
-    let parts = match content {
-        Content::Text(text) => return Ok(vec![Piece::Text(text)]),
-        Content::Parts(parts) if parts.is_empty() => return Err(content_missing(place)),
-        Content::Parts(parts) => parts,
-    };
-    let piece = |(index, part)| match part {
-        ContentPart::Text { text } => Ok(Piece::Text(text)),
-        ContentPart::ImageUrl { image_url } => {
-            let param = format!("{place}.content[{index}].image_url.url");
-            picture(param, &image_url.url, limits)
-        }
-    };
-    parts.into_iter().enumerate().map(piece).collect()
-}
-
-fn picture(
-    param: String,
-    url: &str,
-    limits: &Limits,
-) -> Result<Piece<EncodedPicture>, RequestError> {
-    match data_url::decode(url, limits.max_image_bytes) {
-        Ok(bytes) => Ok(Piece::Picture(EncodedPicture { param, bytes })),
-        Err(fault) => Err(RequestError::PictureUrl { param, fault }),
-    }
-}
-
-/// The assistant's own words and pictures: content with pictures in it, or an answer of ours as it was
-/// (`content`, `images`, `content_parts`), or text with its pictures appended.
-fn assistant_pieces(
-    place: &str,
-    message: Message,
-    limits: &Limits,
-) -> Result<Vec<Piece<EncodedPicture>>, RequestError> {
-    let images = message.images.unwrap_or_default();
-    let indices: Vec<u64> = images
-        .iter()
-        .enumerate()
-        .map(|(position, image)| image.index.unwrap_or(position as u64))
-        .collect();
-    let pictures = own_pictures(place, images, limits)?;
-    if let Some(order) = message.content_parts {
-        let numbered = indices.into_iter().zip(pictures).collect();
-        return in_order(place, order, numbered, message.content.as_ref());
-    }
-    let mut pieces = match message.content {
-        Some(content) => content_pieces(place, content, limits)?,
-        None if pictures.is_empty() => return Err(content_missing(place)),
-        None => Vec::new(),
-    };
-    pieces.extend(pictures);
-    Ok(pieces)
-}
-
-fn own_pictures(
-    place: &str,
-    images: Vec<ImageItem>,
-    limits: &Limits,
-) -> Result<Vec<Piece<EncodedPicture>>, RequestError> {
-    let piece = |(index, image): (usize, ImageItem)| {
-        let param = format!("{place}.images[{index}].image_url.url");
-        picture(param, &image.image_url.url, limits)
-    };
-    images.into_iter().enumerate().map(piece).collect()
-}
-
 /// `numbered` pictures placed by `order`, which must name each of them once and repeat `content`.
 fn in_order(
     place: &str,
     order: Vec<OrderedPart>,
-    mut numbered: Vec<(u64, Piece<EncodedPicture>)>,
+    mut numbered: Vec<(u64, Piece<RequestedPicture>)>,
     content: Option<&Content>,
-) -> Result<Vec<Piece<EncodedPicture>>, RequestError> {
+) -> Result<Vec<Piece<RequestedPicture>>, RequestError> {
     let param = format!("{place}.content_parts");
     let mut pieces = Vec::with_capacity(order.len());
     let mut text = String::new();

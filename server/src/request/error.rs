@@ -64,6 +64,14 @@ pub enum RequestError {
         /// Pictures allowed.
         limit: usize,
     },
+    /// More pictures from elsewhere than a request may have.
+    #[error("too many pictures to fetch: at most {limit}; send the others as data URLs")]
+    TooManyPictureUrls {
+        /// The first one too many.
+        param: String,
+        /// Pictures allowed.
+        limit: usize,
+    },
     /// A picture's URL that cannot be used.
     #[error("`{param}` {fault}")]
     PictureUrl {
@@ -72,6 +80,31 @@ pub enum RequestError {
         /// Why.
         fault: PictureUrlFault,
     },
+    /// A stored response that is not there.
+    #[error("Previous response with id '{id}' not found.")]
+    NoPreviousResponse {
+        /// Whose id the client wrote, unbounded.
+        id: String,
+    },
+    /// A stored item that is not there.
+    #[error("Item with id '{id}' not found.")]
+    NoItem {
+        /// Where it is named.
+        param: String,
+        /// Whose id the client wrote, unbounded.
+        id: String,
+    },
+    /// A kept file that is not there.
+    #[error("No such File object: {id}")]
+    NoFile {
+        /// Where it is named.
+        param: String,
+        /// Whose id the client wrote, unbounded.
+        id: String,
+    },
+    /// What is kept could not be read; the cause is in the log.
+    #[error("the store failed")]
+    StoreFailed,
     /// A picture file that cannot be used.
     #[error("`{param}`: {source}")]
     Picture {
@@ -96,6 +129,24 @@ pub enum PictureUrlFault {
     /// An `http` or `https` URL.
     #[error("is an http(s) URL: fetching pictures is not enabled, send a data URL")]
     FetchingDisabled,
+    /// An address that looks like ours.
+    #[error("looks like an address of this service, but was not signed by it")]
+    Forged,
+    /// An address of ours whose picture is gone.
+    #[error("has expired: its picture is not kept any more")]
+    Expired,
+    /// An `http` or `https` URL that is none, that names a user, or that parsers read differently.
+    #[error("is not a URL that is fetched: plain http(s), without a user name")]
+    NotFetchable,
+    /// A host that is not on the list.
+    #[error("is on a host that pictures are not fetched from here")]
+    HostNotAllowed,
+    /// A port that is not on the list.
+    #[error("is on a port that pictures are not fetched from here")]
+    PortNotAllowed,
+    /// Whatever went wrong: saying what would tell of hosts and ports that the client itself may not reach.
+    #[error("could not be fetched as a picture")]
+    FetchFailed,
     /// Any other scheme, or none.
     #[error("must be a data URL such as data:image/png;base64,…")]
     NotADataUrl,

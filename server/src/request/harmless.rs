@@ -24,9 +24,33 @@ pub(super) const IGNORED_IN_CHAT: [&str; 12] = [
     "messages[].content[].image_url.detail",
 ];
 
+/// What responses take and ignore.
+const IGNORED_IN_RESPONSES: [&str; 19] = [
+    "user",
+    "safety_identifier",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "service_tier",
+    "reasoning",
+    "parallel_tool_calls",
+    "include",
+    "text.verbosity",
+    "stream_options.include_obfuscation",
+    "tools[].quality",
+    "tools[].action",
+    "tools[].model",
+    "tools[].moderation",
+    "tools[].input_fidelity",
+    "input[].status",
+    "input[].content[].detail",
+    "input[].content[].annotations",
+    "input[].content[].logprobs",
+];
+
 /// What each route takes and ignores, for clients send it by themselves.
-pub const IGNORED: [(&str, &[&str]); 4] = [
+pub const IGNORED: [(&str, &[&str]); 5] = [
     ("/v1/chat/completions", &IGNORED_IN_CHAT),
+    ("/v1/responses", &IGNORED_IN_RESPONSES),
     ("/v1/images/generations", &["user", "quality", "style", "moderation"]),
     ("/v1/images/edits", &["user", "quality", "style", "moderation", "input_fidelity"]),
     ("/v1/completions", &["user", "stream_options.include_obfuscation"]),

@@ -9,9 +9,9 @@ use super::harmless::check_label;
 use super::pictures::{DrawingWish, PictureCount, drawing};
 use super::sampling::{SamplingWish, StoppingWish, sampling_params, stopping_params};
 use super::{
-    Delivery, DeliveryMode, Disclosure, EncodedPicture, Limits, Piece, PromptForm, RequestError,
-    Speaker, Turn, ValidRequest, conversation, data_url, effective, in_range, model_name,
-    negative_prompt, num_choices,
+    Delivery, DeliveryMode, Disclosure, EncodedPicture, Limits, OwnPictures, PicturePlace, Piece,
+    PromptForm, RequestError, RequestedPicture, Speaker, Turn, ValidRequest, Whereabouts,
+    conversation, effective, in_range, model_name, negative_prompt, num_choices,
 };
 use crate::engine::request::{PictureParams, ProgressReports, SamplingParams, StoppingParams};
 use crate::picture_codec::PictureFormat;
@@ -44,15 +44,15 @@ impl EditedPictures {
     }
 }
 
-/// Checks `request` against `limits`. `drawn_seed` is its seed if it brings none.
+/// Checks `request` against `limits`; pictures of ours in it come from `own`. `drawn_seed` is its seed if it brings none.
 ///
 /// # Errors
 /// [`RequestError`], naming the first parameter at fault.
 pub fn validate_images(
     mut request: ImageRequest,
     edited: EditedPictures,
-    limits: &Limits,
-    drawn_seed: u64,
+    own: &dyn OwnPictures,
+    (limits, drawn_seed): (&Limits, u64),
 ) -> Result<ValidRequest, RequestError> {
     let model = model_name(request.model.take(), limits)?;
     check_offered(&request)?;
@@ -67,7 +67,7 @@ pub fn validate_images(
     check_room(&request.prompt, num_edited, edited.param(), limits)?;
     let images = request.images.take();
     let prompt = std::mem::take(&mut request.prompt);
-    let turns = vec![turn(prompt, pictures(edited, images, limits)?)];
+    let turns = vec![turn(prompt, pictures(edited, images, own, limits)?)];
     let prompt_form = prompt_form(num_edited, limits);
     let stopping = stopping(prompt_form, limits)?;
     let drawing_wish = drawing_wish(&request);
@@ -106,12 +106,12 @@ fn check_offered(request: &ImageRequest) -> Result<(), RequestError> {
             return Err(RequestError::unsupported("background", reason));
         }
     }
-    match request.response_format {
-        None | Some(ImageResponseFormat::B64Json) => Ok(()),
-        Some(ImageResponseFormat::Url) => {
-            let reason = "`url` is not supported: pictures come in the answer, as `b64_json`";
-            Err(RequestError::unsupported("response_format", reason))
+    match (request.response_format, request.stream) {
+        (Some(ImageResponseFormat::Url), Some(true)) => {
+            let reason = "`url` needs `stream: false`: streamed pictures are `b64_json`";
+            Err(RequestError::conflict("response_format", reason))
         }
+        (None | Some(ImageResponseFormat::B64Json | ImageResponseFormat::Url), _) => Ok(()),
     }
 }
 
@@ -151,23 +151,22 @@ fn check_room(
 fn pictures(
     edited: EditedPictures,
     images: Option<Vec<ImageReference>>,
+    own: &dyn OwnPictures,
     limits: &Limits,
-) -> Result<Vec<EncodedPicture>, RequestError> {
+) -> Result<Vec<RequestedPicture>, RequestError> {
     let images = match edited {
         EditedPictures::None => return Ok(Vec::new()),
         EditedPictures::Files(files) => {
-            return files.into_iter().map(|file| file_of(file, limits)).collect();
+            let file = |file| file_of(file, limits).map(RequestedPicture::File);
+            return files.into_iter().map(file).collect();
         }
         EditedPictures::Referenced => images.unwrap_or_default(),
     };
-    let decoded = |(index, image): (usize, ImageReference)| {
+    let picture = |(index, image): (usize, ImageReference)| {
         let param = format!("images[{index}].image_url");
-        match data_url::decode(&image.image_url, limits.max_image_bytes) {
-            Ok(bytes) => Ok(EncodedPicture { param, bytes }),
-            Err(fault) => Err(RequestError::PictureUrl { param, fault }),
-        }
+        conversation::picture(&param, &image.image_url, own, limits)
     };
-    images.into_iter().enumerate().map(decoded).collect()
+    images.into_iter().enumerate().map(picture).collect()
 }
 
 fn file_of(file: EncodedPicture, limits: &Limits) -> Result<EncodedPicture, RequestError> {
@@ -181,7 +180,7 @@ fn file_of(file: EncodedPicture, limits: &Limits) -> Result<EncodedPicture, Requ
 }
 
 /// Pictures first, then the words about them.
-fn turn(prompt: String, pictures: Vec<EncodedPicture>) -> Turn<EncodedPicture> {
+fn turn(prompt: String, pictures: Vec<RequestedPicture>) -> Turn<RequestedPicture> {
     let mut pieces: Vec<_> = pictures.into_iter().map(Piece::Picture).collect();
     pieces.push(Piece::Text(prompt));
     Turn { speaker: Speaker::User, pieces }
@@ -225,7 +224,8 @@ fn picture_params(
     sampling: &SamplingParams,
     limits: &Limits,
 ) -> Result<PictureParams, RequestError> {
-    let delivered = (picture_format(request)?, progress(request)?);
+    let format = output_format(request.output_format, request.output_compression)?;
+    let delivered = (format, progress(request)?);
     drawing(wish, PictureCount::exactly(1), sampling.seed, delivered, limits)
 }
 
@@ -245,10 +245,13 @@ pub(super) fn partial_images(count: Option<u64>) -> Result<Option<ProgressReport
 }
 
 /// What is lossless has nothing to compress away.
-fn picture_format(request: &ImageRequest) -> Result<PictureFormat, RequestError> {
-    let quality = request.output_compression.unwrap_or(BEST_QUALITY);
+pub(super) fn output_format(
+    format: Option<ImageFormat>,
+    compression: Option<u64>,
+) -> Result<PictureFormat, RequestError> {
+    let quality = compression.unwrap_or(BEST_QUALITY);
     let quality = in_range("output_compression", quality, 0..=BEST_QUALITY)?;
-    let lossless = match request.output_format.unwrap_or(ImageFormat::Png) {
+    let lossless = match format.unwrap_or(ImageFormat::Png) {
         ImageFormat::Jpeg => {
             return Ok(PictureFormat::Jpeg { quality: quality.max(1) as u8 });
         }
@@ -267,5 +270,9 @@ fn delivery(request: &ImageRequest, picture_format: PictureFormat) -> Delivery {
         Some(true) => DeliveryMode::Streamed { include_usage: true },
         Some(false) | None => DeliveryMode::Whole,
     };
-    Delivery { mode, picture_format }
+    let whereabouts = match request.response_format {
+        Some(ImageResponseFormat::Url) => Whereabouts::Address,
+        Some(ImageResponseFormat::B64Json) | None => Whereabouts::Inline,
+    };
+    Delivery { mode, picture_format, whereabouts, place: PicturePlace::Images }
 }

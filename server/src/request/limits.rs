@@ -8,6 +8,7 @@ use reverie_model::diffusion::noise_schedule::NoiseSchedule;
 use reverie_proto::Sampler;
 use reverie_scheduler::Budget;
 
+use super::picture_url::PictureUrlPolicy;
 use crate::picture_codec::PictureLimits;
 use crate::template::{CheckpointDefaults, TextToImage};
 
@@ -38,6 +39,10 @@ pub struct Limits {
     pub max_image_bytes: usize,
     /// What a picture's header may promise.
     pub picture: PictureLimits,
+    /// Where pictures may be fetched from.
+    pub picture_urls: PictureUrlPolicy,
+    /// Pictures of a request that may have to be fetched.
+    pub max_image_urls: usize,
     /// Pictures in an answer.
     pub max_images: usize,
     /// Answers to one request: each takes a place in the engine.

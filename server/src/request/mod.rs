@@ -5,13 +5,20 @@ mod abilities;
 mod completion;
 mod conversation;
 mod data_url;
+mod delivery;
 mod disclosure;
 mod error;
 mod harmless;
 mod images;
 mod limits;
+mod own_pictures;
+mod picture_url;
 mod pictures;
+mod requested_picture;
+mod response_context;
+mod responses;
 mod sampling;
+mod stored_response;
 mod tokenization;
 mod truncation;
 
@@ -22,14 +29,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reverie_model::{Picture, PictureError};
-use reverie_proto::{
-    ChatCompletionRequest, EffectiveParameters, ProvenanceWish, StreamOptions, Truncation,
-};
+use reverie_proto::{ChatCompletionRequest, EffectiveParameters, Truncation};
 
 use crate::engine::request::{
     EngineRequest, ONE_TENANT, PictureParams, RequestIdentity, SamplingParams, StoppingParams,
 };
-use crate::picture_codec::PictureFormat;
 use crate::prompt::{PromptEncoder, build_prompt, raw_prompt};
 use crate::template::PromptTemplate;
 
@@ -39,22 +43,29 @@ use self::sampling::{SamplingWish, StoppingWish};
 pub(crate) use abilities::max_images;
 pub use completion::validate_completion;
 pub(crate) use data_url::decode as picture_file;
+pub use delivery::{Delivery, DeliveryMode, PicturePlace, Whereabouts};
 pub use disclosure::Disclosure;
 pub use error::{PictureUrlFault, RequestError};
 pub use harmless::IGNORED;
 pub use images::{EditedPictures, validate_images};
 pub use limits::{Defaults, Limits, WritableTokens};
+pub use own_pictures::{NoOwnPictures, OwnPictureFault, OwnPictures};
+pub use picture_url::{AllowedDomain, PictureUrl, PictureUrlPolicy};
+pub use requested_picture::{RemotePicture, RequestedPicture, files_only, remote_pictures};
+pub use response_context::KeptItems;
+pub use responses::{ResponseEcho, ValidResponse, validate_response};
 pub use sampling::MAX_LOGPROBS;
+pub use stored_response::{ItemId, ItemKind, StoredItem, StoredResponse, named_items};
 pub use tokenization::{TextToTokenize, validate_detokenize, validate_tokenize};
 pub use truncation::{FittedRequest, Fitting, fit};
 
-/// A request that can be served, its input pictures still encoded.
+/// A request that can be served, its input pictures still encoded or elsewhere.
 #[derive(Debug, Clone)]
 pub struct ValidRequest {
     /// The model's name, as the client used it.
     pub model: String,
     /// The conversation; the user speaks last.
-    pub turns: Vec<Turn<EncodedPicture>>,
+    pub turns: Vec<Turn<RequestedPicture>>,
     /// Whether its oldest turns may be left out where it is too long.
     pub may_drop_turns: bool,
     /// How it is written down.
@@ -86,27 +97,6 @@ pub enum PromptForm {
     Caption,
     /// Its one text alone, exactly as it is.
     Verbatim,
-}
-
-/// How an answer is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Delivery {
-    /// At once or as it is written.
-    pub mode: DeliveryMode,
-    /// How pictures are encoded.
-    pub picture_format: PictureFormat,
-}
-
-/// At once or as it is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DeliveryMode {
-    /// At once.
-    Whole,
-    /// As it is written.
-    Streamed {
-        /// A last chunk says what the answer took.
-        include_usage: bool,
-    },
 }
 
 /// What one speaker says; `P` is a picture, encoded or decoded.
@@ -147,12 +137,13 @@ pub struct EncodedPicture {
     pub bytes: Vec<u8>,
 }
 
-/// Checks `request` against `limits`. `drawn_seed` is its seed if it brings none.
+/// Checks `request` against `limits`; pictures of ours in it come from `own`. `drawn_seed` is its seed if it brings none.
 ///
 /// # Errors
 /// [`RequestError`], naming the first parameter at fault.
 pub fn validate(
     request: ChatCompletionRequest,
+    own: &dyn OwnPictures,
     limits: &Limits,
     drawn_seed: u64,
 ) -> Result<ValidRequest, RequestError> {
@@ -164,14 +155,14 @@ pub fn validate(
     let stopping = sampling::stopping_params(&StoppingWish::of_chat(&request), limits)?;
     let stopping = abilities::stopping(stopping, limits.abilities);
     let pictures = pictures::picture_params(&request, limits, &sampling)?;
-    let delivery = delivery(&request)?;
+    let delivery = delivery::delivery(&request)?;
     let disclosure = disclosure::disclosure(&request, sampling.seed)?;
     let num_choices = choices(&request, &sampling, limits)?;
     let drawing = DrawingWish::of_chat(&request);
     let effective = effective((&wish, &sampling), (&drawing, &pictures), limits);
     let negative_prompt = negative_prompt(request.negative_prompt, limits)?;
     let may_drop_turns = request.truncation == Some(Truncation::Auto);
-    let turns = conversation::turns(request.messages, may_drop_turns, limits)?;
+    let turns = conversation::turns(request.messages, may_drop_turns, own, limits)?;
     Ok(ValidRequest {
         model,
         turns,
@@ -335,24 +326,6 @@ fn caption(turns: &[Turn<Arc<Picture>>], template: &PromptTemplate) -> String {
         Piece::Picture(_) => None,
     });
     texts.collect::<Vec<_>>().join(&template.text_separator)
-}
-
-fn delivery(request: &ChatCompletionRequest) -> Result<Delivery, RequestError> {
-    let mode = delivery_mode(request.stream, request.stream_options)?;
-    Ok(Delivery { mode, picture_format: pictures::picture_format(request)? })
-}
-
-fn delivery_mode(
-    stream: Option<bool>,
-    options: Option<StreamOptions>,
-) -> Result<DeliveryMode, RequestError> {
-    match (stream.unwrap_or(false), options) {
-        (true, options) => Ok(DeliveryMode::Streamed {
-            include_usage: options.and_then(|options| options.include_usage).unwrap_or(false),
-        }),
-        (false, None) => Ok(DeliveryMode::Whole),
-        (false, Some(_)) => Err(RequestError::conflict("stream_options", "needs `stream: true`")),
-    }
 }
 
 /// `value` if it is in `range`, which the error quotes.

@@ -186,8 +186,6 @@ fn choice(
     limits: &Limits,
     num_beams: usize,
 ) -> Result<PictureCount, RequestError> {
-    let max_images = request.max_images.unwrap_or(limits.max_images as u64);
-    let max_images = in_range("max_images", max_images, 0..=limits.max_images as u64)?;
     let conflict = |reason| Err(RequestError::conflict("image_choice", reason));
     let wish = match (modalities(request)?, request.image_choice) {
         (Modalities::TextOnly, None | Some(Wish::None)) => Wish::None,
@@ -200,6 +198,19 @@ fn choice(
         (Modalities::Unsaid | Modalities::Both, None) => Wish::Auto,
         (_, Some(wish)) => wish,
     };
+    count(wish, request.max_images, num_beams, limits)
+}
+
+/// What `wish` comes to: `max_images` and a beam search bound it.
+pub(super) fn count(
+    wish: Wish,
+    max_images: Option<u64>,
+    num_beams: usize,
+    limits: &Limits,
+) -> Result<PictureCount, RequestError> {
+    let max_images = max_images.unwrap_or(limits.max_images as u64);
+    let max_images = in_range("max_images", max_images, 0..=limits.max_images as u64)?;
+    let conflict = |reason| Err(RequestError::conflict("image_choice", reason));
     let wish = abilities::wish(wish, limits.abilities);
     if num_beams > 1 && wish != Wish::None {
         return conflict("must be `none` or unset with `num_beams`");

@@ -2,7 +2,7 @@
 
 use reverie_proto::{DetokenizeRequest, TokenizeRequest};
 
-use super::{EncodedPicture, Limits, RequestError, Turn, conversation, model_name};
+use super::{Limits, OwnPictures, RequestError, RequestedPicture, Turn, conversation, model_name};
 
 /// What is to be tokenized.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub enum TextToTokenize {
         begins_document: bool,
     },
     /// A conversation, as the template writes it down.
-    Conversation(Vec<Turn<EncodedPicture>>),
+    Conversation(Vec<Turn<RequestedPicture>>),
 }
 
 /// Checks `request` against `limits`.
@@ -24,6 +24,7 @@ pub enum TextToTokenize {
 /// [`RequestError`], naming the first parameter at fault.
 pub fn validate_tokenize(
     request: TokenizeRequest,
+    own: &dyn OwnPictures,
     limits: &Limits,
 ) -> Result<TextToTokenize, RequestError> {
     model_name(request.model, limits)?;
@@ -48,7 +49,7 @@ pub fn validate_tokenize(
                 let reason = "must be true: every prompt ends with the opening of the answer";
                 return Err(RequestError::unsupported("add_generation_prompt", reason));
             }
-            Ok(TextToTokenize::Conversation(conversation::turns(messages, false, limits)?))
+            Ok(TextToTokenize::Conversation(conversation::turns(messages, false, own, limits)?))
         }
     }
 }

@@ -3,6 +3,8 @@
 
 #![expect(dead_code, reason = "each test binary uses its part of the kit")]
 
+pub(crate) mod responding;
+
 use std::io::Cursor;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -26,19 +28,26 @@ use reverie_server::engine::document_engine::{
 };
 use reverie_server::engine::event::{EngineEvent, FinishReason, Usage};
 use reverie_server::engine::request::EngineRequest;
+use reverie_server::file_link::SigningKey;
 use reverie_server::http::{
     AllowedHosts, AppState, BODY_UNIT, HttpSettings, Origin, ServedModel, UnknownParams,
     Vocabulary, router,
 };
 use reverie_server::model_hash::ModelHash;
 use reverie_server::picture_codec::{Metadata, PictureCodec, PictureFormat, PictureLimits};
+use reverie_server::picture_fetch::{FetchLimits, PictureFetcher, Surroundings};
 use reverie_server::provenance::ModelProvenance;
-use reverie_server::request::{Defaults, Limits, WritableTokens};
+use reverie_server::request::{Defaults, Limits, PictureUrlPolicy, WritableTokens};
+use reverie_server::store::{MemoryStore, StoreLimits};
 use reverie_server::template::{PromptTemplate, TextToImage};
 use serde_json::Value;
 use tokio::sync::{Semaphore, oneshot};
 use tower::Service as _;
 use uuid::Uuid;
+
+/// How much is kept between requests.
+pub(crate) const STORE_LIMITS: StoreLimits =
+    StoreLimits { max_bytes: 1 << 20, max_records: 100, max_age: 3600 };
 
 /// The digest of the weights that the scripted engine does not have.
 pub(crate) const MODEL_SHA256: &str = "5ca1ab1e";
@@ -186,6 +195,8 @@ pub(crate) fn settings() -> HttpSettings {
     HttpSettings {
         api_keys: Vec::new(),
         tenant_salt: [7; 32],
+        signing_key: SigningKey::of_secret("signed in the tests"),
+        public_url: None,
         allowed_hosts: AllowedHosts::loopback(),
         unknown_params: UnknownParams::Refuse,
         max_body_bytes: 1 << 20,
@@ -211,6 +222,8 @@ pub(crate) fn limits() -> Limits {
         max_input_images: 4,
         max_image_bytes: 4096,
         picture: PictureLimits { max_pixels: 10_000, max_side: 500, max_aspect_ratio: 200 },
+        picture_urls: PictureUrlPolicy::default(),
+        max_image_urls: 3,
         max_images: 8,
         max_choices: 4,
         max_num_inference_steps: 100,
@@ -254,10 +267,16 @@ pub(crate) fn state_with(engine: &Arc<ScriptedEngine>, settings: HttpSettings) -
             created: 1_700_000_000,
         }),
         codec: PictureCodec { decode, encode },
+        fetcher: Arc::new(PictureFetcher::new(
+            PictureUrlPolicy::default(),
+            FetchLimits::standard(4096),
+            Surroundings::system(),
+        )),
         body_memory: Arc::new(Semaphore::new(settings.max_held_body_bytes / BODY_UNIT)),
         preparing: Arc::new(Semaphore::new(4)),
         picture_reading: Arc::new(Semaphore::new(2)),
         picture_writing: Arc::new(Semaphore::new(2)),
+        store: Arc::new(MemoryStore::new(STORE_LIMITS)),
         origin: Origin::new(|| Uuid::from_u128(7), || 1_700_000_001),
         settings: Arc::new(settings),
     }

@@ -4,6 +4,7 @@ mod fed_back;
 mod history;
 mod pictures_in;
 mod pictures_out;
+mod shapes;
 mod sharing;
 
 use image::ImageFormat;

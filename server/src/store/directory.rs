@@ -1,0 +1,215 @@
+//! Records as files of one folder, which several replicas may share. A file appears whole, by being renamed, or not at all;
+//! its time of modification is its last use; its first bytes say whose it is. Each replica keeps its own books, and looks
+//! into the folder now and then for what the others do.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::ledger::Ledger;
+use super::{Record, RecordStore, StoreError, StoreLimits, StoredId};
+use crate::engine::request::TenantId;
+
+/// Starts every file: the format and its version.
+const MAGIC: [u8; 8] = *b"REVERIE1";
+/// Magic and owner.
+const HEAD_BYTES: usize = MAGIC.len() + 16;
+/// Starts the names of files that are being written.
+const UNFINISHED: &str = ".unfinished-";
+/// Seconds after which an unfinished file has no writer any more.
+const UNFINISHED_AGE: u64 = 3600;
+/// Seconds between two looks for what other replicas do: a look costs a system call for each file.
+const LOOK_INTERVAL: u64 = 10;
+
+/// Records as files.
+#[derive(Debug)]
+pub struct DirectoryStore {
+    folder: PathBuf,
+    books: Mutex<Books>,
+    num_written: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Books {
+    ledger: Ledger,
+    looked: u64,
+}
+
+impl DirectoryStore {
+    /// The store in `folder`, which is made if it is not there, for its owner's eyes only.
+    ///
+    /// # Errors
+    /// If the folder cannot be made, read or written.
+    pub fn open(folder: &Path, limits: StoreLimits, now: u64) -> io::Result<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        let books = Books { ledger: Ledger::new(limits), looked: 0 };
+        let store = Self {
+            folder: folder.to_owned(),
+            books: Mutex::new(books),
+            num_written: AtomicU64::new(0),
+        };
+        let probe = store.unfinished_path();
+        write_new(&probe, &[])?;
+        fs::remove_file(probe)?;
+        store.look(&mut store.books(), now)?;
+        Ok(store)
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        // Whatever a panic left undone is set right by the next look into the folder.
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn path(&self, id: StoredId) -> PathBuf {
+        self.folder.join(id.to_string())
+    }
+
+    fn unfinished_path(&self) -> PathBuf {
+        let number = self.num_written.fetch_add(1, Ordering::Relaxed);
+        self.folder.join(format!("{UNFINISHED}{}-{number}", std::process::id()))
+    }
+
+    /// Takes into the books what is in the folder, and removes what is too old.
+    fn look(&self, books: &mut Books, now: u64) -> io::Result<()> {
+        let mut ledger = Ledger::new(books.ledger.limits());
+        for file in fs::read_dir(&self.folder)? {
+            let file = file?;
+            let Some(name) = file.file_name().to_str().map(str::to_owned) else { continue };
+            let Some(metadata) = unless_gone(file.metadata())? else { continue };
+            let used = seconds(metadata.modified()?);
+            match name.parse::<StoredId>() {
+                Ok(id) if metadata.is_file() => {
+                    let owner = match books.ledger.owner(id) {
+                        Some(owner) => Some(owner),
+                        None => read_owner(&file.path())?,
+                    };
+                    if let Some(owner) = owner {
+                        let num_bytes = metadata.len().saturating_sub(HEAD_BYTES as u64);
+                        ledger.note(id, (owner, num_bytes), used);
+                    }
+                }
+                Ok(_) | Err(_) => {
+                    let is_left = now.saturating_sub(used) >= UNFINISHED_AGE;
+                    if name.starts_with(UNFINISHED) && is_left {
+                        unless_gone(fs::remove_file(file.path()))?;
+                    }
+                }
+            }
+        }
+        for gone in ledger.remove_old(now) {
+            unless_gone(fs::remove_file(self.path(gone)))?;
+        }
+        *books = Books { ledger, looked: now };
+        Ok(())
+    }
+}
+
+impl RecordStore for DirectoryStore {
+    fn put(&self, id: StoredId, record: &Record, now: u64) -> Result<(), StoreError> {
+        self.limits().check(&record.bytes)?;
+        let unfinished = self.unfinished_path();
+        let head = [MAGIC.as_slice(), &record.owner.0.to_le_bytes()].concat();
+        let renamed = write_new(&unfinished, &[&head, &record.bytes]).and_then(|file| {
+            file.set_modified(time(now))?;
+            file.sync_all()?;
+            fs::rename(&unfinished, self.path(id))
+        });
+        if let Err(error) = renamed {
+            let _it_may_not_be_there = fs::remove_file(&unfinished);
+            return Err(error.into());
+        }
+        let mut books = self.books();
+        if now.saturating_sub(books.looked) >= LOOK_INTERVAL {
+            self.look(&mut books, now)?;
+        }
+        let holding = (record.owner, record.bytes.len() as u64);
+        for gone in books.ledger.insert(id, holding, now) {
+            unless_gone(fs::remove_file(self.path(gone)))?;
+        }
+        Ok(())
+    }
+
+    fn get(&self, id: StoredId, now: u64) -> Result<Option<Record>, StoreError> {
+        let limits = self.limits();
+        let Some(mut file) = unless_gone(File::open(self.path(id)))? else { return Ok(None) };
+        let metadata = file.metadata()?;
+        let used = seconds(metadata.modified()?);
+        let is_too_old = self.books().ledger.is_too_old(used, now);
+        let max_bytes = limits.max_record_bytes().saturating_add(HEAD_BYTES as u64);
+        if is_too_old || metadata.len() > max_bytes {
+            return Ok(None);
+        }
+        let Some(owner) = owner_at_head(&mut file)? else {
+            tracing::warn!(%id, "a file of the store is none of ours");
+            return Ok(None);
+        };
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        // Another replica may have removed it meanwhile, and a read-only folder still serves.
+        let _only_its_age_is_lost = File::options()
+            .write(true)
+            .open(self.path(id))
+            .and_then(|file| file.set_modified(time(now.max(used))));
+        self.books().ledger.note(id, (owner, bytes.len() as u64), now.max(used));
+        Ok(Some(Record { owner, bytes: bytes.into() }))
+    }
+
+    fn remove(&self, id: StoredId) -> Result<(), StoreError> {
+        self.books().ledger.remove(id);
+        unless_gone(fs::remove_file(self.path(id)))?;
+        Ok(())
+    }
+
+    fn limits(&self) -> StoreLimits {
+        self.books().ledger.limits()
+    }
+}
+
+fn write_new(path: &Path, pieces: &[&[u8]]) -> io::Result<File> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    for piece in pieces {
+        file.write_all(piece)?;
+    }
+    Ok(file)
+}
+
+/// `None` if the file has no head of ours, or is gone.
+fn read_owner(path: &Path) -> io::Result<Option<TenantId>> {
+    match unless_gone(File::open(path))? {
+        Some(mut file) => owner_at_head(&mut file),
+        None => Ok(None),
+    }
+}
+
+fn owner_at_head(file: &mut File) -> io::Result<Option<TenantId>> {
+    let mut head = [0; HEAD_BYTES];
+    match file.read_exact(&mut head) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let Some(owner) = head.strip_prefix(&MAGIC) else { return Ok(None) };
+    let owner: Option<[u8; 16]> = owner.try_into().ok();
+    Ok(owner.map(|owner| TenantId(u128::from_le_bytes(owner))))
+}
+
+/// What another replica has removed is no error.
+fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn time(seconds: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(seconds)
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
