@@ -54,8 +54,6 @@ pub use response_answer::{
     ResponseError, ResponseEvent, ResponseHappening, ResponseStatus, ResponseUsage, TextPlace,
 };
 pub use response_item::{InputItem, InputPart, ItemStatus, OutputItem, OutputText, ResponseInput};
-pub use response_request::{
-    ImageTool, Reasoning, ResponseRequest, ResponseToolChoice, TextConfig,
-};
+pub use response_request::{ImageTool, Reasoning, ResponseRequest, ResponseToolChoice, TextConfig};
 pub use tokenization::{DetokenizeAnswer, DetokenizeRequest, TokenizeAnswer, TokenizeRequest};
 pub use unknown::without_unknown_fields;

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::chat_answer::{EffectiveParameters, FinishDetails, ImageUsage};
-use crate::chat_request::ImageFormat;
+use crate::chat_request::{ImageFormat, Truncation};
 use crate::error_body::ErrorDetail;
 use crate::image_request::{Background, Quality};
 use crate::response_item::{InputItem, OutputItem, OutputText};
-use crate::response_request::{ImageTool, Reasoning, ResponseToolChoice, TextConfig, Truncation};
+use crate::response_request::{ImageTool, Reasoning, ResponseToolChoice, TextConfig};
 
 /// A response, at any moment of its life.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -7,8 +7,8 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response as HttpResponse};
 use reverie_proto::{
-    InputItem, Reasoning, Response, ResponseEvent, ResponseHappening, ResponseStatus, TextConfig,
-    Truncation, parse,
+    InputItem, Reasoning, Response, ResponseEvent, ResponseHappening, ResponseRequest,
+    ResponseStatus, TextConfig, Truncation, parse,
 };
 use tokio::sync::Mutex;
 use tokio_stream::StreamExt as _;
@@ -36,7 +36,7 @@ pub(super) async fn create(
     request: Request,
 ) -> Result<HttpResponse, ApiError> {
     let base = AddressBase::new(&state, request.headers());
-    let asked = Asked::of_json(&state, "/v1/responses", request).await?;
+    let asked = Asked::of_json::<ResponseRequest>(&state, "/v1/responses", request).await?;
     let shelf = Shelf::new(&state, asked.asking.tenant());
     let kept = shelf.clone();
     let read = move |body: Vec<u8>, limits: &Limits, drawn_seed| {
@@ -50,7 +50,7 @@ pub(super) async fn create(
     };
     let prepared = preparation::prepare_with(&state, asked, read).await;
     let (prepared, (input, echo)) = prepared.map_err(ApiError::about_input)?;
-    let Prepared { valid, request, provenance, identity } = prepared;
+    let Prepared { valid, request, dropped: _none, provenance, identity } = prepared;
     let mode = valid.delivery.mode;
     let delivery = PictureDelivery::new(&state, &valid, provenance, (shelf.clone(), &base))?;
     let submitted = state.engine.submit(request);
@@ -161,7 +161,7 @@ impl Answering {
     /// What is to be said of `event`; its pictures are encoded, and what is complete is stored.
     async fn happen(&mut self, event: EngineEvent) -> Result<Vec<ResponseEvent>, ApiError> {
         Ok(match event {
-            EngineEvent::Text { delta, num_tokens: _ } => self.writer.push_text(delta),
+            EngineEvent::Text { delta, .. } => self.writer.push_text(delta),
             EngineEvent::ImageStarted { index: _ } => self.writer.start_picture(),
             EngineEvent::ImageProgress { preview: None, .. } => Vec::new(),
             EngineEvent::ImageProgress { preview: Some(preview), .. } => {

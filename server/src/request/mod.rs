@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reverie_model::{Picture, PictureError};
-use reverie_proto::{ChatCompletionRequest, EffectiveParameters, Truncation};
+use reverie_proto::{ChatCompletionRequest, EffectiveParameters, ProvenanceWish, Truncation};
 
 use crate::engine::request::{
     EngineRequest, ONE_TENANT, PictureParams, RequestIdentity, SamplingParams, StoppingParams,

@@ -82,7 +82,7 @@ pub fn validate_response(
         seed: request.seed,
         ..SamplingWish::default()
     };
-    let sampling = sampling_params(&sampling_wish, &limits.defaults, drawn_seed)?;
+    let sampling = sampling_params(&sampling_wish, limits, drawn_seed)?;
     if request.max_output_tokens == Some(0) {
         return Err(RequestError::out_of_range("max_output_tokens", "at least 1"));
     }
@@ -107,6 +107,7 @@ pub fn validate_response(
         valid: ValidRequest {
             model,
             turns,
+            may_drop_turns: false,
             prompt_form: abilities::prompt_form(limits),
             sampling,
             stopping,
