@@ -20,7 +20,7 @@ pub mod tokenization;
 
 pub use capabilities::{Capabilities, CapabilityDefaults, CapabilityLimits, ContextPositions};
 pub use chat_answer::{
-    AnswerMessage, ChatCompletion, ChatCompletionChunk, Choice, ChunkChoice, Delta,
+    AnswerMessage, ChatCompletion, ChatCompletionChunk, Choice, ChunkChoice, Delta, DrawingTrace,
     EffectiveParameters, FinishDetails, FinishReason, ImageUsage, PictureProgress, Usage,
 };
 pub use chat_request::{

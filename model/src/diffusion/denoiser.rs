@@ -135,6 +135,19 @@ impl DenoiseJob {
         self.latent_shape
     }
 
+    /// (rows, Q, D): what it is drawn from; the negative condition first, where there is guidance.
+    pub fn conditions(&self) -> &Tensor {
+        &self.conditions
+    }
+
+    /// The training timestep at which the UNet is asked in the next step.
+    ///
+    /// # Panics
+    /// If no step is left.
+    pub fn timestep(&self) -> f32 {
+        self.sampler.timesteps()[self.steps_done]
+    }
+
     /// The latents as they are, scaled, of [`latent_shape`](Self::latent_shape).
     pub fn latents(&self) -> &[f32] {
         &self.latents
@@ -377,8 +390,20 @@ impl Denoiser {
     /// # Errors
     /// [`ModelError::Tensor`] if the device is out of memory.
     pub fn advance_step(&self, pass: StepPass) -> Result<StepProgress, ModelError> {
+        self.advance_step_probed(pass, &mut Probe::blind())
+    }
+
+    /// As [`advance_step`](Self::advance_step), showing inner activations.
+    ///
+    /// # Errors
+    /// As [`advance_step`](Self::advance_step).
+    pub fn advance_step_probed(
+        &self,
+        pass: StepPass,
+        probe: &mut Probe<'_>,
+    ) -> Result<StepProgress, ModelError> {
         let StepPass { unet, lens } = pass;
-        match self.unet.advance(unet, &mut Probe::blind())? {
+        match self.unet.advance(unet, probe)? {
             UnetProgress::More(unet) => Ok(StepProgress::More(StepPass { unet, lens })),
             UnetProgress::Done(prediction) => {
                 let values = prediction.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;

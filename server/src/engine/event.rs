@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use reverie_model::Picture;
+use reverie_model::diffusion::trace::TensorRecord;
 pub use reverie_scheduler::{FinishReason, Usage};
 
 /// One thing that happened to a request. `Finished` and `Failed` are last and exclusive.
@@ -39,6 +40,8 @@ pub enum EngineEvent {
         /// The picture.
         picture: Arc<Picture>,
     },
+    /// How each picture was drawn, in their order. Said once, before the end, and only where it was asked for.
+    Traced(Arc<Vec<Vec<TensorRecord>>>),
     /// The document is complete.
     Finished {
         /// Why it ended.

@@ -7,6 +7,7 @@ use reverie_proto::{
 };
 use tokio_stream::StreamExt as _;
 
+use super::drawing_trace::drawing_trace;
 use super::error::ApiError;
 use super::picture_delivery::{DeliveredPicture, PictureDelivery};
 use crate::engine::document_engine::EventStream;
@@ -34,7 +35,7 @@ pub(super) async fn whole(
         images: Vec::new(),
         content_parts: Vec::new(),
     };
-    let mut digests = Vec::new();
+    let (mut digests, mut trace) = (Vec::new(), None);
     while let Some(event) = events.next().await {
         match event {
             EngineEvent::Text { delta, num_tokens: _ } => append_text(&mut message, &delta),
@@ -45,10 +46,11 @@ pub(super) async fn whole(
                 digests.push(digest);
                 message.content_parts.push(OrderedPart::ImageRef { index: index as u64 });
             }
+            EngineEvent::Traced(pictures) => trace = Some(drawing_trace(pictures).await?),
             EngineEvent::Finished { reason, usage } => {
                 let provenance = delivery.provenance.of_answer(digests);
                 let completion = completion(head, message, reason, usage);
-                return Ok(ChatCompletion { provenance, ..completion });
+                return Ok(ChatCompletion { provenance, trace, ..completion });
             }
             EngineEvent::Failed(error) => return Err(ApiError::from(error)),
         }
@@ -85,6 +87,7 @@ fn completion(
         usage: wire_usage(&usage),
         effective: head.effective,
         provenance: None,
+        trace: None,
     }
 }
 

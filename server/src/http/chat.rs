@@ -10,7 +10,7 @@ use super::error::ApiError;
 use super::picture_delivery::PictureDelivery;
 use super::preparation::{self, Asked, Prepared};
 use super::{AppState, sse};
-use crate::request::{DeliveryMode, Limits, validate};
+use crate::request::{DeliveryMode, Limits, RequestError, validate};
 
 /// Writes one document.
 pub(super) async fn completions(
@@ -25,6 +25,10 @@ pub(super) async fn completions(
     };
     let Prepared { valid, request, provenance, identity } =
         preparation::prepare(&state, asked, read).await?;
+    if request.pictures.trace.is_some() && request.identity.idempotency_key.is_some() {
+        let reason = "cannot be asked for with `Idempotency-Key`: records are too large to be kept";
+        return Err(RequestError::conflict("trace", reason).into());
+    }
     let events = state.engine.submit(request)?;
 
     let head = AnswerHead {

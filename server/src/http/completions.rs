@@ -52,7 +52,8 @@ async fn whole(mut events: EventStream, head: AnswerHead) -> Result<Completion, 
             EngineEvent::Text { delta, num_tokens: _ } => text.push_str(&delta),
             EngineEvent::ImageStarted { .. }
             | EngineEvent::ImageProgress { .. }
-            | EngineEvent::Image { .. } => {}
+            | EngineEvent::Image { .. }
+            | EngineEvent::Traced(_) => {}
             EngineEvent::Finished { reason, usage } => {
                 let choices = vec![choice(text, Some(finish(reason).0))];
                 let usage = Some(wire_usage(&usage));
@@ -101,7 +102,8 @@ impl EventWriter for CompletionWriter {
             }
             EngineEvent::ImageStarted { .. }
             | EngineEvent::ImageProgress { .. }
-            | EngineEvent::Image { .. } => {}
+            | EngineEvent::Image { .. }
+            | EngineEvent::Traced(_) => {}
             EngineEvent::Finished { reason, usage } => {
                 let last = vec![choice(String::new(), Some(finish(reason).0))];
                 let effective = Some(self.head.effective.clone());

@@ -8,6 +8,7 @@ mod body;
 mod capabilities;
 mod chat;
 mod completions;
+mod drawing_trace;
 mod error;
 mod event_body;
 mod form;

@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use axum::response::Response;
 use reverie_proto::{
-    ChatCompletionChunk, ChunkChoice, Delta, PictureDigest, PictureProgress, Role,
+    ChatCompletionChunk, ChunkChoice, Delta, DrawingTrace, PictureDigest, PictureProgress, Role,
 };
 use tokio_stream::StreamExt as _;
 
 use super::answer::{AnswerHead, finish, wire_usage};
+use super::drawing_trace::drawing_trace;
 use super::error::ApiError;
 use super::event_body::{self, EventWriter, Page};
 use super::picture_delivery::{DeliveredPicture, PictureDelivery};
@@ -35,7 +36,7 @@ pub(super) fn stream(
         let delivery = delivery.clone();
         async move { deliver(event, &delivery).await }
     });
-    let writer = ChunkWriter { head, provenance, digests: Vec::new(), include_usage };
+    let writer = ChunkWriter { head, provenance, digests: Vec::new(), trace: None, include_usage };
     event_body::response(delivered, writer, keep_alive)
 }
 
@@ -45,6 +46,7 @@ enum Delivered {
     Text(String),
     Progress(PictureProgress),
     Image(DeliveredPicture),
+    Traced(DrawingTrace),
     Finished(FinishReason, Usage),
     Failed(ApiError),
 }
@@ -68,6 +70,10 @@ async fn deliver(event: EngineEvent, delivery: &PictureDelivery) -> Delivered {
             Ok(delivered) => Delivered::Image(delivered),
             Err(error) => Delivered::Failed(error),
         },
+        EngineEvent::Traced(pictures) => match drawing_trace(pictures).await {
+            Ok(trace) => Delivered::Traced(trace),
+            Err(error) => Delivered::Failed(error),
+        },
         EngineEvent::Finished { reason, usage } => Delivered::Finished(reason, usage),
         EngineEvent::Failed(error) => Delivered::Failed(ApiError::from(error)),
     }
@@ -79,6 +85,7 @@ struct ChunkWriter {
     provenance: Arc<AnswerProvenance>,
     /// Of the pictures so far.
     digests: Vec<PictureDigest>,
+    trace: Option<DrawingTrace>,
     include_usage: bool,
 }
 
@@ -105,6 +112,7 @@ impl EventWriter for ChunkWriter {
                 self.digests.push(digest);
                 self.push_delta(Delta { images: vec![item], ..Delta::default() }, page);
             }
+            Delivered::Traced(trace) => self.trace = Some(trace),
             Delivered::Finished(reason, usage) => self.push_end(reason, &usage, page),
             Delivered::Failed(error) => page.fail(&error),
         }
@@ -131,7 +139,8 @@ impl ChunkWriter {
         };
         let effective = Some(self.head.effective.clone());
         let provenance = self.provenance.of_answer(std::mem::take(&mut self.digests));
-        page.push(&ChatCompletionChunk { effective, provenance, ..self.chunk(vec![last]) });
+        let trace = self.trace.take();
+        page.push(&ChatCompletionChunk { effective, provenance, trace, ..self.chunk(vec![last]) });
         if self.include_usage {
             let usage = Some(wire_usage(usage));
             page.push(&ChatCompletionChunk { usage, ..self.chunk(Vec::new()) });
@@ -150,6 +159,7 @@ impl ChunkWriter {
             effective: None,
             provenance: None,
             progress: None,
+            trace: None,
         }
     }
 }

@@ -13,7 +13,7 @@ use super::harmless::IGNORED_IN_CHAT;
 const MAX_KEPT_BYTES: usize = 512 << 10;
 
 /// Fields that say how an answer is sent and change nothing of what is written or drawn.
-const ON_DELIVERY: [&str; 4] = ["stream", "stream_options", "provenance", "progress"];
+const ON_DELIVERY: [&str; 5] = ["stream", "stream_options", "provenance", "progress", "trace"];
 
 /// What an answer and its pictures may tell of the request.
 #[derive(Debug, Clone, PartialEq)]
