@@ -20,7 +20,7 @@ async fn laboratory() -> TestServer {
     Setup::new(&mini()).configured(|config| config.requests.allow_trace = true).start().await
 }
 
-fn drawing(seed: u64, fields: Value) -> Value {
+fn drawing(seed: u64, fields: &Value) -> Value {
     let mut all = json!({"seed": seed, "image_choice": 2, "max_images": 2, "max_tokens": 40, "temperature": 0.7,
                          "sampler": "euler_ancestral", "num_inference_steps": STEPS, "guidance_scale": 2.0});
     all.as_object_mut().expect("an object").extend(fields.as_object().expect("fields").clone());
@@ -28,7 +28,7 @@ fn drawing(seed: u64, fields: Value) -> Value {
 }
 
 fn traced(seed: u64) -> Value {
-    drawing(seed, json!({"trace": true}))
+    drawing(seed, &json!({"trace": true}))
 }
 
 fn tensors(answer: &WholeAnswer) -> BTreeMap<String, Tensor> {
@@ -45,7 +45,7 @@ fn values(tensor: &Tensor) -> Vec<f32> {
 #[tokio::test]
 async fn a_trace_leads_to_the_delivered_pixels_and_changes_none() {
     let server = laboratory().await;
-    let quiet = server.whole(&drawing(3, json!({}))).await;
+    let quiet = server.whole(&drawing(3, &json!({}))).await;
     assert!(quiet.body.get("trace").is_none());
     let answer = server.whole(&traced(3)).await;
     assert_eq!(answer.document, quiet.document, "the same bytes");
@@ -94,7 +94,7 @@ async fn a_trace_leads_to_the_delivered_pixels_and_changes_none() {
 async fn a_trace_is_the_same_in_company_and_company_has_none() {
     let server = laboratory().await;
     let alone = server.whole(&traced(4)).await;
-    let (first, second, neighbour) = (traced(4), traced(5), drawing(6, json!({})));
+    let (first, second, neighbour) = (traced(4), traced(5), drawing(6, &json!({})));
     let (found, other, untold) =
         tokio::join!(server.whole(&first), server.whole(&second), server.whole(&neighbour));
     assert_eq!(found.body["trace"], alone.body["trace"]);
