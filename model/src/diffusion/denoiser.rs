@@ -366,6 +366,19 @@ impl Denoiser {
     /// # Errors
     /// [`ModelError::Tensor`] if shapes differ or the device is out of memory.
     pub fn begin_step(&self, jobs: &[&DenoiseJob]) -> Result<StepPass, ModelError> {
+        self.begin_step_probed(jobs, &mut Probe::blind())
+    }
+
+    /// As [`begin_step`](Self::begin_step), showing inner activations; whoever wants to see those of the blocks begins
+    /// the pass with this.
+    ///
+    /// # Errors
+    /// As [`begin_step`](Self::begin_step).
+    pub fn begin_step_probed(
+        &self,
+        jobs: &[&DenoiseJob],
+        probe: &mut Probe<'_>,
+    ) -> Result<StepPass, ModelError> {
         let (mut sample, mut timesteps, mut lens) = (Vec::new(), Vec::new(), Vec::new());
         let mut conditions = Vec::with_capacity(jobs.len());
         for job in jobs {
@@ -381,7 +394,7 @@ impl Denoiser {
         let shape = (timesteps.len(), channels, height, width);
         let sample = Tensor::from_vec(sample, shape, self.unet.device())?;
         let conditions = Tensor::cat(&conditions, 0)?;
-        let unet = self.unet.begin(&sample, &timesteps, &conditions, &mut Probe::blind())?;
+        let unet = self.unet.begin(&sample, &timesteps, &conditions, probe)?;
         Ok(StepPass { unet, lens })
     }
 

@@ -179,9 +179,16 @@ impl CandleRunner {
         self.counters.denoiser_passes += 1;
         let job = |member: &SequenceId| self.sequences[member].job.as_ref();
         let jobs: Vec<&DenoiseJob> = members.iter().filter_map(job).collect();
-        let step = self.model.denoiser()?.begin_step(&jobs)?;
         let is_watched = members.iter().any(|member| self.sequences[member].trace.is_some());
-        let watched = is_watched.then(|| Watched::new(&jobs));
+        let mut watched = is_watched.then(|| Watched::new(&jobs));
+        let denoiser = self.model.denoiser()?;
+        let step = match &mut watched {
+            None => denoiser.begin_step(&jobs)?,
+            Some(watched) => {
+                let mut look = |name: &str, output: &Tensor| watched.look(name, output);
+                denoiser.begin_step_probed(&jobs, &mut Probe::with(&mut look))?
+            }
+        };
         Ok(Some(Pass { id: group.pass, members, step, watched }))
     }
 
