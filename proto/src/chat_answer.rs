@@ -34,6 +34,18 @@ pub struct ChatCompletion {
     /// What it takes to write it again; only where the request asks for it (extension).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provenance: Option<Provenance>,
+    /// How its pictures were drawn; only where the request asks for it (extension).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<DrawingTrace>,
+}
+
+/// How pictures were drawn: tensors that the model's authors have names for, in one file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrawingTrace {
+    /// Always `safetensors`.
+    pub format: String,
+    /// The file in base64. Its tensors are called `picture.INDEX.NAME`.
+    pub data: String,
 }
 
 /// One answer.
@@ -98,6 +110,10 @@ pub struct ChatCompletionChunk {
     /// How far a picture is; only beside an empty delta, and only where the request asks for it (extension).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<PictureProgress>,
+    /// How the answer's pictures were drawn; only in the chunk with `finish_reason`, and only where the request asks
+    /// for it (extension).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<DrawingTrace>,
 }
 
 /// How far a picture is. A client that reads slowly is not told of every step.

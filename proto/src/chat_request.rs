@@ -105,6 +105,9 @@ pub struct ChatCompletionRequest {
     pub provenance: Option<ProvenanceWish>,
     /// What a stream tells of a picture while it is drawn (extension).
     pub progress: Option<ProgressWish>,
+    /// Whether the answer comes with a record of how its pictures were drawn; only where the operator allows it
+    /// (extension).
+    pub trace: Option<bool>,
 
     /// Accepted and ignored.
     pub user: Option<String>,

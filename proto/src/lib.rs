@@ -26,7 +26,7 @@ mod unknown;
 
 pub use capabilities::{Capabilities, CapabilityDefaults, CapabilityLimits, ContextPositions};
 pub use chat_answer::{
-    AnswerMessage, ChatCompletion, ChatCompletionChunk, Choice, ChunkChoice, Delta,
+    AnswerMessage, ChatCompletion, ChatCompletionChunk, Choice, ChunkChoice, Delta, DrawingTrace,
     EffectiveParameters, FinishDetails, FinishReason, ImageUsage, PictureProgress,
     TruncationReport, Usage,
 };

@@ -9,6 +9,7 @@ use std::time::Duration;
 use reverie_model::Kernels;
 use reverie_model::config::Abilities;
 use reverie_model::diffusion::noise_schedule::NoiseSchedule;
+use reverie_model::diffusion::trace::TraceSize;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
@@ -131,6 +132,8 @@ pub struct RequestLimits {
     pub max_choices: usize,
     /// Denoising steps.
     pub max_num_inference_steps: usize,
+    /// Whether it may be recorded how pictures are drawn.
+    pub allow_trace: bool,
 }
 
 /// What the checkpoint decides about requests.
@@ -164,6 +167,8 @@ pub struct ModelFacts {
     pub max_drawn_pixels: usize,
     /// What requests that do not say get.
     pub defaults: Defaults,
+    /// How large records of drawings become.
+    pub trace_size: TraceSize,
 }
 
 impl RequestLimits {
@@ -192,6 +197,8 @@ impl RequestLimits {
             side_multiple: facts.side_multiple,
             max_drawn_pixels: facts.max_drawn_pixels,
             defaults: facts.defaults,
+            allow_trace: self.allow_trace,
+            trace_size: facts.trace_size,
         }
     }
 }
@@ -209,6 +216,9 @@ pub enum ConfigError {
         /// What is allowed.
         wanted: &'static str,
     },
+    /// How a model works inside is for those with a key.
+    #[error("--allow-trace needs --api-key or --api-key-file")]
+    TraceForEverybody,
     /// A key file cannot be read.
     #[error("--{flag} {path}: {source}", path = path.display())]
     KeyFile {
@@ -234,7 +244,7 @@ impl ConfigError {
     /// The process exit code for this error.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::OutOfRange { .. } => 2,
+            Self::OutOfRange { .. } | Self::TraceForEverybody => 2,
             Self::KeyFile { .. } | Self::NoKey { .. } => 78,
         }
     }
@@ -282,7 +292,11 @@ impl TryFrom<ServeArgs> for Config {
             max_choices: MAX_CHOICES
                 .min(args.max_num_seqs.unwrap_or(1).saturating_add(args.max_waiting)),
             max_num_inference_steps: args.max_num_inference_steps,
+            allow_trace: args.allow_trace,
         };
+        if requests.allow_trace && http.api_keys.is_empty() {
+            return Err(ConfigError::TraceForEverybody);
+        }
         let model = ModelConfig {
             folder: args.folder.or(args.model.model),
             cache_dir: args.model.cache_dir,

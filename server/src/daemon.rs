@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use reverie_model::diffusion::noise_schedule::NoiseSchedule;
+use reverie_model::diffusion::trace::TraceSize;
 use reverie_model::noise::{NoiseKey, NoiseSource};
 use reverie_model::tokenizer::Tokenizer;
 use reverie_model::vision::as_seen;
@@ -283,6 +284,7 @@ fn served_model(
         max_side: side * MAX_SIDE_FACTOR,
         max_drawn_pixels: side * side * MAX_SIDE_FACTOR,
         defaults: Defaults::of_checkpoint(prepared.template.defaults, side),
+        trace_size: TraceSize::new(&model.head, model.num_dream_queries),
     };
     let preprocess = model.vision.preprocess.clone();
     ServedModel {

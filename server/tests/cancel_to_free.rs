@@ -235,6 +235,7 @@ fn request(seed: u64, phase: Phase, random: &mut Random) -> EngineRequest {
             seed,
             format: PictureFormat::Png,
             progress: None,
+            trace: None,
         },
         choice: 0,
         deadline: None,

@@ -53,6 +53,7 @@ fn request(prompt: Vec<u32>, seed: u64) -> EngineRequest {
             seed,
             format: reverie_model::picture_codec::PictureFormat::Png,
             progress: None,
+            trace: None,
         },
         choice: 0,
         deadline: None,
@@ -81,7 +82,9 @@ async fn write(handle: &PoolHandle, request: EngineRequest) -> Written {
                 assert_eq!((usage.images, usage.text_tokens), (1, 12));
                 cached = usage.prompt_cached_positions;
             }
-            EngineEvent::ImageStarted { .. } | EngineEvent::ImageProgress { .. } => {}
+            EngineEvent::ImageStarted { .. }
+            | EngineEvent::ImageProgress { .. }
+            | EngineEvent::Traced(_) => {}
             EngineEvent::Failed(error) => panic!("{error}"),
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use reverie_model::Picture;
 use reverie_model::diffusion::SamplerKind;
+use reverie_model::diffusion::trace::TensorRecord;
 use reverie_model::picture_codec::PictureFormat;
 use reverie_scheduler::dispatcher::{JobFault, JobId, Role};
 use reverie_scheduler::{ContentHash, SchedulerStats};
@@ -16,7 +17,7 @@ use reverie_server::engine::order::{
 };
 use reverie_server::engine::request::{
     EngineRequest, ImageChoice, PictureParams, ProgressReports, PromptSegment, RequestIdentity,
-    SamplingParams, StoppingParams, TenantId,
+    SamplingParams, StoppingParams, TenantId, TraceWish,
 };
 use reverie_server::pool::frame::{FrameError, FrameReader, FrameWriter, MAX_FRAME};
 use reverie_server::pool::vocabulary::{PROTOCOL, Setup, Speech, WorkerModel};
@@ -62,6 +63,7 @@ fn request() -> Arc<EngineRequest> {
             seed: u64::MAX,
             format: PictureFormat::Jpeg { quality: 80 },
             progress: Some(ProgressReports { num_previews: 2 }),
+            trace: Some(TraceWish { max_bytes: 9 }),
         },
         choice: 3,
         deadline: Some(Duration::from_millis(1_500)),
@@ -109,6 +111,10 @@ fn messages() -> Vec<Speech> {
             step: 3,
             num_steps: 20,
             preview: Some(picture()),
+        }),
+        Speech::Engine(EngineMessage::Traced {
+            job: JobId(8),
+            record: TensorRecord { name: "x".to_owned(), shape: vec![2], values: vec![1.5, -0.0] },
         }),
         Speech::Engine(EngineMessage::Drawn {
             job: JobId(9),

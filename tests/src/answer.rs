@@ -239,7 +239,10 @@ pub async fn error(response: Response) -> (u16, Option<String>, String, String) 
 }
 
 /// The text of a delta that was not asked for in parts.
-fn plain(content: &Content) -> &str {
+///
+/// # Panics
+/// If it is parts.
+pub fn plain(content: &Content) -> &str {
     match content {
         Content::Text(text) => text,
         Content::Parts(parts) => panic!("{} parts that nobody asked for", parts.len()),

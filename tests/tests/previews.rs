@@ -4,7 +4,7 @@ use image::RgbImage;
 use image::imageops::{FilterType, resize};
 use reqwest::Client;
 use reverie_proto::PictureProgress;
-use reverie_tests::answer::{Document, Part, Stream};
+use reverie_tests::answer::{Document, Part, Stream, plain};
 use reverie_tests::folders::mini;
 use reverie_tests::pictures::pixels;
 use reverie_tests::server::{Setup, TestServer, asking};
@@ -30,7 +30,8 @@ async fn told(server: &TestServer, request: &Value) -> (Vec<Part>, Vec<Vec<Pictu
     while let Some(chunk) = stream.chunk().await {
         growing.extend(chunk.progress);
         let Some(choice) = chunk.choices.into_iter().next() else { continue };
-        if let Some(text) = choice.delta.content.filter(|text| !text.is_empty()) {
+        let text = choice.delta.content.as_ref().map_or("", plain).to_owned();
+        if !text.is_empty() {
             assert!(growing.is_empty(), "nothing is told of a picture once its text goes on");
             match parts.last_mut() {
                 Some(Part::Text(before)) => before.push_str(&text),

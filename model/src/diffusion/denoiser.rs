@@ -135,6 +135,19 @@ impl DenoiseJob {
         self.latent_shape
     }
 
+    /// (rows, Q, D): what it is drawn from; the negative condition first, where there is guidance.
+    pub fn conditions(&self) -> &Tensor {
+        &self.conditions
+    }
+
+    /// The training timestep at which the UNet is asked in the next step.
+    ///
+    /// # Panics
+    /// If no step is left.
+    pub fn timestep(&self) -> f32 {
+        self.sampler.timesteps()[self.steps_done]
+    }
+
     /// The latents as they are, scaled, of [`latent_shape`](Self::latent_shape).
     pub fn latents(&self) -> &[f32] {
         &self.latents
@@ -353,6 +366,19 @@ impl Denoiser {
     /// # Errors
     /// [`ModelError::Tensor`] if shapes differ or the device is out of memory.
     pub fn begin_step(&self, jobs: &[&DenoiseJob]) -> Result<StepPass, ModelError> {
+        self.begin_step_probed(jobs, &mut Probe::blind())
+    }
+
+    /// As [`begin_step`](Self::begin_step), showing inner activations; whoever wants to see those of the blocks begins
+    /// the pass with this.
+    ///
+    /// # Errors
+    /// As [`begin_step`](Self::begin_step).
+    pub fn begin_step_probed(
+        &self,
+        jobs: &[&DenoiseJob],
+        probe: &mut Probe<'_>,
+    ) -> Result<StepPass, ModelError> {
         let (mut sample, mut timesteps, mut lens) = (Vec::new(), Vec::new(), Vec::new());
         let mut conditions = Vec::with_capacity(jobs.len());
         for job in jobs {
@@ -368,7 +394,7 @@ impl Denoiser {
         let shape = (timesteps.len(), channels, height, width);
         let sample = Tensor::from_vec(sample, shape, self.unet.device())?;
         let conditions = Tensor::cat(&conditions, 0)?;
-        let unet = self.unet.begin(&sample, &timesteps, &conditions, &mut Probe::blind())?;
+        let unet = self.unet.begin(&sample, &timesteps, &conditions, probe)?;
         Ok(StepPass { unet, lens })
     }
 
@@ -377,8 +403,20 @@ impl Denoiser {
     /// # Errors
     /// [`ModelError::Tensor`] if the device is out of memory.
     pub fn advance_step(&self, pass: StepPass) -> Result<StepProgress, ModelError> {
+        self.advance_step_probed(pass, &mut Probe::blind())
+    }
+
+    /// As [`advance_step`](Self::advance_step), showing inner activations.
+    ///
+    /// # Errors
+    /// As [`advance_step`](Self::advance_step).
+    pub fn advance_step_probed(
+        &self,
+        pass: StepPass,
+        probe: &mut Probe<'_>,
+    ) -> Result<StepProgress, ModelError> {
         let StepPass { unet, lens } = pass;
-        match self.unet.advance(unet, &mut Probe::blind())? {
+        match self.unet.advance(unet, probe)? {
             UnetProgress::More(unet) => Ok(StepProgress::More(StepPass { unet, lens })),
             UnetProgress::Done(prediction) => {
                 let values = prediction.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;

@@ -20,6 +20,7 @@ pub mod pndm;
 pub mod probe;
 mod resnet;
 pub mod sampler;
+pub mod trace;
 pub mod unet;
 pub mod unipc;
 pub mod vae;

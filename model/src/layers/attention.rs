@@ -1,7 +1,7 @@
 //! Scaled dot-product attention over many heads, in pieces small enough for the score matrix. Knows
 //! no weights and no masks: pictures see all of themselves.
 
-use candle_core::{D, Device, Result, Tensor, bail};
+use candle_core::{D, DType, Device, Result, Tensor, bail};
 use reverie_kernels::{Cpu, HeadShape, full_attention};
 
 use super::with_values;
@@ -74,6 +74,24 @@ fn multi_head_attention_within(
 }
 
 /// (B, N, heads·width) → (B, heads, N, width), contiguous.
+/// What each of `query` (B, N, heads·width) looks at among `key` (B, M, heads·width): the probabilities by which
+/// [`multi_head_attention`] weighs values, the mean over heads, (B, N, M) in f32. Only to be looked at.
+///
+/// # Errors
+/// As [`multi_head_attention`].
+pub(crate) fn attention_map(heads: usize, query: &Tensor, key: &Tensor) -> Result<Tensor> {
+    let scale = 1.0 / ((query.dim(2)? / heads) as f64).sqrt();
+    let (query, key) = (query.to_dtype(DType::F32)?, key.to_dtype(DType::F32)?);
+    // One row at a time: the scores of all heads are many.
+    let row = |row: usize| {
+        let query = split_heads(&query.narrow(0, row, 1)?, heads)?;
+        let key = split_heads(&key.narrow(0, row, 1)?, heads)?.t()?.contiguous()?;
+        let scores = (query.matmul(&key)? * scale)?;
+        candle_nn::ops::softmax_last_dim(&scores)?.mean(1)
+    };
+    Tensor::cat(&(0..query.dim(0)?).map(row).collect::<Result<Vec<_>>>()?, 0)
+}
+
 fn split_heads(tensor: &Tensor, heads: usize) -> Result<Tensor> {
     let (batch, length, channels) = tensor.dims3()?;
     tensor.reshape((batch, length, heads, channels / heads))?.transpose(1, 2)?.contiguous()
@@ -82,6 +100,20 @@ fn split_heads(tensor: &Tensor, heads: usize) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_attention_map_weighs_values_as_attention_does() {
+        let (query, key) = (ramp((2, 5, 8), 0.31), ramp((2, 3, 8), 0.47));
+        let map = attention_map(1, &query, &key).unwrap();
+        assert_eq!(map.dims(), [2, 5, 3]);
+        let value = ramp((2, 3, 8), 0.13);
+        let wanted = multi_head_attention(Kernels::Candle, 1, &query, &key, &value).unwrap();
+        let found = map.matmul(&value).unwrap();
+        let difference = (found - wanted).unwrap().abs().unwrap().flatten_all().unwrap();
+        assert!(difference.max(0).unwrap().to_scalar::<f32>().unwrap() < 1e-6);
+        let means = attention_map(2, &query, &key).unwrap().sum(2).unwrap().to_vec2::<f32>();
+        assert!(means.unwrap().iter().flatten().all(|sum| (sum - 1.0).abs() < 1e-6));
+    }
 
     fn ramp(shape: (usize, usize, usize), step: f32) -> Tensor {
         let count = shape.0 * shape.1 * shape.2;

@@ -9,7 +9,7 @@ mod memory_format;
 mod norm;
 
 pub(crate) use activation::{activate, gated_gelu};
-pub(crate) use attention::multi_head_attention;
+pub(crate) use attention::{attention_map, multi_head_attention};
 pub(crate) use conv2d::{Conv2d, ConvShape};
 pub(crate) use linear::{Linear, linear, linear_b, linear_no_bias};
 pub(crate) use memory_format::{add, cat_channels, picture_like, pixels};

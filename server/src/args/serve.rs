@@ -71,6 +71,11 @@ pub struct ServeArgs {
     #[arg(long, env = "REVERIE_ALLOWED_HOST", value_name = "NAME", value_delimiter = ',')]
     pub allowed_host: Vec<String>,
 
+    /// Let requests ask for `trace`: conditions, predicted latents and attention maps of every picture; needs
+    /// API keys
+    #[arg(long, env = "REVERIE_ALLOW_TRACE", value_parser = BoolishValueParser::new())]
+    pub allow_trace: bool,
+
     /// Leave out the page at /
     #[arg(long, env = "REVERIE_NO_PLAYGROUND", value_parser = BoolishValueParser::new())]
     pub no_playground: bool,

@@ -140,7 +140,9 @@ async fn print(
                 document.push_picture(file);
                 writeln!(out, "\n[{}]", path.display())?;
             }
-            EngineEvent::ImageStarted { .. } | EngineEvent::ImageProgress { .. } => {}
+            EngineEvent::ImageStarted { .. }
+            | EngineEvent::ImageProgress { .. }
+            | EngineEvent::Traced(_) => {}
             EngineEvent::Finished { reason, usage } => {
                 writeln!(out)?;
                 eprintln!(

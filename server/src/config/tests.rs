@@ -48,6 +48,14 @@ fn only_a_loopback_listener_minds_the_host_header_by_itself() {
 }
 
 #[test]
+fn traces_are_for_those_with_a_key() {
+    let refused = config(&["--allow-trace"]).unwrap_err();
+    assert!(matches!(refused, ConfigError::TraceForEverybody) && refused.exit_code() == 2);
+    assert!(config(&["--allow-trace", "--api-key", "sesame"]).unwrap().requests.allow_trace);
+    assert!(!config(&["--api-key", "sesame"]).unwrap().requests.allow_trace);
+}
+
+#[test]
 fn numbers_that_cannot_be_meant_are_refused_by_their_flag() {
     for flag in [
         "--max-num-seqs",

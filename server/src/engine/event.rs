@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use reverie_model::Picture;
+use reverie_model::diffusion::trace::TensorRecord;
 use reverie_model::token_logprobs::TokenLogprobs;
 pub use reverie_scheduler::{FinishReason, Usage};
 
@@ -43,6 +44,8 @@ pub enum EngineEvent {
         /// The picture.
         picture: Arc<Picture>,
     },
+    /// How each picture was drawn, in their order. Said once, before the end, and only where it was asked for.
+    Traced(Arc<Vec<Vec<TensorRecord>>>),
     /// The document is complete.
     Finished {
         /// Why it ended.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use reverie_model::Picture;
+use reverie_model::diffusion::trace::TensorRecord;
 use reverie_model::token_logprobs::TokenLogprobs;
 use reverie_scheduler::dispatcher::{JobFault, JobId, NumericsClass};
 use reverie_scheduler::{Budget, ContentHash, FinishReason, SchedulerStats, Usage};
@@ -149,6 +150,13 @@ pub enum EngineMessage {
         /// What the picture would be if it were complete now, one pixel for each cell of its latents.
         preview: Option<Arc<Picture>>,
     },
+    /// A part of the record of how the picture was drawn whose steps are all done now.
+    Traced {
+        /// Which job.
+        job: JobId,
+        /// The part.
+        record: TensorRecord,
+    },
     /// A document cannot go on without a picture that is drawn elsewhere.
     NeedsPicture {
         /// Which job.
@@ -207,6 +215,7 @@ impl EngineMessage {
             | Self::Judged { .. }
             | Self::Produced { .. }
             | Self::ImageStarted { .. }
+            | Self::Traced { .. }
             | Self::NeedsPicture { .. }
             | Self::Drawn { .. }
             | Self::Ended { .. }

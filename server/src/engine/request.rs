@@ -196,6 +196,15 @@ pub struct PictureParams {
     pub format: PictureFormat,
     /// What is told of a picture while it is drawn, if anything.
     pub progress: Option<ProgressReports>,
+    /// Whether it is recorded how they are drawn.
+    pub trace: Option<TraceWish>,
+}
+
+/// That it is recorded how pictures are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TraceWish {
+    /// Bytes that the records of all pictures take, at most.
+    pub max_bytes: u64,
 }
 
 /// Every denoising step is told as `EngineEvent::ImageProgress`, some of them with a preview.

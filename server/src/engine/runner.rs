@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use reverie_model::Picture;
+use reverie_model::diffusion::trace::TensorRecord;
 use reverie_model::token_logprobs::TokenLogprobs;
 use reverie_scheduler::{
     Budget, ContentHash, CostModel, DrawingSpec, FinishReason, SequenceId, StepPlan,
@@ -101,6 +102,8 @@ pub struct StepOutput {
     pub rendered: Vec<RenderedPicture>,
     /// At most one for each denoising step that was made, where previews were asked for.
     pub previews: Vec<PicturePreview>,
+    /// One for each picture whose steps are all done, where that was asked for.
+    pub traced: Vec<TracedPicture>,
     /// Sequences that cannot go on, while the others can.
     pub failed: Vec<FailedSequence>,
 }
@@ -166,6 +169,15 @@ pub struct PicturePreview {
     pub sequence: SequenceId,
     /// One pixel for each cell of its latents.
     pub picture: Arc<Picture>,
+}
+
+/// How a picture was drawn.
+#[derive(Debug)]
+pub struct TracedPicture {
+    /// Whose.
+    pub sequence: SequenceId,
+    /// The record.
+    pub records: Vec<TensorRecord>,
 }
 
 /// A picture that was drawn.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use reverie_model::Picture;
+use reverie_model::diffusion::trace::TensorRecord;
 use reverie_model::token_logprobs::{TokenLogprob, TokenLogprobs};
 use reverie_scheduler::{
     Branch, Budget, CostModel, DecodeRow, DenoiseRow, DrawingSpec, FinishReason, LegalTokens,
@@ -18,7 +19,7 @@ use super::order::{Condition, Conditions, WrittenPiece};
 use super::request::{EngineRequest, PictureParams};
 use super::runner::{
     ModelRunner, OpenedSequence, PicturePreview, RenderedPicture, SampledToken, StepOutput,
-    TextDecoder, TokenChoice,
+    TextDecoder, TokenChoice, TracedPicture,
 };
 use super::sequence_spec::{content_hash, drawing_spec};
 
@@ -161,6 +162,16 @@ impl ScriptedRunner {
         is_wanted.then_some(PicturePreview { sequence: row.sequence, picture })
     }
 
+    /// A record of a picture whose last step this is: its number.
+    fn trace(&self, row: DenoiseRow) -> Option<TracedPicture> {
+        let pictures = &self.playing[&row.sequence].request.pictures;
+        let is_last = row.step + 1 == num_denoising_steps(pictures);
+        let values = vec![row.picture as f32];
+        let record = TensorRecord { name: "number".to_owned(), shape: vec![1], values };
+        let traced = TracedPicture { sequence: row.sequence, records: vec![record] };
+        (is_last && pictures.trace.is_some()).then_some(traced)
+    }
+
     fn render(&mut self, row: RenderRow) -> RenderedPicture {
         let playing = self.playing.get_mut(&row.sequence).expect("rows are of open sequences");
         playing.num_images += 1;
@@ -230,6 +241,7 @@ impl ModelRunner for ScriptedRunner {
         }
         if plan.denoise.as_ref().is_some_and(|group| group.segments.is_last()) {
             output.previews.extend(plan.denoise_rows().iter().filter_map(|row| self.preview(*row)));
+            output.traced.extend(plan.denoise_rows().iter().filter_map(|row| self.trace(*row)));
         }
         for row in plan.render.iter().filter(|row| row.segments.is_last()) {
             let rendered = self.render(*row);

@@ -12,8 +12,8 @@ use super::request::{EngineRequest, PictureParams, PromptSegment};
 /// Guidance up to this scale is none (`guidance_scale > 1` in the reference).
 const NO_GUIDANCE: f32 = 1.0;
 
-/// Events besides text and pictures: held-back text released at the end, and the end itself.
-const CLOSING_EVENTS: usize = 2;
+/// Events besides text and pictures: held-back text released at the end, how pictures were drawn, the end itself.
+const CLOSING_EVENTS: usize = 3;
 
 /// Events of a picture besides its progress, which has its own way: held-back text, its start, the picture.
 const EVENTS_PER_IMAGE: usize = 3;

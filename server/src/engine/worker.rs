@@ -239,6 +239,12 @@ impl<'a> Worker<'a> {
         let previews =
             output.previews.into_iter().map(|preview| (preview.sequence, preview.picture));
         let mut previews: BTreeMap<SequenceId, Arc<Picture>> = previews.collect();
+        for traced in output.traced {
+            if let Some(job) = self.names.get(&traced.sequence).copied() {
+                let parts = traced.records.into_iter();
+                parts.for_each(|record| self.say(EngineMessage::Traced { job, record }));
+            }
+        }
         for rendered in output.rendered {
             let (sequence, content) = (rendered.sequence, rendered.content);
             outcome.rendered.push(RenderedRow { sequence, content });

@@ -9,6 +9,7 @@ use reverie_proto::{
 use tokio_stream::StreamExt as _;
 
 use super::choices::{self, ByChoice, ChoiceEvents};
+use super::drawing_trace::drawing_trace;
 use super::error::ApiError;
 use super::logprobs::TokenSpelling;
 use super::picture_delivery::{DeliveredPicture, PictureDelivery};
@@ -37,6 +38,7 @@ pub(super) async fn whole(
     let grow = |_| GrowingChoice::new(delivery.place);
     let mut growing: Vec<GrowingChoice> = (0..num_choices).map(grow).collect();
     let mut ended = ByChoice::new(num_choices);
+    let mut trace = None;
     while let Some((index, event)) = events.next().await {
         let choice = &mut growing[index];
         match event {
@@ -50,9 +52,11 @@ pub(super) async fn whole(
                 choice.message.push_picture(&picture, index);
                 choice.digests.push(picture.digest);
             }
+            EngineEvent::Traced(pictures) => trace = Some(drawing_trace(pictures).await?),
             EngineEvent::Finished { reason, usage } => {
                 if let Some(endings) = ended.complete(index, (reason, usage)) {
-                    return Ok(completion(head, growing, endings, delivery, spelling));
+                    let completion = completion(head, growing, endings, delivery, spelling);
+                    return Ok(ChatCompletion { trace, ..completion });
                 }
             }
             EngineEvent::Failed(error) => return Err(ApiError::from(error)),
@@ -165,6 +169,7 @@ fn completion(
         effective: head.effective,
         truncation: head.truncation,
         provenance,
+        trace: None,
     }
 }
 

@@ -76,7 +76,8 @@ async fn whole(
             }
             EngineEvent::ImageStarted { .. }
             | EngineEvent::ImageProgress { .. }
-            | EngineEvent::Image { .. } => {}
+            | EngineEvent::Image { .. }
+            | EngineEvent::Traced(_) => {}
             EngineEvent::Finished { reason, usage } => {
                 let Some(endings) = ended.complete(index, (reason, usage)) else { continue };
                 let (reasons, usages): (Vec<_>, Vec<_>) = endings.into_iter().unzip();
@@ -139,7 +140,8 @@ impl EventWriter for CompletionWriter {
             }
             EngineEvent::ImageStarted { .. }
             | EngineEvent::ImageProgress { .. }
-            | EngineEvent::Image { .. } => {}
+            | EngineEvent::Image { .. }
+            | EngineEvent::Traced(_) => {}
             EngineEvent::Finished { reason, usage } => self.push_end(choice, reason, usage, page),
             EngineEvent::Failed(error) => page.fail(&ApiError::from(error)),
         }

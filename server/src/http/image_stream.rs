@@ -70,7 +70,8 @@ async fn deliver(choice: usize, event: EngineEvent, delivery: &PictureDelivery) 
     match event {
         EngineEvent::Text { .. }
         | EngineEvent::ImageStarted { .. }
-        | EngineEvent::ImageProgress { preview: None, .. } => Delivered::Nothing,
+        | EngineEvent::ImageProgress { preview: None, .. }
+        | EngineEvent::Traced(_) => Delivered::Nothing,
         EngineEvent::ImageProgress { preview: Some(preview), .. } => {
             match delivery.partial_image(preview).await {
                 Ok(file) => Delivered::Partial(file),

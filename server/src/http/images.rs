@@ -128,7 +128,8 @@ async fn whole(
         match event {
             EngineEvent::Text { .. }
             | EngineEvent::ImageStarted { .. }
-            | EngineEvent::ImageProgress { .. } => {}
+            | EngineEvent::ImageProgress { .. }
+            | EngineEvent::Traced(_) => {}
             EngineEvent::Image { index: _, picture } => {
                 drawn[choice] = Some(delivery.file(picture, choice).await?.file);
             }

@@ -9,6 +9,7 @@ mod capabilities;
 mod chat;
 mod choices;
 mod completions;
+mod drawing_trace;
 mod error;
 mod event_body;
 mod files;

@@ -163,7 +163,7 @@ impl Answering {
         Ok(match event {
             EngineEvent::Text { delta, .. } => self.writer.push_text(delta),
             EngineEvent::ImageStarted { index: _ } => self.writer.start_picture(),
-            EngineEvent::ImageProgress { preview: None, .. } => Vec::new(),
+            EngineEvent::ImageProgress { preview: None, .. } | EngineEvent::Traced(_) => Vec::new(),
             EngineEvent::ImageProgress { preview: Some(preview), .. } => {
                 self.writer.preview_picture(self.delivery.partial_image(preview).await?)
             }

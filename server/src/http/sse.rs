@@ -10,12 +10,14 @@ use std::time::Duration;
 
 use axum::response::Response;
 use reverie_proto::{
-    ChatCompletionChunk, ChunkChoice, Content, Delta, PictureDigest, PictureProgress, Role,
+    ChatCompletionChunk, ChunkChoice, Content, Delta, DrawingTrace, PictureDigest, PictureProgress,
+    Role,
 };
 use tokio_stream::StreamExt as _;
 
 use super::answer::{AnswerHead, finish, wire_usage};
 use super::choices::{self, ByChoice, ChoiceEvents};
+use super::drawing_trace::drawing_trace;
 use super::error::ApiError;
 use super::event_body::{self, EventWriter, Page};
 use super::logprobs::TokenSpelling;
@@ -45,6 +47,7 @@ pub(super) fn stream(
         spelling,
         digests: vec![Vec::new(); num_choices],
         usages: ByChoice::new(num_choices),
+        trace: None,
         include_usage,
     };
     event_body::response(delivered, writer, keep_alive)
@@ -56,6 +59,7 @@ enum Delivered {
     Text(String, Vec<JudgedToken>),
     Progress(PictureProgress),
     Image(DeliveredPicture),
+    Traced(DrawingTrace),
     Finished(FinishReason, Usage),
     Failed(ApiError),
 }
@@ -83,6 +87,10 @@ async fn deliver(event: EngineEvent, delivery: &PictureDelivery) -> Delivered {
             Ok(delivered) => Delivered::Image(delivered),
             Err(error) => Delivered::Failed(error),
         },
+        EngineEvent::Traced(pictures) => match drawing_trace(pictures).await {
+            Ok(trace) => Delivered::Traced(trace),
+            Err(error) => Delivered::Failed(error),
+        },
         EngineEvent::Finished { reason, usage } => Delivered::Finished(reason, usage),
         EngineEvent::Failed(error) => Delivered::Failed(ApiError::from(error)),
     }
@@ -108,6 +116,7 @@ struct ChunkWriter {
     digests: Vec<Vec<PictureDigest>>,
     /// Of the choices that have ended.
     usages: ByChoice<Usage>,
+    trace: Option<DrawingTrace>,
     include_usage: bool,
 }
 
@@ -142,6 +151,7 @@ impl EventWriter for ChunkWriter {
                 page.push(&self.chunk(vec![addition(choice, delta)]));
                 self.digests[choice].push(picture.digest);
             }
+            Delivered::Traced(trace) => self.trace = Some(trace),
             Delivered::Finished(reason, usage) => self.push_end(choice, reason, usage, page),
             Delivered::Failed(error) => page.fail(&error),
         }
@@ -168,8 +178,9 @@ impl ChunkWriter {
         let effective = Some(self.head.effective.clone());
         let provenance = self.provenance.of_answer(std::mem::take(&mut self.digests[choice]));
         let truncation = self.head.truncation.clone();
+        let trace = self.trace.take();
         let last = self.chunk(vec![last]);
-        page.push(&ChatCompletionChunk { effective, truncation, provenance, ..last });
+        page.push(&ChatCompletionChunk { effective, truncation, provenance, trace, ..last });
         let Some(usages) = self.usages.complete(choice, usage) else { return };
         if self.include_usage {
             let usage = Some(wire_usage(&choices::together(&usages)));
@@ -190,6 +201,7 @@ impl ChunkWriter {
             truncation: None,
             provenance: None,
             progress: None,
+            trace: None,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use reverie_model::Picture;
+use reverie_model::diffusion::trace::TensorRecord;
 use reverie_model::token_logprobs::TokenLogprobs;
 use reverie_scheduler::dispatcher::RequestId;
 use reverie_scheduler::{FinishReason, Usage};
@@ -41,6 +42,8 @@ pub(super) struct Answer {
     /// What the worker that ended it says.
     pub(super) usage: Option<Usage>,
     pub(super) cause: Option<String>,
+    /// How pictures were drawn, by their number and by the parts' names: drawn anew, a picture has the same record.
+    traced: BTreeMap<(usize, String), TensorRecord>,
     num_images: usize,
     num_started: usize,
     /// Denoising steps reported of the picture that is drawn now.
@@ -82,6 +85,7 @@ impl Answer {
             conditions: None,
             usage: None,
             cause: None,
+            traced: BTreeMap::new(),
             num_images: 0,
             num_started: 0,
             num_denoised: 0,
@@ -190,6 +194,26 @@ impl Answer {
         }
     }
 
+    /// A part of the record of how the picture was drawn that comes next.
+    pub(super) fn trace(&mut self, record: TensorRecord) {
+        if self.request.pictures.trace.is_some() {
+            self.traced.insert((self.num_images, record.name.clone()), record);
+        }
+    }
+
+    fn say_traced(&mut self) {
+        if self.request.pictures.trace.is_none() {
+            return;
+        }
+        let mut pictures = vec![Vec::new(); self.num_images];
+        for ((picture, _), record) in std::mem::take(&mut self.traced) {
+            if let Some(records) = pictures.get_mut(picture) {
+                records.push(record);
+            }
+        }
+        self.say(EngineEvent::Traced(Arc::new(pictures)));
+    }
+
     /// Whether a picture of it is being drawn.
     pub(super) fn is_drawing(&self) -> bool {
         self.num_started > self.num_images && self.num_denoised > 0
@@ -199,6 +223,7 @@ impl Answer {
     pub(super) fn finish(mut self, reason: FinishReason) -> KeptAnswer {
         let delta = self.text.flush();
         self.say_text(delta);
+        self.say_traced();
         let usage = self.usage.unwrap_or_default();
         self.say(EngineEvent::Finished { reason, usage });
         KeptAnswer { log: self.log, created: self.request.identity.created }

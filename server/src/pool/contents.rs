@@ -178,6 +178,10 @@ impl Front {
                 self.answer_of(job)?.denoised(step, num_steps, preview);
                 None
             }
+            EngineMessage::Traced { job, record } => {
+                self.answer_of(job)?.trace(record);
+                None
+            }
             EngineMessage::NeedsPicture { job, position, cost, conditions } => {
                 if let Some(answer) = self.answer_of(job)
                     && answer.pieces.len() == position

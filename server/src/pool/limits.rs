@@ -179,7 +179,8 @@ pub(super) fn submission(request: &EngineRequest, budget: &Budget, is_routed: bo
         least_positions: budget.least_positions(&spec),
         num_bytes: REQUEST_BYTES
             .saturating_add(held)
-            .saturating_add((possible as u64).saturating_mul(pixels.saturating_mul(3))),
+            .saturating_add((possible as u64).saturating_mul(pixels.saturating_mul(3)))
+            .saturating_add(pictures.trace.map_or(0, |trace| trace.max_bytes)),
         max_entries: budget.max_model_len,
         draws,
         prefix: if is_routed { prefix_keys(request) } else { Vec::new() },

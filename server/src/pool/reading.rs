@@ -73,6 +73,7 @@ impl Reading {
                     EngineEvent::Text { .. }
                     | EngineEvent::ImageStarted { .. }
                     | EngineEvent::ImageProgress { .. }
+                    | EngineEvent::Traced(_)
                     | EngineEvent::Finished { .. }
                     | EngineEvent::Failed(_) => return Poll::Ready(Some(Heard::Piece(sent))),
                 },
@@ -124,7 +125,8 @@ impl Stream for Reading {
             EngineEvent::Text { .. }
             | EngineEvent::ImageStarted { .. }
             | EngineEvent::ImageProgress { .. }
-            | EngineEvent::Image { .. } => false,
+            | EngineEvent::Image { .. }
+            | EngineEvent::Traced(_) => false,
         };
         Poll::Ready(Some(event))
     }

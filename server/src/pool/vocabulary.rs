@@ -3,6 +3,7 @@
 
 use reverie_model::Picture;
 use reverie_model::diffusion::SamplerKind;
+use reverie_model::diffusion::trace::TensorRecord;
 use reverie_model::picture_codec::PictureFormat;
 use reverie_model::token_logprobs::{TokenLogprob, TokenLogprobs};
 use reverie_scheduler::dispatcher::{JobFault, JobId, NumericsClass, Role};
@@ -17,11 +18,11 @@ use crate::config::EngineLimits;
 use crate::engine::order::{Condition, Conditions, EngineMessage, EngineOrder, WrittenPiece};
 use crate::engine::request::{
     EngineRequest, PictureParams, ProgressReports, PromptSegment, RequestIdentity, SamplingParams,
-    StoppingParams, TokenBias,
+    StoppingParams, TokenBias, TraceWish,
 };
 
 /// Changes with every change of what goes over the wire; the build stands beside it.
-pub const PROTOCOL: u32 = 4;
+pub const PROTOCOL: u32 = 5;
 
 /// The first thing that a worker is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -115,8 +116,11 @@ wire_struct!(PictureParams {
     seed,
     format,
     progress,
+    trace,
 });
 wire_struct!(ProgressReports { num_previews });
+wire_struct!(TraceWish { max_bytes });
+wire_struct!(TensorRecord { name, shape, values });
 wire_struct!(EngineRequest {
     prompt,
     sampling,
@@ -182,6 +186,7 @@ wire_enum!(EngineMessage {
     12 => Judged { job, position, logprobs },
     3 => ImageStarted { job, position },
     4 => Denoised { job, step, num_steps, preview },
+    13 => Traced { job, record },
     5 => NeedsPicture { job, position, cost, conditions },
     6 => Drawn { job, picture, content },
     7 => Ended { job, num_entries, reason, usage },

@@ -13,8 +13,15 @@ use super::harmless::IGNORED_IN_CHAT;
 const MAX_KEPT_BYTES: usize = 512 << 10;
 
 /// Fields that say how an answer is sent and change nothing of what is written or drawn.
-const ON_DELIVERY: [&str; 6] =
-    ["stream", "stream_options", "image_delivery", "image_content", "provenance", "progress"];
+const ON_DELIVERY: [&str; 7] = [
+    "stream",
+    "stream_options",
+    "image_delivery",
+    "image_content",
+    "provenance",
+    "progress",
+    "trace",
+];
 
 /// What an answer and its pictures may tell of the request.
 #[derive(Debug, Clone, PartialEq)]

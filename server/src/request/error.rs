@@ -171,7 +171,7 @@ pub enum PictureUrlFault {
 }
 
 impl RequestError {
-    pub(super) fn conflict(param: &str, reason: &str) -> Self {
+    pub(crate) fn conflict(param: &str, reason: &str) -> Self {
         Self::Conflict { param: param.to_owned(), reason: reason.to_owned() }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use reverie_model::config::Abilities;
 use reverie_model::diffusion::noise_schedule::NoiseSchedule;
+use reverie_model::diffusion::trace::TraceSize;
 use reverie_proto::Sampler;
 use reverie_scheduler::Budget;
 
@@ -59,6 +60,10 @@ pub struct Limits {
     pub max_drawn_pixels: usize,
     /// What requests that do not say get.
     pub defaults: Defaults,
+    /// Whether it may be recorded how pictures are drawn.
+    pub allow_trace: bool,
+    /// How large such records become.
+    pub trace_size: TraceSize,
 }
 
 impl Limits {

@@ -8,9 +8,13 @@ use reverie_proto::{
 };
 
 use super::{Limits, RequestError, abilities, either, in_range};
-use crate::engine::request::{ImageChoice, PictureParams, ProgressReports, SamplingParams};
+use crate::engine::request::{
+    ImageChoice, PictureParams, ProgressReports, SamplingParams, TraceWish,
+};
 use crate::picture_codec::PictureFormat;
 
+/// What the records of an answer's pictures may take: some six pictures of the published model.
+const MAX_TRACE_BYTES: u64 = 64 << 20;
 /// More than any picture has steps that differ.
 const MAX_PREVIEWS: u64 = 1000;
 const MAX_GUIDANCE_SCALE: f64 = 50.0;
@@ -65,7 +69,35 @@ pub(super) fn picture_params(
     let count = choice(request, limits, sampling.num_beams)?;
     let seed = request.image_seed.unwrap_or(sampling.seed);
     let delivered = (picture_format(request)?, progress(request)?);
-    drawing(&DrawingWish::of_chat(request), count, seed, delivered, limits)
+    let pictures = drawing(&DrawingWish::of_chat(request), count, seed, delivered, limits)?;
+    let trace = trace(request.trace, &pictures, limits)?;
+    Ok(PictureParams { trace, ..pictures })
+}
+
+/// Whether it is recorded how pictures are drawn. The operator must allow it, and the record has a bound.
+fn trace(
+    wish: Option<bool>,
+    pictures: &PictureParams,
+    limits: &Limits,
+) -> Result<Option<TraceWish>, RequestError> {
+    if wish != Some(true) {
+        return Ok(None);
+    }
+    if !limits.allow_trace {
+        let reason = "needs a server that was started with `--allow-trace`";
+        return Err(RequestError::unsupported("trace", reason));
+    }
+    let PictureParams { width, height, num_inference_steps, max_images, .. } = *pictures;
+    let of_picture = limits.trace_size.of_picture(width, height, num_inference_steps);
+    let max_bytes = of_picture.saturating_mul(max_images as u64);
+    if max_bytes > MAX_TRACE_BYTES {
+        let reason = format!(
+            "of up to {max_images} pictures takes {max_bytes} bytes; at most {MAX_TRACE_BYTES} are kept: \
+             set `max_images`, fewer steps or a smaller `size`"
+        );
+        return Err(RequestError::conflict("trace", &reason));
+    }
+    Ok(Some(TraceWish { max_bytes }))
 }
 
 /// What is told of pictures while they are drawn. Only a stream can tell it.
@@ -128,6 +160,7 @@ pub(super) fn drawing(
         seed,
         format,
         progress,
+        trace: None,
     })
 }
 

@@ -3,7 +3,7 @@
 
 use reverie_server::engine::document_engine::{DocumentEngine, SubmitError};
 use reverie_server::engine::event::{EngineEvent, FinishReason};
-use reverie_server::engine::request::{ImageChoice, ProgressReports};
+use reverie_server::engine::request::{ImageChoice, ProgressReports, TraceWish};
 use reverie_server::engine::scripted_runner::ScriptItem;
 
 use crate::kit::{self, Kit, finished, image_indices, request, story, texts, word};
@@ -105,6 +105,28 @@ async fn a_client_that_does_not_read_loses_reports_but_no_piece_of_the_answer() 
         step => format!("step 1 {step}/60 shade {step}"),
     };
     assert_eq!(reports, (45..=60).map(last).collect::<Vec<_>>());
+    kit.stop();
+}
+
+#[tokio::test]
+async fn how_pictures_were_drawn_is_told_before_the_end_to_who_asked() {
+    let script = || vec![ScriptItem::Dream, word("and"), ScriptItem::Dream, ScriptItem::End];
+    let kit = Kit::start(vec![script(), script()]);
+    let mut request = request(5);
+    request.pictures.trace = Some(TraceWish { max_bytes: 8 });
+    let events = kit.run(request.clone()).await;
+    let [.., EngineEvent::Traced(pictures), EngineEvent::Finished { .. }] = &events[..] else {
+        panic!("{:?}", story(&events))
+    };
+    let numbers: Vec<f32> = pictures.iter().map(|records| records[0].values[0]).collect();
+    assert_eq!(numbers, [0.0, 1.0]);
+    request.pictures.trace = None;
+    let untold = kit.run(request).await;
+    let pieces = |events: &[EngineEvent]| {
+        let told = story(events).into_iter();
+        told.filter(|event| !event.starts_with("traced")).collect::<Vec<_>>()
+    };
+    assert_eq!(story(&untold), pieces(&events));
     kit.stop();
 }
 

@@ -194,6 +194,7 @@ pub(crate) fn request(prompt_tokens: usize) -> EngineRequest {
             seed: 0,
             format: reverie_model::picture_codec::PictureFormat::Png,
             progress: None,
+            trace: None,
         },
         choice: 0,
         deadline: None,
@@ -232,6 +233,7 @@ pub(crate) fn text_of(event: &EngineEvent) -> String {
             format!("step {index} {step}/{num_steps} shade {}", preview.rgb()[0])
         }
         EngineEvent::Image { index, .. } => format!("image {index}"),
+        EngineEvent::Traced(pictures) => format!("traced {pictures:?}"),
         EngineEvent::Finished { reason, .. } => format!("{reason:?}"),
         EngineEvent::Failed(error) => format!("failed: {error}"),
     }

@@ -179,7 +179,9 @@ async fn the_golden_documents_texts_and_pictures_stream_in_document_order() {
                     chunks.last_mut().expect("a chunk").push_str(&delta);
                 }
                 EngineEvent::Image { .. } => chunks.push(String::new()),
-                EngineEvent::ImageStarted { .. } | EngineEvent::ImageProgress { .. } => {}
+                EngineEvent::ImageStarted { .. }
+                | EngineEvent::ImageProgress { .. }
+                | EngineEvent::Traced(_) => {}
                 EngineEvent::Finished { reason, .. } => {
                     assert_eq!(reason, FinishReason::EndOfText);
                 }

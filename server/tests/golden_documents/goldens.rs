@@ -147,6 +147,7 @@ pub(crate) fn golden_request(prompt: Vec<PromptSegment>) -> EngineRequest {
             seed: 0,
             format: reverie_model::picture_codec::PictureFormat::Png,
             progress: None,
+            trace: None,
         },
         choice: 0,
         deadline: None,

@@ -18,8 +18,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_core::Stream;
 use image::{ImageFormat, ImageReader, RgbImage};
-use reverie_model::config::{Abilities, NoiseScheduleConfig};
+use reverie_model::config::{Abilities, HeadConfig, NoiseScheduleConfig};
 use reverie_model::diffusion::noise_schedule::NoiseSchedule;
+use reverie_model::diffusion::trace::TraceSize;
 use reverie_model::tokenizer::SpecialTokens;
 use reverie_model::{Picture, PictureError};
 use reverie_proto::Sampler;
@@ -239,6 +240,8 @@ pub(crate) fn limits() -> Limits {
             width: 64,
             height: 64,
         },
+        allow_trace: false,
+        trace_size: TraceSize::new(&HeadConfig::default(), 8),
     }
 }
 

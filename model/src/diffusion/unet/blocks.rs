@@ -80,7 +80,11 @@ impl Layer {
         let hidden = self.resnet.forward(hidden, Some(&input.time))?;
         probe.show(format_args!("{block}.resnets.{index}"), &hidden);
         let Some(attention) = &self.attention else { return Ok(hidden) };
-        let hidden = attention.forward(&hidden, &input.condition)?;
+        let hidden = attention.forward(
+            &hidden,
+            &input.condition,
+            (format_args!("{block}.attentions.{index}"), &mut *probe),
+        )?;
         probe.show(format_args!("{block}.attentions.{index}"), &hidden);
         Ok(hidden)
     }

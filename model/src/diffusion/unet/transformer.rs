@@ -1,13 +1,17 @@
 //! Where the picture looks at itself and at its condition: diffusers' `Transformer2DModel` with its
 //! `BasicTransformerBlock`s. Knows no time.
 
+use std::fmt;
+
 use candle_core::{Result, Tensor};
 
 use crate::config::UnetConfig;
+use crate::diffusion::probe::Probe;
+use crate::diffusion::trace::MAPS;
 use crate::kernels::Kernels;
 use crate::layers::{
-    GroupNorm, LayerNorm, Linear, add, gated_gelu, group_norm, layer_norm, linear, linear_no_bias,
-    multi_head_attention, picture_like, pixels,
+    GroupNorm, LayerNorm, Linear, add, attention_map, gated_gelu, group_norm, layer_norm, linear,
+    linear_no_bias, multi_head_attention, picture_like, pixels,
 };
 use crate::weights::Weights;
 
@@ -58,9 +62,21 @@ impl SpatialTransformer {
         })
     }
 
-    pub(crate) fn forward(&self, input: &Tensor, condition: &Tensor) -> Result<Tensor> {
+    /// `name` is what it shows its cross-attentions under: (B, H, W, Q) for each block.
+    pub(crate) fn forward(
+        &self,
+        input: &Tensor,
+        condition: &Tensor,
+        (name, probe): (fmt::Arguments<'_>, &mut Probe<'_>),
+    ) -> Result<Tensor> {
         let mut tokens = self.proj_in.forward(&pixels(&self.norm.forward(input)?)?)?;
-        for block in &self.blocks {
+        for (index, block) in self.blocks.iter().enumerate() {
+            if probe.is_watched() {
+                let (batch, _, height, width) = input.dims4()?;
+                let map = block.cross_attention_map(&tokens, condition)?;
+                let map = map.reshape((batch, height, width, ()))?;
+                probe.show(format_args!("{name}.transformer_blocks.{index}.{MAPS}"), &map);
+            }
             tokens = block.forward(&tokens, condition)?;
         }
         add(&picture_like(&self.proj_out.forward(&tokens)?, input)?, input)
@@ -95,6 +111,15 @@ impl TransformerBlock {
             feed_forward_out: linear(inner, width, &vb.pp("ff.net.2"))?,
             kernels: vb.kernels(),
         })
+    }
+
+    /// What each token looks at in the condition, (B, N, Q). Computed beside the pass, for whoever looks.
+    fn cross_attention_map(&self, tokens: &Tensor, condition: &Tensor) -> Result<Tensor> {
+        let normed = self.norm1.forward(tokens)?;
+        let tokens = self.attn1.forward_added(&normed, &normed, tokens)?;
+        let normed = self.norm2.forward(&tokens)?;
+        let Attention { to_q, to_k, heads, .. } = &self.attn2;
+        attention_map(*heads, &to_q.forward(&normed)?, &to_k.forward(condition)?)
     }
 
     fn forward(&self, tokens: &Tensor, condition: &Tensor) -> Result<Tensor> {

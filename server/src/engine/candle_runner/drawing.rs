@@ -3,16 +3,19 @@
 
 use std::sync::Arc;
 
+use candle_core::Tensor;
 use reverie_model::config::Ability;
 use reverie_model::diffusion::denoise_pass::{FinishProgress, StepPass, StepProgress};
 use reverie_model::diffusion::denoiser::DenoiseJob;
+use reverie_model::diffusion::probe::Probe;
+use reverie_model::diffusion::trace::Trace;
 use reverie_model::diffusion::vae::DecodePass;
 use reverie_model::{ModelError, Picture};
 use reverie_scheduler::{DenoiseGroup, DenoiseRow, PassId, RenderRow, Segments, SequenceId};
 
 use super::context::ContextPicture;
 use super::{CandleRunner, model_error};
-use crate::engine::runner::{PicturePreview, RenderedPicture, StepOutput};
+use crate::engine::runner::{PicturePreview, RenderedPicture, StepOutput, TracedPicture};
 
 /// What rests between two steps.
 #[derive(Default)]
@@ -27,6 +30,34 @@ struct Pass {
     /// Everybody who was in it at its start, in the order of its rows.
     members: Vec<SequenceId>,
     step: StepPass,
+    watched: Option<Watched>,
+}
+
+/// What a pass shows of itself, where anybody records how a picture is drawn.
+#[derive(Default)]
+struct Watched {
+    /// The row of each member's own condition.
+    rows: Vec<usize>,
+    /// What each cross-attention looks at, for all rows.
+    maps: Vec<(String, Tensor)>,
+}
+
+impl Watched {
+    /// Of a pass of these jobs.
+    fn new(jobs: &[&DenoiseJob]) -> Self {
+        let mut end = 0;
+        let last_row = |job: &&DenoiseJob| {
+            end += job.rows();
+            end - 1
+        };
+        Self { rows: jobs.iter().map(last_row).collect(), maps: Vec::new() }
+    }
+
+    fn look(&mut self, name: &str, output: &Tensor) {
+        if let Some(module) = name.strip_suffix(".maps") {
+            self.maps.push((module.to_owned(), output.clone()));
+        }
+    }
 }
 
 /// A decoding that is not over.
@@ -65,35 +96,67 @@ impl CandleRunner {
             Some(pass) => Some(pass),
             None => self.begin_pass(group, output)?,
         };
-        let Some(Pass { id, members, mut step }) = pass else { return Ok(()) };
+        let Some(Pass { id, members, mut step, mut watched }) = pass else { return Ok(()) };
         let mut left = stretch(group.segments);
         while left > 0 {
             left -= 1;
-            match self.model.denoiser()?.advance_step(step)? {
+            let denoiser = self.model.denoiser()?;
+            let progress = match &mut watched {
+                None => denoiser.advance_step(step)?,
+                Some(watched) => {
+                    let mut look = |name: &str, output: &Tensor| watched.look(name, output);
+                    denoiser.advance_step_probed(step, &mut Probe::with(&mut look))?
+                }
+            };
+            match progress {
                 StepProgress::More(rest) => step = rest,
                 StepProgress::Done(predictions) => {
                     for (index, member) in members.into_iter().enumerate() {
-                        // Of those who left meanwhile nobody wants to know.
-                        let Some(sequence) = self.sequences.get_mut(&member) else { continue };
-                        let wish = sequence.request.pictures.progress;
-                        let job = sequence.job.as_mut().expect("who joined has a job");
-                        if let (Some(wish), Some(colors)) = (wish, &self.colors)
-                            && wish.wants_preview(job.steps_done() + 1, job.total_steps())
-                        {
-                            let clean = job.predicted_clean(predictions.of(index));
-                            let picture = Arc::new(colors.picture(&clean, job.latent_shape()));
-                            output.previews.push(PicturePreview { sequence: member, picture });
-                        }
-                        if let Err(error) = job.take_step(predictions.of(index), &*self.noise) {
-                            output.fail(member, model_error(error));
-                        }
+                        let predicted = (predictions.of(index), index);
+                        self.take_step(member, predicted, watched.as_ref(), output);
                     }
                     return Ok(());
                 }
             }
         }
-        self.resting.pass = Some(Pass { id, members, step });
+        self.resting.pass = Some(Pass { id, members, step, watched });
         Ok(())
+    }
+
+    /// The step of one member of a pass, who is number `index` in it; what it shows and records besides.
+    fn take_step(
+        &mut self,
+        member: SequenceId,
+        (prediction, index): (&[f32], usize),
+        watched: Option<&Watched>,
+        output: &mut StepOutput,
+    ) {
+        // Of those who left meanwhile nobody wants to know.
+        let Some(sequence) = self.sequences.get_mut(&member) else { return };
+        let wish = sequence.request.pictures.progress;
+        let job = sequence.job.as_mut().expect("who joined has a job");
+        if let (Some(wish), Some(colors)) = (wish, &self.colors)
+            && wish.wants_preview(job.steps_done() + 1, job.total_steps())
+        {
+            let clean = job.predicted_clean(prediction);
+            let picture = Arc::new(colors.picture(&clean, job.latent_shape()));
+            output.previews.push(PicturePreview { sequence: member, picture });
+        }
+        let recorded = match (&mut sequence.trace, watched) {
+            (Some(trace), Some(Watched { rows, maps })) => {
+                trace.step(job, prediction, (maps, rows[index]))
+            }
+            (_, _) => Ok(()),
+        };
+        let taken = recorded.and_then(|()| job.take_step(prediction, &*self.noise));
+        if let Err(error) = taken {
+            return output.fail(member, model_error(error));
+        }
+        if job.is_done()
+            && let Some(trace) = sequence.trace.take()
+        {
+            output.traced.push(TracedPicture { sequence: member, records: trace.finish(job) });
+        }
     }
 
     /// A pass of those members whose pictures can be drawn; nothing if there are none.
@@ -116,8 +179,17 @@ impl CandleRunner {
         self.counters.denoiser_passes += 1;
         let job = |member: &SequenceId| self.sequences[member].job.as_ref();
         let jobs: Vec<&DenoiseJob> = members.iter().filter_map(job).collect();
-        let step = self.model.denoiser()?.begin_step(&jobs)?;
-        Ok(Some(Pass { id: group.pass, members, step }))
+        let is_watched = members.iter().any(|member| self.sequences[member].trace.is_some());
+        let mut watched = is_watched.then(|| Watched::new(&jobs));
+        let denoiser = self.model.denoiser()?;
+        let step = match &mut watched {
+            None => denoiser.begin_step(&jobs)?,
+            Some(watched) => {
+                let mut look = |name: &str, output: &Tensor| watched.look(name, output);
+                denoiser.begin_step_probed(&jobs, &mut Probe::with(&mut look))?
+            }
+        };
+        Ok(Some(Pass { id: group.pass, members, step, watched }))
     }
 
     /// Makes sure that the row's sequence has a job, at the row's step.
@@ -129,6 +201,9 @@ impl CandleRunner {
             let request = sequence.denoise_request(row.picture, unconditional);
             let job = self.model.denoiser()?.start(request, &*self.noise)?;
             ModelError::unless_finite("noise", job.latents())?;
+            if sequence.request.pictures.trace.is_some() {
+                sequence.trace = Some(Trace::begin(&job)?);
+            }
             sequence.job = Some(job);
         }
         let steps_done = sequence.job.as_ref().map(DenoiseJob::steps_done);

@@ -8,6 +8,7 @@ use reverie_model::config::Ability;
 use reverie_model::diffusion::denoiser::{DenoiseJob, DenoiseParams, DenoiseRequest};
 use reverie_model::diffusion::noise_schedule::NoiseSchedule;
 use reverie_model::diffusion::sampler::new_sampler;
+use reverie_model::diffusion::trace::Trace;
 use reverie_model::logit_adjustment::{LogitAdjustment, TokenHistory};
 use reverie_model::token_logprobs::{Distribution, TokenLogprobs};
 use reverie_model::token_sampler::{TokenMask, TokenSampler};
@@ -31,6 +32,8 @@ pub(super) struct SequenceState {
     /// (Q, D) of the negative prompt, once computed.
     pub(super) negative_condition: Option<Tensor>,
     pub(super) job: Option<DenoiseJob>,
+    /// How the picture is drawn, where that is recorded.
+    pub(super) trace: Option<Trace>,
     /// Set once a beam search has begun.
     pub(super) beams: Option<Beams>,
     sampler: TokenSampler,
@@ -69,6 +72,7 @@ impl SequenceState {
             condition: None,
             negative_condition: None,
             job: None,
+            trace: None,
             beams: None,
             sampler: TokenSampler {
                 temperature: sampling.temperature,
