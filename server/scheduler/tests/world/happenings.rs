@@ -82,6 +82,7 @@ impl World {
         let machine = &self.machines[worker];
         let is_sick = machine.frozen_until > self.now.after(patience)
             || machine.is_long_silent
+            || self.ledger.workers[worker].is_recycled
             || machine.life != Life::Living
             || self.ledger.is_garbage
             || self.ledger.has_exited;

@@ -1,7 +1,7 @@
 //! One simulated worker process after another, in one place: it loads, lives, falls silent, dies.
 
 use reverie_scheduler::Budget;
-use reverie_scheduler::dispatcher::{Abilities, Epoch, Micros, NumericsClass, Role};
+use reverie_scheduler::dispatcher::{Abilities, Epoch, Micros, Role};
 
 use super::engine::Engine;
 
@@ -42,13 +42,13 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    pub(crate) fn new(role: Role, (max_jobs, class): (usize, u64), budget: Budget) -> Self {
+    pub(crate) fn new(role: Role, abilities: Abilities, budget: Budget) -> Self {
         Self {
             role,
-            abilities: Abilities { max_jobs, class: NumericsClass(class) },
+            abilities,
             epoch: Epoch(0),
             life: Life::None,
-            engine: Engine::new(role, budget, max_jobs),
+            engine: Engine::new(role, budget, abilities.max_jobs),
             is_stepping: false,
             frozen_until: Micros(0),
             hung_by: None,
