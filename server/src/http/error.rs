@@ -275,6 +275,27 @@ impl From<SubmitError> for ApiError {
                 let status = StatusCode::TOO_MANY_REQUESTS;
                 Self::new(status, RATE_LIMIT, "queue_full", &message).again_after(retry_after)
             }
+            SubmitError::WaitTooLong { wait, limit, retry_after } => {
+                let message = format!(
+                    "the wait for a place is {:.1} s, and nobody is to wait longer than {:.1} s; \
+                     try again later",
+                    wait.as_secs_f64(),
+                    limit.as_secs_f64()
+                );
+                let status = StatusCode::TOO_MANY_REQUESTS;
+                Self::new(status, RATE_LIMIT, "wait_too_long", &message).again_after(retry_after)
+            }
+            SubmitError::DeadlineInfeasible { wait, left, retry_after } => {
+                let message = format!(
+                    "the wait for a place is {:.1} s, and the request has {:.1} s; try again later, \
+                     or give it more time",
+                    wait.as_secs_f64(),
+                    left.as_secs_f64()
+                );
+                let status = StatusCode::TOO_MANY_REQUESTS;
+                Self::new(status, RATE_LIMIT, "deadline_infeasible", &message)
+                    .again_after(retry_after)
+            }
             SubmitError::TenantQueueFull { waiting, retry_after } => {
                 let message = format!("{waiting} of your requests are waiting; try again later");
                 let status = StatusCode::TOO_MANY_REQUESTS;
@@ -311,6 +332,12 @@ impl From<SubmitError> for ApiError {
                 let message =
                     format!("the request needs {positions} positions; the context has {limit}");
                 Self::invalid("context_length_exceeded", &message).at("messages")
+            }
+            SubmitError::TooWide { positions, limit } => {
+                let message = format!(
+                    "up to {positions} positions are needed at once; the KV cache has {limit}"
+                );
+                Self::invalid("kv_cache_exceeded", &message).at("num_beams")
             }
             SubmitError::Loading => Self::not_ready(EngineStatus::Loading),
             SubmitError::Draining => Self::not_ready(EngineStatus::Draining),

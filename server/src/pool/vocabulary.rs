@@ -75,6 +75,7 @@ wire_struct!(EngineLimits {
     max_num_seqs,
     max_num_batched_tokens,
     max_waiting,
+    max_wait,
     kv_cache_bytes,
     max_token_gap,
     worker_timeout,
@@ -159,7 +160,7 @@ wire_enum!(EngineOrder {
     4 => Shutdown,
 });
 wire_enum!(EngineMessage {
-    0 => Ready { budget, max_jobs, class },
+    0 => Ready { budget, max_jobs, kv_positions, class },
     1 => Heartbeat,
     11 => Stats(stats),
     2 => Produced { job, position, piece },

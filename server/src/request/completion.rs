@@ -5,6 +5,7 @@ use reverie_proto::CompletionRequest;
 
 use super::harmless::{check_label, check_one, check_only};
 use super::pictures::{DrawingWish, PictureCount, drawing};
+use super::priority::priority;
 use super::sampling::{SamplingWish, StoppingWish, sampling_params, stopping_params};
 use super::{
     Delivery, Disclosure, Limits, Piece, PromptForm, RequestError, Speaker, Turn, ValidRequest,
@@ -25,6 +26,7 @@ pub fn validate_completion(
     drawn_seed: u64,
 ) -> Result<ValidRequest, RequestError> {
     check_offered(&request)?;
+    let priority = priority(request.priority, limits)?;
     let wish = SamplingWish {
         temperature: request.temperature,
         top_p: request.top_p,
@@ -61,6 +63,7 @@ pub fn validate_completion(
         negative_prompt: None,
         delivery: Delivery { mode, picture_format: PictureFormat::Png },
         num_choices: 1,
+        priority,
         disclosure: Disclosure::Recipe,
     })
 }

@@ -10,6 +10,7 @@ mod error;
 mod harmless;
 mod images;
 mod pictures;
+mod priority;
 mod sampling;
 mod tokenization;
 
@@ -82,6 +83,8 @@ pub struct Limits {
     pub side_multiple: usize,
     /// Width × height of a drawn picture, pixels.
     pub max_drawn_pixels: usize,
+    /// Whether requests may say that they are more urgent than others.
+    pub has_priorities: bool,
     /// What requests that do not say get.
     pub defaults: Defaults,
 }
@@ -153,6 +156,8 @@ pub struct ValidRequest {
     pub delivery: Delivery,
     /// Answers that are wanted, independent of one another.
     pub num_choices: usize,
+    /// Lower is served earlier.
+    pub priority: i32,
     /// What the parameters came to, for the answer.
     pub effective: EffectiveParameters,
     /// What the answer and its pictures may tell of all this.
@@ -247,6 +252,7 @@ pub fn validate(
     let stopping = abilities::stopping(stopping, limits.abilities);
     let pictures = pictures::picture_params(&request, limits, &sampling)?;
     let delivery = delivery(&request)?;
+    let priority = priority::priority(request.priority, limits)?;
     let disclosure = disclosure::disclosure(&request, sampling.seed)?;
     let drawing = DrawingWish::of_chat(&request);
     let effective = effective((&wish, &sampling), (&drawing, &pictures), limits);
@@ -262,6 +268,7 @@ pub fn validate(
         negative_prompt,
         delivery,
         num_choices: 1,
+        priority,
         effective,
         disclosure,
     })
@@ -364,7 +371,7 @@ impl ValidRequest {
             choice: 0,
             deadline,
             tenant: ONE_TENANT,
-            priority: 0,
+            priority: self.priority,
             identity: RequestIdentity::default(),
         }
     }

@@ -25,7 +25,7 @@ use reverie_server::engine::document_engine::{
     DocumentEngine, EngineStatus, EventStream, SubmitError,
 };
 use reverie_server::engine::event::{EngineEvent, FinishReason, Usage};
-use reverie_server::engine::request::EngineRequest;
+use reverie_server::engine::request::{EngineRequest, TenantId};
 use reverie_server::http::{
     AllowedHosts, AppState, BODY_UNIT, HttpSettings, Origin, ServedModel, Vocabulary, router,
 };
@@ -58,6 +58,8 @@ pub(crate) struct ScriptedEngine {
     afterwards: Afterwards,
     pub(crate) status: Mutex<EngineStatus>,
     pub(crate) refusal: Mutex<Option<SubmitError>>,
+    /// Why nobody may ask.
+    pub(crate) congestion: Mutex<Option<SubmitError>>,
     pub(crate) requests: Mutex<Vec<EngineRequest>>,
     left: Mutex<Option<oneshot::Sender<()>>>,
 }
@@ -69,6 +71,7 @@ impl ScriptedEngine {
             afterwards,
             status: Mutex::new(EngineStatus::Ready),
             refusal: Mutex::new(None),
+            congestion: Mutex::new(None),
             requests: Mutex::new(Vec::new()),
             left: Mutex::new(None),
         })
@@ -104,6 +107,11 @@ impl DocumentEngine for ScriptedEngine {
                 _left: self.left.lock().expect("no test panics with it").take().map(Departure),
             },
         ))
+    }
+
+    fn announce(&self, _tenant: TenantId, _priority: i32) -> Result<(), SubmitError> {
+        let congestion = self.congestion.lock().expect("no test panics with it").clone();
+        congestion.map_or(Ok(()), Err)
     }
 
     fn status(&self) -> EngineStatus {
@@ -215,6 +223,7 @@ pub(crate) fn limits() -> Limits {
         side: 16..=128,
         side_multiple: 16,
         max_drawn_pixels: 128 * 64,
+        has_priorities: false,
         defaults: Defaults {
             sampler: Sampler::Ddpm,
             num_inference_steps: 50,
