@@ -64,7 +64,8 @@ impl ControlGroups {
             let mount = root.join(accounting.mount);
             let inner = Path::new(path.trim_start_matches('/'));
             // `..` is what a process sees of a group outside its namespace.
-            let is_inside = inner.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+            let is_inside =
+                inner.components().all(|part| matches!(part, std::path::Component::Normal(_)));
             let inner = if is_inside { inner } else { Path::new("") };
             folders.extend(inner.ancestors().map(|group| mount.join(group)));
         }

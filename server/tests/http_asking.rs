@@ -119,7 +119,11 @@ async fn every_refusal_has_its_status_and_says_when_to_come_again_where_that_hel
             true,
         ),
         (
-            SubmitError::DeadlineInfeasible { wait: retry_after, left: Duration::ZERO, retry_after },
+            SubmitError::DeadlineInfeasible {
+                wait: retry_after,
+                left: Duration::ZERO,
+                retry_after,
+            },
             429,
             "deadline_infeasible",
             true,
@@ -171,9 +175,8 @@ async fn a_request_is_urgent_only_where_the_operator_lets_requests_say_so() {
         let fields = json!({"model": "reverie", "prompt": "a", "priority": value});
         post_to("/v1/completions", &fields)
     };
-    let image = |value: i64| {
-        post_to("/v1/images/generations", &json!({"prompt": "a", "priority": value}))
-    };
+    let image =
+        |value: i64| post_to("/v1/images/generations", &json!({"prompt": "a", "priority": value}));
     for asked in [chat, completion, image] as [fn(i64) -> Request<Body>; 3] {
         for value in [-100, -1, 0, 100] {
             assert_eq!(priority(true, asked(value)).await, Ok(value as i32));

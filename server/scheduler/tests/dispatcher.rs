@@ -4,9 +4,10 @@
 use reverie_scheduler::FinishReason;
 use reverie_scheduler::dispatcher::{
     Abilities, Action, AdmissionConfig, ConditionHandle, Digest, Dispatcher, DispatcherConfig,
-    DownCause, Ending, Entry, Epoch, Event, ExitReason, Failure, IdempotencyConfig, JobFault, JobId,
-    LivenessConfig, Micros, NumericsClass, Order, OutboxConfig, PictureDemand, PrefixKey, QuarantineConfig,
-    Rejection, RequestId, Role, RoutingConfig, Submission, TenantId, WorkerId, WorkerMessage,
+    DownCause, Ending, Entry, Epoch, Event, ExitReason, Failure, IdempotencyConfig, JobFault,
+    JobId, LivenessConfig, Micros, NumericsClass, Order, OutboxConfig, PictureDemand, PrefixKey,
+    QuarantineConfig, Rejection, RequestId, Role, RoutingConfig, Submission, TenantId, WorkerId,
+    WorkerMessage,
 };
 
 const FIRST: Epoch = Epoch(1);
@@ -292,7 +293,10 @@ fn who_would_wait_too_long_is_refused_and_who_finds_a_place_is_not() {
     let (wait, left, retry_after) = (Micros(120), Micros(30), Micros(120));
     assert_eq!(refused, [reject(9, Rejection::DeadlineInfeasible { wait, left, retry_after })]);
     let late = Submission { request: RequestId(10), deadline: Some(Micros(200)), ..other };
-    assert!(admits(&front.0.handle(Micros(80), Event::Submit(late))), "another tenant's turn comes: 40");
+    assert!(
+        admits(&front.0.handle(Micros(80), Event::Submit(late))),
+        "another tenant's turn comes: 40"
+    );
     for job in 3..=5 {
         front.0.handle(Micros(80), ended(job));
     }
@@ -334,9 +338,7 @@ fn a_worker_that_many_requests_are_not_finite_on_is_replaced_and_nobody_there_is
         front.submit(request);
     }
     let not_finite = |job| WorkerMessage::Failed { job: JobId(job), fault: JobFault::NotFinite };
-    let failed = |request| {
-        finish(request, Ending::Failed(Failure::Fault(JobFault::NotFinite)))
-    };
+    let failed = |request| finish(request, Ending::Failed(Failure::Fault(JobFault::NotFinite)));
     assert_eq!(front.say(0, not_finite(1))[0], failed(1));
     let recycled = front.say(0, not_finite(2));
     assert_eq!(recycled[..2], [failed(2), Action::Kill { worker: WorkerId(0), epoch: FIRST }]);

@@ -2,9 +2,7 @@
 
 use std::sync::mpsc::{SyncSender, TrySendError};
 
-use reverie_scheduler::dispatcher::{
-    DownCause, Epoch, RequestId, Submission, TenantId, WorkerId,
-};
+use reverie_scheduler::dispatcher::{DownCause, Epoch, RequestId, Submission, TenantId, WorkerId};
 
 use crate::engine::EngineFailure;
 use crate::engine::document_engine::{EventStream, SubmitError};

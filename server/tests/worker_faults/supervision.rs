@@ -124,8 +124,9 @@ fn a_daemon_without_a_free_descriptor_waits_for_one_and_serves_again() {
     let mut served = Served::launch_with_descriptors(64, &mini(), &["--devices", "cpu"]);
     served.wait_until_ready();
     // More than there are descriptors for; the system keeps those that are not taken.
-    let connections: Vec<TcpStream> =
-        (0..96).map(|_| TcpStream::connect(&served.address).expect("room in the backlog")).collect();
+    let connections: Vec<TcpStream> = (0..96)
+        .map(|_| TcpStream::connect(&served.address).expect("room in the backlog"))
+        .collect();
     served.wait_for("the system refuses connections");
     served.wait_for("the system refuses connections");
     let num_refusals = count(&served.lines(), "the system refuses connections");

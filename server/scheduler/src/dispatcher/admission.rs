@@ -242,9 +242,10 @@ mod tests {
         let infeasible = Rejection::DeadlineInfeasible { wait, left, retry_after: wait };
         assert_eq!(judged(Wait::For(wait), Some(seconds(105))), Some(infeasible));
         assert_eq!(judged(Wait::Nothing, Some(seconds(101))), None, "a place is free");
-        assert_eq!(judged(Wait::For(seconds(5_000)), None), Some(Rejection::WaitTooLong {
-            wait: seconds(5_000), limit, retry_after: seconds(60)
-        }));
+        assert_eq!(
+            judged(Wait::For(seconds(5_000)), None),
+            Some(Rejection::WaitTooLong { wait: seconds(5_000), limit, retry_after: seconds(60) })
+        );
     }
 
     #[test]

@@ -57,7 +57,8 @@ impl Meter {
 
     /// The time in which `num_servers` do so much; `None` before anything was ever served.
     fn time_for(&self, work: u64, num_servers: u64) -> Option<Micros> {
-        let wanted = u128::from(work) * u128::from(FRACTION) * u128::from(self.time);
+        let work = u128::from(work).saturating_mul(u128::from(FRACTION));
+        let wanted = work.saturating_mul(u128::from(self.time));
         let pace = u128::from(self.served.max(1)) * u128::from(num_servers.max(1));
         self.is_known.then(|| Micros(u64::try_from(wanted / pace).unwrap_or(u64::MAX)))
     }
@@ -194,7 +195,9 @@ impl Dispatcher {
 
     /// The time that the pictures take which `submission` insists on, by themselves.
     pub(super) fn drawing_time(&self, submission: &Submission) -> Micros {
-        let work = submission.pictures.map_or(0, |pictures| (pictures.least as u64).saturating_mul(pictures.cost));
+        let work = submission
+            .pictures
+            .map_or(0, |pictures| (pictures.least as u64).saturating_mul(pictures.cost));
         self.forecast.drawing.time_for(work, 1).unwrap_or_default()
     }
 

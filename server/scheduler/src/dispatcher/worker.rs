@@ -270,9 +270,8 @@ mod tests {
     #[test]
     fn a_worker_is_unsound_once_many_requests_are_not_finite_within_a_while() {
         let mut worker = Worker::new(WorkerId(1), Role::Both);
-        let mut counts = |time, request| {
-            worker.is_unsound(Micros(time), Digest([request; 32]), &CONFIG)
-        };
+        let mut counts =
+            |time, request| worker.is_unsound(Micros(time), Digest([request; 32]), &CONFIG);
         assert!(!counts(0, 1) && !counts(1, 1) && !counts(2, 1), "the same request");
         assert!(!counts(3, 2));
         assert!(!counts(51, 3), "the first was too long ago");

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use reverie_scheduler::dispatcher::{
-    Action, DownCause, Ending, Entry, Epoch, Event, ExitReason, Failure, JobFault, JobId, Micros, Order,
-    Rejection, WorkerId, WorkerMessage,
+    Action, DownCause, Ending, Entry, Epoch, Event, ExitReason, Failure, JobFault, JobId, Micros,
+    Order, Rejection, WorkerId, WorkerMessage,
 };
 
 use super::ledger::{Broken, JobPage, Ledger, RequestPage, promise};
@@ -131,9 +131,9 @@ impl Ledger {
             }
             Action::Send { worker, epoch, order } => self.send(now, *worker, *epoch, order),
             Action::Start { worker, epoch } => self.start(now, *worker, *epoch),
-            Action::Kill { worker, epoch } => {
-                self.kill(now, *worker, *epoch, event).map_err(|broken| format!("{broken} on {event:?}"))
-            }
+            Action::Kill { worker, epoch } => self
+                .kill(now, *worker, *epoch, event)
+                .map_err(|broken| format!("{broken} on {event:?}")),
             Action::Exit(reason) => self.exit(*reason),
         }
     }
@@ -222,13 +222,9 @@ impl Ledger {
             Rejection::WaitTooLong { wait, limit, .. } => {
                 wait > limit && admission.max_wait == Some(limit) && is_full
             }
-            Rejection::DeadlineInfeasible { left, .. } => {
-                wish.patience == Some(left.0) && is_full
-            }
+            Rejection::DeadlineInfeasible { left, .. } => wish.patience == Some(left.0) && is_full,
             Rejection::QueueFull { waiting: number, .. } => {
-                let is_unforeseen = admission.max_wait.is_some()
-                    && is_full
-                    && number >= num_places;
+                let is_unforeseen = admission.max_wait.is_some() && is_full && number >= num_places;
                 number == waiting.count()
                     && (number >= admission.max_waiting
                         || self.open().count() >= admission.max_open
@@ -443,8 +439,8 @@ impl Ledger {
             }
             _ => None,
         };
-        let is_unsound = fault == Some(JobFault::NotFinite)
-            && worker.not_finite.len() > liveness.max_not_finite;
+        let is_unsound =
+            fault == Some(JobFault::NotFinite) && worker.not_finite.len() > liveness.max_not_finite;
         promise!(
             is_silent || self.is_garbage || is_over || is_unsound,
             "worker {} is killed for nothing",

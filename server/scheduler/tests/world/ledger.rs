@@ -317,7 +317,12 @@ impl Ledger {
 
     /// Whoever was accepted gets its place in a time that has to do with the bound, as long as nothing goes
     /// wrong: the front foresees neither how long what runs will take nor who comes next.
-    pub(crate) fn check_wait(&self, now: Micros, id: u64, page: &RequestPage) -> Result<(), Broken> {
+    pub(crate) fn check_wait(
+        &self,
+        now: Micros,
+        id: u64,
+        page: &RequestPage,
+    ) -> Result<(), Broken> {
         let Some(limit) = self.config.admission.max_wait.filter(|_| self.is_undisturbed) else {
             return Ok(());
         };

@@ -18,9 +18,8 @@ use std::collections::BTreeMap;
 
 use reverie_scheduler::ImageChoice;
 use reverie_scheduler::dispatcher::{
-    Digest, Dispatcher, Epoch, Event, Micros, Order, PictureDemand, PrefixKey, RequestId, Submission,
-    TenantId,
-    WorkerId, WorkerMessage,
+    Digest, Dispatcher, Epoch, Event, Micros, Order, PictureDemand, PrefixKey, RequestId,
+    Submission, TenantId, WorkerId, WorkerMessage,
 };
 
 use coverage::{Coverage, FaultKind, Phase};

@@ -12,14 +12,14 @@ use super::world::dice::Dice;
 use super::world::run::{Failure, play};
 use super::world::script::{Script, Wish};
 
-/// An answer is good that took no longer: some three times the longest document alone.
-const GOOD: Micros = Micros(600_000);
-/// Half of it for the wait.
-const MAX_WAIT: Micros = Micros(300_000);
+/// An answer is good that took no longer: twice the longest documents alone.
+const GOOD: Micros = Micros(400_000);
+/// So long anybody waits: some texts' time, or as many pictures as half of the places have documents.
+const MAX_WAIT: Micros = Micros(60_000);
 /// So long requests come.
-const SPAN: u64 = 8_000_000;
+const SPAN: u64 = 4_000_000;
 /// Requests a second of the first rate, and how much more each next one is.
-const FIRST_RATE: u64 = 60;
+const FIRST_RATE: u64 = 150;
 const STEP_PERCENT: u64 = 140;
 /// The best is found after so many rates that are no better.
 const MAX_WORSE: usize = 2;
@@ -63,7 +63,7 @@ fn wish(dice: &mut Dice, id: u64, at: u64) -> Wish {
 fn script(seed: u64, rate: u64, max_wait: Option<Micros>) -> Script {
     let mut dice = Dice::new(seed);
     let dice = &mut dice;
-    let budget = Budget { max_model_len: 200, dream_positions: 4, image_positions: 6 };
+    let budget = Budget { max_model_len: 400, dream_positions: 4, image_positions: 6 };
     let (mut at, mut wishes) = (10_000, Vec::new());
     while at < SPAN {
         wishes.push(wish(dice, wishes.len() as u64, at));
@@ -75,12 +75,12 @@ fn script(seed: u64, rate: u64, max_wait: Option<Micros>) -> Script {
         workers: workers.iter().map(|id| (*id, Role::Both)).collect(),
         admission: AdmissionConfig {
             max_positions: budget.max_model_len,
-            max_waiting: 128,
-            max_waiting_per_tenant: 128,
-            max_open: 200,
+            max_waiting: 300,
+            max_waiting_per_tenant: 300,
+            max_open: 400,
             max_reserved_bytes: 1 << 30,
             max_wait,
-            metered_over: Micros(300_000),
+            metered_over: Micros(100_000),
             retry_after: (Micros(1_000), Micros(60_000_000)),
         },
         routing: RoutingConfig { max_prefixes: 8, max_imbalance: 100 },
@@ -89,8 +89,8 @@ fn script(seed: u64, rate: u64, max_wait: Option<Micros>) -> Script {
         idempotency: IdempotencyConfig { ..plain.config.idempotency },
         liveness: plain.config.liveness,
     };
-    // So many have room in the engines' KV caches side by side.
-    let abilities = Abilities { max_jobs: 4, kv_positions: 1_000, class: NumericsClass(0) };
+    // So many have room in an engine's KV cache side by side.
+    let abilities = Abilities { max_jobs: 8, kv_positions: 1_000, class: NumericsClass(0) };
     let abilities = vec![abilities; workers.len()];
     Script { budget, config, abilities, wishes, faults: Vec::new(), ..plain }
 }
@@ -100,32 +100,32 @@ fn goodput(seed: u64, rate: u64, max_wait: Option<Micros>) -> u64 {
     let script = script(seed, rate, max_wait);
     let played = play(&script).map_err(|broken| Box::new(Failure { broken, script }));
     let answers = or_explain(played).answers;
-    let is_good = |(asked, ended): &&(Micros, Micros)| {
-        ended.since(*asked) <= GOOD && *ended <= Micros(SPAN)
-    };
+    let is_good =
+        |(asked, ended): &&(Micros, Micros)| ended.since(*asked) <= GOOD && *ended <= Micros(SPAN);
     answers.iter().filter(is_good).count() as u64 * 1_000_000 / SPAN
 }
 
-/// The best goodput of all rates, and that of five times as many requests.
-fn best_and_overloaded(seed: u64, max_wait: Option<Micros>) -> (u64, u64) {
+/// The best goodput of all rates.
+fn best(seed: u64) -> u64 {
     let (mut rate, mut best, mut num_worse) = (FIRST_RATE, 0, 0);
     while num_worse < MAX_WORSE {
-        let found = goodput(seed, rate, max_wait);
+        let found = goodput(seed, rate, Some(MAX_WAIT));
         num_worse = if found > best { 0 } else { num_worse + 1 };
         best = best.max(found);
+        println!("seed {seed}: {found} good answers a second of {rate}");
         rate = rate * STEP_PERCENT / 100;
     }
-    (best, goodput(seed, OVERLOAD * best, max_wait))
+    best
 }
 
 #[test]
 fn five_times_as_many_requests_leave_ninety_five_percent_of_the_best_goodput() {
     for seed in 0..2 {
-        let (best, overloaded) = best_and_overloaded(seed, Some(MAX_WAIT));
-        println!("seed {seed}: {overloaded} good answers a second of {best}");
-        assert!(100 * overloaded >= 95 * best, "seed {seed}: {overloaded} of {best}");
-        let (best, overloaded) = best_and_overloaded(seed, None);
-        println!("seed {seed}, without a bound: {overloaded} of {best}");
-        assert!(2 * overloaded < best, "without the bound everybody waits too long");
+        let best = best(seed);
+        let bounded = goodput(seed, OVERLOAD * best, Some(MAX_WAIT));
+        let unbounded = goodput(seed, OVERLOAD * best, None);
+        println!("seed {seed}: {best} at best, {bounded} under overload, {unbounded} unbounded");
+        assert!(100 * bounded >= 95 * best, "seed {seed}: {bounded} of {best}");
+        assert!(2 * unbounded < best, "without the bound everybody waits too long: {unbounded}");
     }
 }

@@ -24,7 +24,10 @@ impl Ledger {
             silence < self.config.liveness.suspect_after,
             "{id} is placed on worker {index}, silent for {silence:?}"
         );
-        promise!(worker.jobs.len() < worker.abilities.max_jobs, "{id} is placed on full worker {index}");
+        promise!(
+            worker.jobs.len() < worker.abilities.max_jobs,
+            "{id} is placed on full worker {index}"
+        );
         let is_double = self.live_jobs(id).any(|(_, job)| job.is_drawing == is_drawing);
         promise!(!is_double, "{id} is placed twice");
         self.check_company(index, id)?;
