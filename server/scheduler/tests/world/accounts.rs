@@ -171,6 +171,7 @@ impl Ledger {
             picture_class: None,
         };
         self.requests.insert(id, page);
+        self.open.insert(id);
         Ok(())
     }
 
@@ -322,6 +323,7 @@ impl Ledger {
         promise!(is_true, "{id} ends with {ending:?}, which is not so: {page:?}");
         page.ending = Some(ending);
         page.ended = now;
+        self.open.remove(&id);
         if ending == Ending::Failed(Failure::Quarantined) {
             self.quarantined.insert(page.wish.content);
         }

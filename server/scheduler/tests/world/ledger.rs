@@ -113,6 +113,8 @@ pub(crate) struct Ledger {
     pub(crate) budget: Budget,
     pub(crate) workers: Vec<WorkerPage>,
     pub(crate) requests: BTreeMap<u64, RequestPage>,
+    /// Those of them that have not ended.
+    pub(crate) open: BTreeSet<u64>,
     pub(crate) wishes: BTreeMap<u64, Rc<Wish>>,
     /// Attached clients, and whose answer they read.
     pub(crate) attached: BTreeMap<u64, u64>,
@@ -162,6 +164,7 @@ impl Ledger {
             budget: script.budget,
             workers: pages.collect(),
             requests: BTreeMap::new(),
+            open: BTreeSet::new(),
             wishes: wishes.collect(),
             attached: BTreeMap::new(),
             forgotten: BTreeSet::new(),
@@ -180,7 +183,7 @@ impl Ledger {
     }
 
     pub(crate) fn open(&self) -> impl Iterator<Item = (&u64, &RequestPage)> {
-        self.requests.iter().filter(|(_, page)| page.is_open())
+        self.open.iter().map(|id| (id, &self.requests[id]))
     }
 
     /// The jobs of a request that are not aborted.

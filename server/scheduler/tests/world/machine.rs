@@ -26,8 +26,8 @@ pub(crate) struct Machine {
     pub(crate) is_stepping: bool,
     /// Nothing happens here before.
     pub(crate) frozen_until: Micros,
-    /// Who made it hang.
-    pub(crate) hung_by: Option<u64>,
+    /// Who made it die or hang.
+    pub(crate) ended_by: Option<u64>,
     /// Whether it has been silent for longer than one silence lasts.
     pub(crate) is_long_silent: bool,
     /// Everything is said twice until then.
@@ -51,7 +51,7 @@ impl Machine {
             engine: Engine::new(role, budget, abilities.max_jobs),
             is_stepping: false,
             frozen_until: Micros(0),
-            hung_by: None,
+            ended_by: None,
             is_long_silent: false,
             echoes_until: Micros(0),
             said: Micros(0),
@@ -71,7 +71,7 @@ impl Machine {
         self.life = Life::Loading;
         self.is_stepping = false;
         self.frozen_until = Micros(0);
-        self.hung_by = None;
+        self.ended_by = None;
         self.is_long_silent = false;
         self.echoes_until = Micros(0);
     }

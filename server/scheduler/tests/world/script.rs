@@ -95,11 +95,13 @@ impl Script {
                 class: NumericsClass(if two_classes { index as u64 % 2 } else { 0 }),
             })
             .collect();
-        let num_wishes = 14 + dice.index(12);
-        let hurry = [3_000, 12_000, 40_000][dice.index(3)];
+        // In a rush more come than can be served, and nothing goes wrong.
+        let is_rush = dice.chance(8);
+        let num_wishes = if is_rush { 45 } else { 14 + dice.index(12) };
+        let hurry = if is_rush { 6_000 } else { [3_000, 12_000, 40_000][dice.index(3)] };
         let tenants = 1 + dice.below(4);
-        let priorities = if dice.chance(40) { 3 } else { 1 };
-        let widest = if dice.chance(20) { MOST_KV_POSITIONS + 5 } else { 1 };
+        let priorities = if dice.chance(40) && !is_rush { 3 } else { 1 };
+        let widest = if dice.chance(20) && !is_rush { MOST_KV_POSITIONS + 5 } else { 1 };
         let mut wishes: Vec<Wish> = Vec::new();
         let mut at = 6_000;
         for id in 0..num_wishes as u64 {
@@ -122,7 +124,9 @@ impl Script {
             sockets_survive: dice.chance(40),
         };
         draw_keys(dice, &mut script.wishes);
-        if !dice.chance(10) {
+        if is_rush {
+            script.config.admission.max_wait = Some(Micros(2_000 + dice.below(10_000)));
+        } else {
             draw_faults(dice, &mut script, at + 60_000);
         }
         script
