@@ -132,6 +132,9 @@ pub(crate) struct Ledger {
     /// The worker that has just said what no sound worker says.
     pub(crate) is_garbage: bool,
     pub(crate) num_accepted: usize,
+    /// Whether tenants' shares alone decide whose turn it is, and the dearest request.
+    pub(crate) has_shares: bool,
+    pub(crate) dearest: i64,
     /// Whether nothing goes wrong, nobody is preferred, and every worker holds everybody.
     is_undisturbed: bool,
     /// When the front last went on after standing still.
@@ -154,9 +157,11 @@ impl Ledger {
             jobs: BTreeMap::new(),
         });
         let wishes = script.wishes.iter().map(|wish| (wish.id, Rc::new(wish.clone())));
+        let has_shares = |wish: &Wish| wish.priority == 0 && wish.kv_positions == 1;
+        let dearest = script.wishes.iter().map(|wish| super::cost(wish) as i64).max();
         let is_plain = |wish: &Wish| {
             let is_harmless = wish.poison.is_none() && wish.patience.is_none();
-            is_harmless && wish.priority == 0 && wish.kv_positions == 1
+            is_harmless && has_shares(wish)
         };
         let is_undisturbed = script.faults.is_empty() && script.wishes.iter().all(is_plain);
         Self {
@@ -177,6 +182,8 @@ impl Ledger {
             canceller: None,
             is_garbage: false,
             num_accepted: 0,
+            has_shares: script.wishes.iter().all(has_shares),
+            dearest: dearest.unwrap_or(0),
             is_undisturbed,
             front_is_back: Micros(0),
         }

@@ -17,10 +17,10 @@ const GOOD: Micros = Micros(400_000);
 /// So long anybody waits: some texts' time, or as many pictures as half of the places have documents.
 const MAX_WAIT: Micros = Micros(60_000);
 /// So long requests come.
-const SPAN: u64 = 10_000_000;
+const SPAN: u64 = 6_000_000;
 /// Requests a second of the first rate, and how much more each next one is.
 const FIRST_RATE: u64 = 150;
-const STEP_PERCENT: u64 = 160;
+const STEP_PERCENT: u64 = 200;
 /// The best is found after so many rates that are no better.
 const MAX_WORSE: usize = 2;
 const OVERLOAD: u64 = 5;

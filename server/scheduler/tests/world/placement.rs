@@ -79,15 +79,14 @@ impl Ledger {
                 behind.wish.tenant == wish.tenant && behind.wish.priority == wish.priority;
             promise!(!is_same_line || page.order <= behind.order, "{id} overtakes {other}");
         }
-        if self.wishes.values().any(|wish| wish.priority != 0 || wish.kv_positions > 1) {
+        if !self.has_shares {
             return Ok(());
         }
-        let most = self.wishes.values().map(|wish| super::cost(wish) as i64).max().unwrap_or(0);
         for ((creditor, debtor), debt) in &self.debts {
             let is_waiting =
                 self.open().any(|(_, page)| page.wish.tenant == *creditor && !page.has_started());
             promise!(
-                !is_waiting || *debt <= 2 * most,
+                !is_waiting || *debt <= 2 * self.dearest,
                 "tenant {creditor} waits while {debtor} is served {debt} beyond its share"
             );
         }
