@@ -179,6 +179,24 @@ impl ApiError {
         Self::new(status, UNAVAILABLE, code, message).again_after(UNAVAILABLE_FOR)
     }
 
+    fn wait_too_long(wait: Duration, limit: Duration) -> Self {
+        let (wait, limit) = (wait.as_secs_f64(), limit.as_secs_f64());
+        let message = format!(
+            "the wait for a place is {wait:.1} s, and nobody is to wait longer than {limit:.1} s; \
+             try again later"
+        );
+        Self::new(StatusCode::TOO_MANY_REQUESTS, RATE_LIMIT, "wait_too_long", &message)
+    }
+
+    fn deadline_infeasible(wait: Duration, left: Duration) -> Self {
+        let (wait, left) = (wait.as_secs_f64(), left.as_secs_f64());
+        let message = format!(
+            "the wait for a place is {wait:.1} s, and the request has {left:.1} s; try again \
+             later, or give it more time"
+        );
+        Self::new(StatusCode::TOO_MANY_REQUESTS, RATE_LIMIT, "deadline_infeasible", &message)
+    }
+
     fn quarantined() -> Self {
         let message = "workers died computing this request, and it alone: it is not tried again";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, SERVER, "request_quarantined", message)
@@ -276,25 +294,10 @@ impl From<SubmitError> for ApiError {
                 Self::new(status, RATE_LIMIT, "queue_full", &message).again_after(retry_after)
             }
             SubmitError::WaitTooLong { wait, limit, retry_after } => {
-                let message = format!(
-                    "the wait for a place is {:.1} s, and nobody is to wait longer than {:.1} s; \
-                     try again later",
-                    wait.as_secs_f64(),
-                    limit.as_secs_f64()
-                );
-                let status = StatusCode::TOO_MANY_REQUESTS;
-                Self::new(status, RATE_LIMIT, "wait_too_long", &message).again_after(retry_after)
+                Self::wait_too_long(wait, limit).again_after(retry_after)
             }
             SubmitError::DeadlineInfeasible { wait, left, retry_after } => {
-                let message = format!(
-                    "the wait for a place is {:.1} s, and the request has {:.1} s; try again later, \
-                     or give it more time",
-                    wait.as_secs_f64(),
-                    left.as_secs_f64()
-                );
-                let status = StatusCode::TOO_MANY_REQUESTS;
-                Self::new(status, RATE_LIMIT, "deadline_infeasible", &message)
-                    .again_after(retry_after)
+                Self::deadline_infeasible(wait, left).again_after(retry_after)
             }
             SubmitError::TenantQueueFull { waiting, retry_after } => {
                 let message = format!("{waiting} of your requests are waiting; try again later");

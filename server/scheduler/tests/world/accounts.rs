@@ -349,11 +349,11 @@ impl Ledger {
                 self.check_placement(now, index, request.0, false)?;
                 let page = &self.requests[&request.0];
                 promise!(page.delivered == *journal, "{} gets a wrong journal", request.0);
-                self.place(now, index, *job, request.0, false);
+                self.place(now, (index, *job), request.0, false);
             }
             Order::Draw { job, condition } => {
                 self.check_placement(now, index, condition.request.0, true)?;
-                self.place(now, index, *job, condition.request.0, true);
+                self.place(now, (index, *job), condition.request.0, true);
             }
             Order::Picture { job, position, picture } => {
                 let Some(page) = self.workers[index].jobs.get_mut(job) else {
@@ -376,7 +376,7 @@ impl Ledger {
         Ok(())
     }
 
-    fn place(&mut self, now: Micros, index: usize, job: JobId, request: u64, is_drawing: bool) {
+    fn place(&mut self, now: Micros, (index, job): (usize, JobId), request: u64, is_drawing: bool) {
         let wish = &self.wishes[&request];
         let cost = if is_drawing { wish.num_steps as u64 } else { super::cost(wish) };
         let page = JobPage { request, is_drawing, cost, is_aborted: false, awaits: None };
