@@ -183,8 +183,7 @@ impl Dispatcher {
         if is_empty && ahead.num_requests < num_places {
             return Wait::Nothing;
         }
-        let num_before = if planted(Planted::LineUncounted) { 0 } else { ahead.num_requests };
-        let Some(place) = self.forecast.places.time_for(num_before + 1, num_places) else {
+        let Some(place) = self.forecast.places.time_for(ahead.num_requests + 1, num_places) else {
             return Wait::Unknown;
         };
         let draws = submission.pictures.is_some_and(|demand| self.forecast.is_drawn(demand));

@@ -70,8 +70,6 @@ pub enum Planted {
     DeadlineWhileWaitingOnly,
     /// Nobody is refused for the time that it would wait.
     WaitIgnored,
-    /// Whoever waits already does not count in that time.
-    LineUncounted,
     /// Time is asked about although a place is free.
     FreePlacesUnseen,
     /// A worker whose numbers are not finite again and again goes on.
@@ -83,7 +81,7 @@ pub enum Planted {
 #[cfg(feature = "planted-bugs")]
 impl Planted {
     /// All of them.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 34] = [
         Self::RouteToSuspected,
         Self::OneJobTooMany,
         Self::EpochReused,
@@ -115,7 +113,6 @@ impl Planted {
         Self::LastComeFirst,
         Self::DeadlineWhileWaitingOnly,
         Self::WaitIgnored,
-        Self::LineUncounted,
         Self::FreePlacesUnseen,
         Self::NotFiniteUnseen,
         Self::KvIgnored,
