@@ -112,7 +112,6 @@ fn best(seed: u64) -> u64 {
         let found = goodput(seed, rate, Some(MAX_WAIT));
         num_worse = if found > best { 0 } else { num_worse + 1 };
         best = best.max(found);
-        println!("seed {seed}: {found} good answers a second of {rate}");
         rate = rate * STEP_PERCENT / 100;
     }
     best
