@@ -63,6 +63,9 @@ pub struct ChatCompletionRequest {
     /// Strings that end the answer.
     pub stop: Option<Stop>,
 
+    /// Lower is served earlier, 0 is ordinary (vLLM's name); other values only where the server says so.
+    pub priority: Option<i64>,
+
     /// Send the answer as it is written.
     pub stream: Option<bool>,
     /// How to stream.

@@ -46,6 +46,8 @@ pub struct CompletionRequest {
     pub logprobs: Option<u64>,
     /// Keys every random draw.
     pub seed: Option<u64>,
+    /// Lower is served earlier, 0 is ordinary (vLLM's name); other values only where the server says so.
+    pub priority: Option<i64>,
     /// Send the text as it is written.
     pub stream: Option<bool>,
     /// How to stream.

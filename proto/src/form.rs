@@ -57,6 +57,15 @@ impl<'de> Deserializer<'de> for FormValue {
         }
     }
 
+    fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        let digits = self.0.strip_prefix('-').unwrap_or(&self.0);
+        let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+        match self.0.parse() {
+            Ok(number) if plain => visitor.visit_i64(number),
+            Ok(_) | Err(_) => self.is_no("i64"),
+        }
+    }
+
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
         match self.0.parse::<f64>() {
             Ok(number) if number.is_finite() => visitor.visit_f64(number),
@@ -74,7 +83,7 @@ impl<'de> Deserializer<'de> for FormValue {
     }
 
     forward_to_deserialize_any! {
-        i8 i16 i32 i64 i128 u8 u16 u32 u128 f32 char str string bytes byte_buf unit unit_struct
+        i8 i16 i32 i128 u8 u16 u32 u128 f32 char str string bytes byte_buf unit unit_struct
         newtype_struct seq tuple tuple_struct map struct identifier ignored_any
     }
 }

@@ -45,6 +45,8 @@ pub struct ImageRequest {
     pub negative_prompt: Option<String>,
     /// The update rule (extension).
     pub sampler: Option<Sampler>,
+    /// Lower is served earlier, 0 is ordinary (vLLM's name, extension); other values only where the server says so.
+    pub priority: Option<i64>,
 
     /// How pictures are sent.
     pub output_format: Option<ImageFormat>,

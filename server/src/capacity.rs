@@ -87,6 +87,7 @@ mod tests {
         max_num_seqs: None,
         max_num_batched_tokens: 512,
         max_waiting: 128,
+        max_wait: None,
         kv_cache_bytes: None,
         max_token_gap: std::time::Duration::from_millis(25),
         worker_timeout: std::time::Duration::from_secs(60),

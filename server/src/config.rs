@@ -14,7 +14,8 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use crate::args::{
-    DeviceChoice, DtypeChoice, LogFormat, ModelArgs, Secret, ServeArgs, WorkerDevice,
+    DeviceChoice, DtypeChoice, LogFormat, ModelArgs, SchedulingPolicy, Secret, ServeArgs,
+    WorkerDevice,
 };
 use crate::file_link::SigningKey;
 use crate::http::{AllowedHosts, ApiKey, BODY_UNIT, HttpSettings};
@@ -107,6 +108,8 @@ pub struct EngineLimits {
     pub max_num_batched_tokens: usize,
     /// Requests that may wait.
     pub max_waiting: usize,
+    /// A request that would wait longer for its turn is refused.
+    pub max_wait: Option<Duration>,
     /// Memory of the KV cache; `None` follows from `max_num_seqs` and the memory there is.
     pub kv_cache_bytes: Option<u64>,
     /// While a text goes on, a step is predicted to take no longer than this.
@@ -134,6 +137,8 @@ pub struct RequestLimits {
     pub max_num_inference_steps: usize,
     /// Whether it may be recorded how pictures are drawn.
     pub allow_trace: bool,
+    /// Whether requests may say that they are more urgent than others.
+    pub has_priorities: bool,
 }
 
 /// What the checkpoint decides about requests.
@@ -196,6 +201,7 @@ impl RequestLimits {
             side: facts.side_multiple..=facts.max_side,
             side_multiple: facts.side_multiple,
             max_drawn_pixels: facts.max_drawn_pixels,
+            has_priorities: self.has_priorities,
             defaults: facts.defaults,
             allow_trace: self.allow_trace,
             trace_size: facts.trace_size,
@@ -293,6 +299,7 @@ impl TryFrom<ServeArgs> for Config {
                 .min(args.max_num_seqs.unwrap_or(1).saturating_add(args.max_waiting)),
             max_num_inference_steps: args.max_num_inference_steps,
             allow_trace: args.allow_trace,
+            has_priorities: args.scheduling_policy == SchedulingPolicy::Priority,
         };
         if requests.allow_trace && http.api_keys.is_empty() {
             return Err(ConfigError::TraceForEverybody);
@@ -317,6 +324,7 @@ impl TryFrom<ServeArgs> for Config {
                 max_num_seqs: args.max_num_seqs,
                 max_num_batched_tokens: args.max_num_batched_tokens,
                 max_waiting: args.max_waiting,
+                max_wait: (args.max_wait > 0).then(|| Duration::from_secs(args.max_wait)),
                 kv_cache_bytes: args.kv_cache_bytes,
                 max_token_gap: Duration::from_millis(args.max_token_gap),
                 worker_timeout: Duration::from_secs(args.worker_timeout),

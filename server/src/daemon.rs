@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{DeviceChoice, WorkerDevice};
+use crate::args::{WorkerDevice, num_sharing, threads_of_each};
 use crate::capacity::Capacity;
 use crate::config::{Config, ModelFacts, StoreConfig};
 use crate::engine::candle_runner::CandleRunner;
@@ -102,7 +102,8 @@ impl Daemon {
         clock: Clock,
     ) -> std::io::Result<Self> {
         let devices = &config.model.devices;
-        let num_threads = threads_of_each(devices);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let num_threads = threads_of_each(devices, cores);
         let place = |worker: &WorkerDevice| -> Box<dyn WorkerPlace> {
             let setup = Setup {
                 protocol: PROTOCOL,
@@ -115,7 +116,7 @@ impl Daemon {
                     max_model_len: max_model_len(config, prepared),
                 },
                 limits: config.engine,
-                num_sharing: num_on(devices, worker.device),
+                num_sharing: num_sharing(devices, worker.device),
                 role: worker.role,
             };
             Box::new(ProcessPlace::new(WorkerProgram {
@@ -227,23 +228,12 @@ fn pool_config(config: &Config, prepared: &PreparedModel, roles: Vec<Role>) -> P
     PoolConfig {
         budget: prepared.budget(max_model_len),
         engine: capacity.engine_config(&config.engine),
+        max_wait: config.engine.max_wait,
         roles,
         worker_timeout: config.engine.worker_timeout,
         max_failed_starts: MAX_FAILED_STARTS,
         has_tenants: config.http.api_keys.len() > 1,
     }
-}
-
-/// Workers on this device.
-fn num_on(devices: &[WorkerDevice], device: DeviceChoice) -> usize {
-    devices.iter().filter(|worker| worker.device == device).count()
-}
-
-/// Several workers on one CPU divide its threads; one alone is left to itself.
-fn threads_of_each(devices: &[WorkerDevice]) -> Option<usize> {
-    let on_cpu = num_on(devices, DeviceChoice::Cpu);
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    (on_cpu > 1).then(|| (cores / on_cpu).max(1))
 }
 
 /// What the model was trained for, or less if a flag says so.

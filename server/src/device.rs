@@ -3,6 +3,7 @@
 use candle_core::{DType, Device};
 
 use crate::args::{DeviceChoice, DtypeChoice};
+use crate::control_group::ControlGroups;
 
 /// Why a device cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -90,20 +91,15 @@ pub fn check_memory(needed: u64, device: &Device, dtype: DType) -> Result<(), De
     }
 }
 
-/// Bytes that can still be allocated: on the CPU the smaller of the system's and the control group's word.
+/// Bytes that can still be allocated: on the CPU the smaller of the system's and the control groups' word.
 pub(crate) fn available_memory(device: &Device) -> Option<u64> {
     if !device.is_cpu() {
         return cuda_available_memory();
     }
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let available = kibibytes(&text, "MemAvailable:")? << 10;
-    let read = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-    let limit = read("/sys/fs/cgroup/memory.max")
-        .or_else(|| read("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
-    let used = read("/sys/fs/cgroup/memory.current")
-        .or_else(|| read("/sys/fs/cgroup/memory/memory.usage_in_bytes"))
-        .unwrap_or(0);
-    Some(limit.map_or(available, |limit| available.min(limit.saturating_sub(used))))
+    let allowed = ControlGroups::of_this_process().available_memory();
+    Some(allowed.map_or(available, |allowed| available.min(allowed)))
 }
 
 #[cfg(feature = "cuda")]

@@ -6,6 +6,7 @@ pub mod capacity;
 pub mod command;
 pub mod complete;
 pub mod config;
+pub mod control_group;
 pub mod daemon;
 pub mod device;
 pub mod engine;

@@ -4,13 +4,15 @@ mod http_kit;
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::Request;
+use axum::http::{HeaderValue, Request};
 use http_kit::{Afterwards, ScriptedEngine, app_with, asking, interleaved, post, send, state_with};
 use reverie_model::config::NoiseScheduleConfig;
 use reverie_model::diffusion::noise_schedule::NoiseSchedule;
 use reverie_proto::parse;
+use reverie_server::engine::document_engine::SubmitError;
 use reverie_server::http::{BODY_UNIT, HttpSettings, router};
 use reverie_server::request::{Limits, NoOwnPictures, RequestError, validate};
 use serde_json::{Value, json};
@@ -69,6 +71,25 @@ async fn bodies_that_are_held_have_a_common_bound_and_give_it_back() {
     assert!(!refused.header("retry-after").is_empty());
     drop(holder);
     assert_eq!(send(&app, post(body)).await.status, 200, "whoever leaves makes room");
+}
+
+#[tokio::test]
+async fn a_full_engine_costs_nobody_the_reading_of_a_request() {
+    let engine = ScriptedEngine::new(interleaved(), Afterwards::End);
+    let retry_after = Duration::from_secs(3);
+    let full = SubmitError::QueueFull { waiting: 9, retry_after };
+    *engine.congestion.lock().expect("no test panics with it") = Some(full);
+    let app = app_with(&engine, http_kit::settings());
+    let unreadable = || post("{".to_owned());
+    let refused = send(&app, unreadable()).await;
+    assert_eq!(refused.error(), (429, None, "queue_full".to_owned()), "it was not even parsed");
+    assert_eq!(refused.header("retry-after"), "3");
+    let mut named = unreadable();
+    named.headers_mut().insert("idempotency-key", HeaderValue::from_static("one"));
+    let read = send(&app, named).await;
+    assert_eq!(read.status, 400, "one that may be answered already is read");
+    *engine.congestion.lock().expect("no test panics with it") = None;
+    assert_eq!(send(&app, post(asking(json!({})).to_string())).await.status, 200);
 }
 
 #[test]

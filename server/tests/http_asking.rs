@@ -2,19 +2,21 @@
 
 mod http_kit;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Request};
 use http_kit::{
-    Afterwards, Answer, ScriptedEngine, app, app_with, asking, finished, post, send, settings, text,
+    Afterwards, Answer, ScriptedEngine, app, app_with, asking, finished, post, send, settings,
+    state_with, text,
 };
 use reverie_server::engine::document_engine::SubmitError;
 use reverie_server::engine::event::{EngineError, EngineEvent, FinishReason};
-use reverie_server::http::{ApiKey, HttpSettings};
-use serde_json::json;
+use reverie_server::http::{ApiKey, HttpSettings, router};
+use serde_json::{Value, json};
 
-fn engine() -> std::sync::Arc<ScriptedEngine> {
+fn engine() -> Arc<ScriptedEngine> {
     let script = vec![text("Hello"), finished(FinishReason::EndOfText)];
     ScriptedEngine::new(script, Afterwards::End)
 }
@@ -110,6 +112,23 @@ async fn each_key_is_a_tenant_and_tells_nothing_without_the_secret() {
 async fn every_refusal_has_its_status_and_says_when_to_come_again_where_that_helps() {
     let retry_after = Duration::from_millis(2_500);
     for (refusal, status, code, waits) in [
+        (
+            SubmitError::WaitTooLong { wait: 2 * retry_after, limit: retry_after, retry_after },
+            429,
+            "wait_too_long",
+            true,
+        ),
+        (
+            SubmitError::DeadlineInfeasible {
+                wait: retry_after,
+                left: Duration::ZERO,
+                retry_after,
+            },
+            429,
+            "deadline_infeasible",
+            true,
+        ),
+        (SubmitError::TooWide { positions: 9, limit: 8 }, 400, "kv_cache_exceeded", false),
         (SubmitError::TenantQueueFull { waiting: 3, retry_after }, 429, "tenant_queue_full", true),
         (SubmitError::MemoryFull { reserved: 9, retry_after }, 429, "server_busy", true),
         (SubmitError::KeysFull { retry_after }, 429, "idempotency_keys_full", true),
@@ -124,6 +143,48 @@ async fn every_refusal_has_its_status_and_says_when_to_come_again_where_that_hel
         assert_eq!((is, said.as_str()), (status, code));
         let headers = (answer.header("retry-after"), answer.header("retry-after-ms"));
         assert_eq!(headers, if waits { ("3", "2500") } else { ("", "") }, "{code}");
+    }
+}
+
+fn post_to(path: &'static str, fields: &Value) -> Request<Body> {
+    let mut request = post(fields.to_string());
+    *request.uri_mut() = path.parse().expect("a path");
+    request
+}
+
+/// The priority with which the engine is asked, or the error.
+async fn priority(
+    has_priorities: bool,
+    request: Request<Body>,
+) -> Result<i32, (u16, Option<String>, String)> {
+    let engine = engine();
+    let mut state = state_with(&engine, settings());
+    let model = Arc::get_mut(&mut state.model).expect("nobody else has it");
+    model.limits.has_priorities = has_priorities;
+    let answer = send(&router(state), request).await;
+    if answer.status == 400 {
+        return Err(answer.error());
+    }
+    Ok(engine.request().priority)
+}
+
+#[tokio::test]
+async fn a_request_is_urgent_only_where_the_operator_lets_requests_say_so() {
+    let chat = |value: i64| post(asking(json!({"priority": value})).to_string());
+    let completion = |value: i64| {
+        let fields = json!({"model": "reverie", "prompt": "a", "priority": value});
+        post_to("/v1/completions", &fields)
+    };
+    let image =
+        |value: i64| post_to("/v1/images/generations", &json!({"prompt": "a", "priority": value}));
+    for asked in [chat, completion, image] as [fn(i64) -> Request<Body>; 3] {
+        for value in [-100, -1, 0, 100] {
+            assert_eq!(priority(true, asked(value)).await, Ok(value as i32));
+        }
+        let refused = |code: &str| Err((400, Some("priority".to_owned()), code.to_owned()));
+        assert_eq!(priority(false, asked(-1)).await, refused("unsupported_parameter"));
+        assert_eq!(priority(false, asked(0)).await, Ok(0));
+        assert_eq!(priority(true, asked(101)).await, refused("invalid_value"));
     }
 }
 

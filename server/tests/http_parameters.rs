@@ -33,7 +33,7 @@ const fn numeric(
     Numeric { name, good, bad }
 }
 
-const NUMERIC: [Numeric; 23] = [
+const NUMERIC: [Numeric; 24] = [
     numeric("temperature", &["0", "-0.0", "1e-45", "2", "2.0"], &["-1", "-0.001", "2.0001"]),
     numeric("top_p", &["1e-45", "0.5", "1"], &["-1", "0", "1.0000001"]),
     numeric("top_k", &["-1", "0", "1", "2147483647"], &["-2", "1.0", "2147483648"]),
@@ -56,6 +56,7 @@ const NUMERIC: [Numeric; 23] = [
     numeric("guidance_rescale", &["0", "1"], &["-1", "1.0001"]),
     numeric("eta", &["0", "1"], &["-1", "1.0001"]),
     numeric("image_seed", &["0", "18446744073709551615"], &["-1", "0.5"]),
+    numeric("priority", &["0"], &["-101", "101", "1.0"]),
     numeric("image_quality", &["1", "100"], &["-1", "0", "101", "1.5"]),
 ];
 

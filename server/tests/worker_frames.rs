@@ -252,6 +252,7 @@ fn a_worker_does_not_work_for_a_front_of_another_build() {
             max_num_seqs: Some(1),
             max_num_batched_tokens: 8,
             max_waiting: 1,
+            max_wait: Some(Duration::from_secs(5)),
             kv_cache_bytes: None,
             max_token_gap: Duration::from_millis(25),
             worker_timeout: Duration::from_secs(60),

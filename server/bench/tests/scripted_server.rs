@@ -327,7 +327,7 @@ async fn every_scenario_ends_with_its_parts_and_claims() {
         (Scenario::Plain(load), "plain", 1..=1, 0),
         (Scenario::Throughput, "throughput", 8..=8, 2),
         (Scenario::Gap, "gap", 4..=4, 1),
-        (Scenario::Overload, "overload", 4..=12, 2),
+        (Scenario::Overload, "overload", 4..=17, 2),
         (Scenario::HalfLoad, "half-load", 4..=4, 8),
     ];
     for (scenario, name, parts, checks) in scenarios {

@@ -72,6 +72,14 @@ impl Budget {
         document.max(self.negative_positions(spec))
     }
 
+    /// Positions that the document can come to hold at once in blocks of `block_size`: those of each of its
+    /// beams, and its negative prompt's.
+    pub fn kv_positions(&self, spec: &SequenceSpec, block_size: usize) -> usize {
+        let whole = |positions: usize| positions.next_multiple_of(block_size);
+        let document = whole(self.most_positions(spec)).saturating_mul(spec.num_beams);
+        document.saturating_add(whole(self.negative_positions(spec)))
+    }
+
     /// Whether [`Self::least_positions`] fit.
     pub fn admits(&self, spec: &SequenceSpec) -> bool {
         self.least_positions(spec) <= self.max_model_len

@@ -454,8 +454,7 @@ impl Written {
 
 /// Blocks that a document can come to need at once.
 pub(crate) fn blocks_needed(spec: &SequenceSpec, budget: &Budget, kv: &KvConfig) -> usize {
-    let document = kv.blocks_for(budget.most_positions(spec)).saturating_mul(spec.num_beams);
-    document.saturating_add(kv.blocks_for(budget.negative_positions(spec)))
+    budget.kv_positions(spec, kv.block_size) / kv.block_size
 }
 
 fn prompt_usage(prompt: &[Span], budget: &Budget) -> Usage {

@@ -4,12 +4,14 @@
 use reverie_scheduler::FinishReason;
 use reverie_scheduler::dispatcher::{
     Abilities, Action, AdmissionConfig, ConditionHandle, Digest, Dispatcher, DispatcherConfig,
-    DownCause, Ending, Entry, Epoch, Event, ExitReason, Failure, IdempotencyConfig, JobId,
-    LivenessConfig, Micros, NumericsClass, Order, OutboxConfig, PrefixKey, QuarantineConfig,
-    Rejection, RequestId, Role, RoutingConfig, Submission, TenantId, WorkerId, WorkerMessage,
+    DownCause, Ending, Entry, Epoch, Event, ExitReason, Failure, IdempotencyConfig, JobFault,
+    JobId, LivenessConfig, Micros, NumericsClass, Order, OutboxConfig, PictureDemand, PrefixKey,
+    QuarantineConfig, Rejection, RequestId, Role, RoutingConfig, Submission, TenantId, WorkerId,
+    WorkerMessage,
 };
 
 const FIRST: Epoch = Epoch(1);
+const ONE_PICTURE: Option<PictureDemand> = Some(PictureDemand { least: 1, cost: 10 });
 
 /// A front whose workers are up, at the time 0.
 struct Front(Dispatcher);
@@ -20,7 +22,8 @@ impl Front {
         let mut front = Self(Dispatcher::new(config(ids.zip(roles.iter().copied()).collect())));
         front.hear(Event::Tick);
         for index in 0..roles.len() as u32 {
-            let abilities = Abilities { max_jobs: 2, class: NumericsClass(1) };
+            let class = NumericsClass(1);
+            let abilities = Abilities { max_jobs: 2, kv_positions: 50, class };
             front.hear(Event::WorkerUp { worker: WorkerId(index), epoch: FIRST, abilities });
         }
         front
@@ -57,6 +60,8 @@ fn config(workers: Vec<(WorkerId, Role)>) -> DispatcherConfig {
             max_waiting_per_tenant: 2,
             max_open: 50,
             max_reserved_bytes: 1_000,
+            max_wait: None,
+            metered_over: Micros(1_000),
             retry_after: (Micros(1_000_000), Micros(9_000_000)),
         },
         liveness: LivenessConfig {
@@ -67,6 +72,8 @@ fn config(workers: Vec<(WorkerId, Role)>) -> DispatcherConfig {
             max_backoff: Micros(100),
             stable_after: Micros(10_000),
             max_failed_starts: 2,
+            max_not_finite: 1,
+            not_finite_within: Micros(500),
             listen_every: Micros(50),
         },
         routing: RoutingConfig { max_prefixes: 10, max_imbalance: 10 },
@@ -94,7 +101,8 @@ fn submission(request: u64) -> Submission {
         least_positions: 10,
         num_bytes: 10,
         max_entries: 50,
-        draws: false,
+        pictures: None,
+        kv_positions: 20,
         prefix: vec![PrefixKey(u128::from(request))],
         deadline: None,
         fingerprint: Digest([request as u8; 32]),
@@ -181,7 +189,7 @@ fn the_culprit_of_two_deaths_is_quarantined_and_its_neighbour_goes_on_alone() {
 #[test]
 fn a_picture_is_drawn_on_another_worker_and_again_if_that_one_dies() {
     let mut front = Front::new(&[Role::Decode, Role::Denoise, Role::Denoise]);
-    front.hear(Event::Submit(Submission { draws: true, ..submission(7) }));
+    front.hear(Event::Submit(Submission { pictures: ONE_PICTURE, ..submission(7) }));
     let condition = ConditionHandle { request: RequestId(7), position: 0 };
     let asked = WorkerMessage::NeedsPicture { job: JobId(1), position: 0, cost: 5 };
     let draw = |job| Order::Draw { job: JobId(job), condition };
@@ -222,9 +230,127 @@ fn what_can_never_fit_and_what_does_not_fit_now_are_different_facts() {
     for request in 2..=5 {
         assert_eq!(front.submit(request)[0], Action::Admit { request: RequestId(request) });
     }
-    let retry_after = Micros(9_000_000);
+    let retry_after = Micros(1_000_000);
     let fact = Rejection::QueueFull { waiting: 2, retry_after };
     assert_eq!(front.submit(6), [reject(6, fact)]);
+}
+
+#[test]
+fn what_no_worker_can_hold_at_once_is_refused_with_both_numbers() {
+    let mut front = Front::new(&[Role::Both, Role::Decode]);
+    let wide = Submission { kv_positions: 51, ..submission(1) };
+    let fact = Rejection::KvTooSmall { positions: 51, limit: 50 };
+    assert_eq!(front.hear(Event::Submit(wide)), [reject(1, fact)]);
+    let fits = Submission { kv_positions: 50, ..submission(2) };
+    assert_eq!(front.hear(Event::Submit(fits))[0], Action::Admit { request: RequestId(2) });
+}
+
+/// A front with one worker of two places, where nobody is to wait longer than 100.
+fn impatient() -> Front {
+    let mut config = config(vec![(WorkerId(0), Role::Both)]);
+    config.admission = AdmissionConfig {
+        max_waiting: 20,
+        max_waiting_per_tenant: 20,
+        max_wait: Some(Micros(100)),
+        retry_after: (Micros(1), Micros(1_000)),
+        ..config.admission
+    };
+    config.liveness.listen_every = Micros(1_000);
+    config.liveness.hung_after = Micros(1_000_000);
+    config.liveness.suspect_after = Micros(1_000_000);
+    let mut front = Front(Dispatcher::new(config));
+    front.hear(Event::Tick);
+    let abilities = Abilities { max_jobs: 2, kv_positions: 50, class: NumericsClass(1) };
+    front.hear(Event::WorkerUp { worker: WorkerId(0), epoch: FIRST, abilities });
+    front
+}
+
+fn ended(job: u64) -> Event {
+    let reason = FinishReason::EndOfText;
+    let message = WorkerMessage::Ended { job: JobId(job), num_entries: 0, reason };
+    Event::Message { worker: WorkerId(0), epoch: FIRST, message }
+}
+
+#[test]
+fn who_would_wait_too_long_is_refused_and_who_finds_a_place_is_not() {
+    let mut front = impatient();
+    let admits = |actions: &[Action]| matches!(actions[0], Action::Admit { .. });
+    assert!((1..=4).all(|request| admits(&front.submit(request))), "two run, two may wait");
+    let fact = Rejection::QueueFull { waiting: 2, retry_after: Micros(1) };
+    assert_eq!(front.submit(5), [reject(5, fact)], "nobody knows yet for how long");
+    // A place comes free every 40: two places, 80 each.
+    front.0.handle(Micros(40), ended(1));
+    front.0.handle(Micros(80), ended(2));
+    // Those two have places now, and none waits.
+    assert!(admits(&front.0.handle(Micros(80), Event::Submit(submission(6)))), "40");
+    assert!(admits(&front.0.handle(Micros(80), Event::Submit(submission(7)))), "80");
+    let refused = front.0.handle(Micros(80), Event::Submit(submission(8)));
+    let (wait, limit, retry_after) = (Micros(120), Micros(100), Micros(20));
+    assert_eq!(refused, [reject(8, Rejection::WaitTooLong { wait, limit, retry_after })]);
+    let hurried = Submission { deadline: Some(Micros(110)), ..submission(9) };
+    let other = Submission { tenant: TenantId(2), ..hurried.clone() };
+    let refused = front.0.handle(Micros(80), Event::Submit(hurried));
+    let (wait, left, retry_after) = (Micros(120), Micros(30), Micros(120));
+    assert_eq!(refused, [reject(9, Rejection::DeadlineInfeasible { wait, left, retry_after })]);
+    let late = Submission { request: RequestId(10), deadline: Some(Micros(200)), ..other };
+    assert!(
+        admits(&front.0.handle(Micros(80), Event::Submit(late))),
+        "another tenant's turn comes: 40"
+    );
+    for job in 3..=5 {
+        front.0.handle(Micros(80), ended(job));
+    }
+    let hurried = Submission { deadline: Some(Micros(81)), ..submission(11) };
+    front.0.handle(Micros(80), ended(6));
+    assert!(admits(&front.0.handle(Micros(80), Event::Submit(hurried))), "a place is free");
+}
+
+#[test]
+fn who_draws_waits_for_what_is_drawn_and_who_writes_does_not() {
+    let mut front = impatient();
+    let asks = |request, pictures| Event::Submit(Submission { pictures, ..submission(request) });
+    let three = Some(PictureDemand { least: 3, cost: 10 });
+    front.hear(asks(1, three));
+    front.hear(asks(2, None));
+    front.hear(asks(3, None));
+    front.say(0, WorkerMessage::Drawing { job: JobId(1) });
+    let picture = WorkerMessage::Produced {
+        job: JobId(1),
+        position: 0,
+        entry: Entry::Picture(Digest([1; 32])),
+        num_bytes: 4,
+    };
+    let said = Event::Message { worker: WorkerId(0), epoch: FIRST, message: picture };
+    front.0.handle(Micros(60), said);
+    front.0.handle(Micros(60), ended(2));
+    // A picture takes 60, and two of the first request's three are to come.
+    let refused = front.0.handle(Micros(60), asks(4, ONE_PICTURE));
+    let (wait, limit, retry_after) = (Micros(120), Micros(100), Micros(20));
+    assert_eq!(refused, [reject(4, Rejection::WaitTooLong { wait, limit, retry_after })]);
+    let admitted = front.0.handle(Micros(60), asks(5, None));
+    assert_eq!(admitted, [Action::Admit { request: RequestId(5) }], "it waits for a place alone");
+}
+
+#[test]
+fn a_worker_that_many_requests_are_not_finite_on_is_replaced_and_nobody_there_is_suspected() {
+    let mut front = Front::new(&[Role::Both]);
+    for request in 1..=3 {
+        front.submit(request);
+    }
+    let not_finite = |job| WorkerMessage::Failed { job: JobId(job), fault: JobFault::NotFinite };
+    let failed = |request| finish(request, Ending::Failed(Failure::Fault(JobFault::NotFinite)));
+    assert_eq!(front.say(0, not_finite(1))[0], failed(1));
+    let recycled = front.say(0, not_finite(2));
+    assert_eq!(recycled[..2], [failed(2), Action::Kill { worker: WorkerId(0), epoch: FIRST }]);
+    assert!(!front.0.is_ready());
+    let due = front.0.next_deadline().expect("it is started again");
+    let epoch = Epoch(2);
+    let worker = WorkerId(0);
+    assert_eq!(front.0.handle(due, Event::Tick), [Action::Start { worker, epoch }]);
+    let abilities = Abilities { max_jobs: 2, kv_positions: 50, class: NumericsClass(1) };
+    front.0.handle(due, Event::Submit(submission(4)));
+    let up = front.0.handle(due, Event::WorkerUp { worker, epoch, abilities });
+    assert_eq!(up.len(), 2, "both go on side by side: {up:?}");
 }
 
 #[test]

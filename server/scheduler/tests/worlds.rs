@@ -1,6 +1,8 @@
 //! One Dispatcher and several Schedulers in thousands of seeded worlds. A world that fails is made small
 //! and printed; `cargo run --release --example simulate -- --seed N` plays it again.
 
+#[path = "world/overload.rs"]
+mod overload;
 mod world;
 
 use world::coverage::Coverage;

@@ -29,8 +29,7 @@ pub struct BenchArgs {
     #[arg(long, value_name = "N", default_value_t = 16, conflicts_with = "url")]
     pub max_num_seqs: usize,
 
-    /// Requests that may wait at the server that is started [default: as `serve`; 32 in overload, so that the
-    /// wait for a place fits into the bound]
+    /// Requests that may wait at the server that is started [default: as `serve`]
     #[arg(long, value_name = "N", conflicts_with = "url")]
     pub max_waiting: Option<usize>,
 

@@ -17,7 +17,7 @@ use reverie_model::Kernels;
 
 pub use asking::{BatchArgs, EvalArgs, ReplayArgs, ServerArgs};
 pub use bench::{BenchArgs, ScenarioName};
-pub use devices::WorkerDevice;
+pub use devices::{WorkerDevice, num_sharing, threads_of_each};
 pub use offline::{CompleteArgs, ConvertArgs, HealthArgs, InspectArgs, VerifyArgs};
 pub use serve::ServeArgs;
 pub use worker::WorkerArgs;
@@ -175,6 +175,15 @@ impl LogFormat {
             Self::Json => "json",
         }
     }
+}
+
+/// Whose turn is next (vLLM's names).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchedulingPolicy {
+    /// First come, first served, within each tenant's share
+    Fcfs,
+    /// The lowest `priority` of a request first, whosever it is
+    Priority,
 }
 
 /// A value that must not appear in logs.

@@ -8,7 +8,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _};
 
 use crate::request::AllowedDomain;
 
-use super::{LogFormat, ModelArgs, Secret, WorkerDevice};
+use super::{LogFormat, ModelArgs, SchedulingPolicy, Secret, WorkerDevice};
 use crate::http::UnknownParams;
 
 /// Flags of `reverie serve`.
@@ -98,6 +98,18 @@ pub struct ServeArgs {
     /// Positions computed in one engine step; longer prompts take several
     #[arg(long, env = "REVERIE_MAX_NUM_BATCHED_TOKENS", value_name = "N", default_value_t = 512)]
     pub max_num_batched_tokens: usize,
+
+    /// Whose turn is next: first come, first served within each tenant's share; or before that whoever has the
+    /// lowest `priority` in its request, tenant or not
+    #[arg(long, env = "REVERIE_SCHEDULING_POLICY", value_enum, default_value_t = SchedulingPolicy::Fcfs)]
+    pub scheduling_policy: SchedulingPolicy,
+
+    /// Seconds that a request may have to wait for its turn, by how fast others have got theirs; one that
+    /// would wait longer is answered 429 with the time to come back after, unless a place is free; 0 lets all
+    /// wait. The default is half of the ten seconds for which people keep their mind on what they wait for,
+    /// and leaves the other half for the answer
+    #[arg(long, env = "REVERIE_MAX_WAIT", value_name = "SECONDS", default_value_t = 5)]
+    pub max_wait: u64,
 
     /// Requests that may wait; one more is answered 429
     #[arg(long, env = "REVERIE_MAX_WAITING", value_name = "N", default_value_t = 128)]

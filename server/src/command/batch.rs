@@ -30,7 +30,9 @@ pub(super) fn run(args: &BatchArgs) -> Result<ExitCode, Failure> {
         eprintln!("all {num_requests} requests are answered already");
         return Ok(ExitCode::SUCCESS);
     }
-    let server = AskedServer::open(&args.server, |_serve| {})?;
+    let server = AskedServer::open(&args.server, |serve| {
+        serve.max_wait = 0; // nobody is in a hurry
+    })?;
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} (eta {eta})")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(num_requests as u64).with_style(style);

@@ -31,8 +31,6 @@ const PART_SECONDS: f64 = 10.0;
 const MAX_SECONDS: f64 = 86_400.0;
 /// What counts as good under overload where nothing is said, seconds.
 const OVERLOAD_LATENCY: f64 = 10.0;
-/// Requests that wait at a server of ours under overload: so few that even the last is served within that.
-const OVERLOAD_WAITING: usize = 32;
 /// A claim was not held.
 const MISSED: u8 = 1;
 
@@ -58,13 +56,11 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     if let Some(folder) = &args.out {
         fs::create_dir_all(folder).map_err(|error| unusable(folder, &error))?;
     }
-    let max_waiting = args.max_waiting.or(match scenario {
-        Scenario::Overload => Some(OVERLOAD_WAITING),
-        Scenario::Plain(_) | Scenario::Throughput | Scenario::Gap | Scenario::HalfLoad => None,
-    });
+    let (mut max_waiting, mut max_wait) = (0, 0);
     let server = AskedServer::open(&args.server, |serve| {
         serve.max_num_seqs = Some(args.max_num_seqs);
-        serve.max_waiting = max_waiting.unwrap_or(serve.max_waiting);
+        serve.max_waiting = args.max_waiting.unwrap_or(serve.max_waiting);
+        (max_waiting, max_wait) = (serve.max_waiting, serve.max_wait);
     })?;
     let timeout = Duration::from_secs(args.timeout.get() as u64);
     let client = Client::new(&server.url, server.key.as_deref(), timeout)?;
@@ -78,6 +74,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
     if server.is_own() {
         notes["max_num_seqs"] = json!(args.max_num_seqs);
         notes["max_waiting"] = json!(max_waiting);
+        notes["max_wait"] = json!(max_wait);
     }
     let bench = Bench {
         generator: Generator { client, watch: Stopwatch::start(), max_in_flight: MAX_IN_FLIGHT },

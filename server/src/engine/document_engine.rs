@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_core::Stream;
 
 use super::event::EngineEvent;
-use super::request::EngineRequest;
+use super::request::{EngineRequest, TenantId};
 
 /// The events of one request, in document order. Dropping it gives the request up.
 pub struct EventStream {
@@ -53,6 +53,13 @@ pub trait DocumentEngine: Send + Sync + 'static {
     /// [`SubmitError`]; nothing was queued then.
     fn submit(&self, request: EngineRequest) -> Result<EventStream, SubmitError>;
 
+    /// Whether `tenant` may ask now, at that priority, as far as that can be told of the least request: so that
+    /// a full engine costs nobody the reading of a request.
+    ///
+    /// # Errors
+    /// Why it would be refused.
+    fn announce(&self, tenant: TenantId, priority: i32) -> Result<(), SubmitError>;
+
     /// Whether requests can be served.
     fn status(&self) -> EngineStatus;
 }
@@ -66,6 +73,26 @@ pub enum SubmitError {
         /// Requests waiting.
         waiting: usize,
         /// When one of them is expected to have started.
+        retry_after: Duration,
+    },
+    /// It would wait for too long.
+    #[error("the wait for a place is {wait:?}, and at most {limit:?} is allowed")]
+    WaitTooLong {
+        /// How long, as far as can be told.
+        wait: Duration,
+        /// The most.
+        limit: Duration,
+        /// When it is expected not to be too long any more.
+        retry_after: Duration,
+    },
+    /// It could not be complete by its deadline.
+    #[error("the wait for a place is {wait:?}, and {left:?} are left")]
+    DeadlineInfeasible {
+        /// How long, as far as can be told.
+        wait: Duration,
+        /// Until its deadline.
+        left: Duration,
+        /// When whoever waits now is expected to have started.
         retry_after: Duration,
     },
     /// As many requests of this tenant wait as may.
@@ -116,6 +143,14 @@ pub enum SubmitError {
         /// Positions of the prompt, and of the pictures it asks for.
         positions: usize,
         /// Positions of the context.
+        limit: usize,
+    },
+    /// All that it can come to hold at once, its beams above all, can never fit.
+    #[error("up to {positions} positions are needed at once; the KV cache has {limit}")]
+    TooWide {
+        /// Positions that it can come to need.
+        positions: usize,
+        /// Positions of the KV cache.
         limit: usize,
     },
     /// The model is not loaded yet.

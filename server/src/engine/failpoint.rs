@@ -4,11 +4,17 @@
 //! `REVERIE_FAILPOINT=PHASE:SEED:HOW[:FILE]`: in a step that computes PHASE (`prefill`, `decode`, `denoise`,
 //! `render`) of a request with that seed, or at the `start`, the process ends by HOW (`abort`, `kill`, `segv`,
 //! `stop`, `panic`, `exit`, or `garbage` to the front); with a FILE only if that does not exist yet, which is
-//! made.
+//! made. By the HOW `nan` nothing ends: that request's numbers are not finite in such a step.
 
 use reverie_scheduler::{SequenceId, StepPlan};
 
+use super::event::EngineError;
 use super::request::EngineRequest;
+use super::runner::StepOutput;
+
+/// The HOW by which nothing ends.
+#[cfg(feature = "failpoints")]
+const NOT_FINITE: &str = "nan";
 
 /// Strikes if a worker is not to start.
 pub(super) fn strike_at_start() {
@@ -32,12 +38,39 @@ pub(super) fn strike<'a>(
     plan: &StepPlan,
     request_of: impl Fn(SequenceId) -> Option<&'a EngineRequest>,
 ) {
-    let Some(wanted) = Wanted::read() else { return };
-    let is_there = |id: &SequenceId| {
-        request_of(*id).is_some_and(|request| request.pictures.seed.to_string() == wanted.seed)
-    };
-    if wanted.rows(plan).iter().any(is_there) {
+    let Some(wanted) = Wanted::read().filter(|wanted| wanted.how != NOT_FINITE) else { return };
+    if !wanted.met_by(plan, request_of).is_empty() {
         wanted.strike();
+    }
+}
+
+/// Whose numbers are not to be finite in `plan`.
+#[cfg(not(feature = "failpoints"))]
+pub(super) fn not_finite<'a>(
+    _plan: &StepPlan,
+    _request_of: impl Fn(SequenceId) -> Option<&'a EngineRequest>,
+) -> Vec<SequenceId> {
+    Vec::new()
+}
+
+/// Whose numbers are not to be finite in `plan`.
+#[cfg(feature = "failpoints")]
+pub(super) fn not_finite<'a>(
+    plan: &StepPlan,
+    request_of: impl Fn(SequenceId) -> Option<&'a EngineRequest>,
+) -> Vec<SequenceId> {
+    let Some(wanted) = Wanted::read().filter(|wanted| wanted.how == NOT_FINITE) else {
+        return Vec::new();
+    };
+    wanted.met_by(plan, request_of)
+}
+
+/// Takes what a step yielded for `sequences` for numbers that are not finite.
+pub(super) fn spoil(output: &mut StepOutput, sequences: &[SequenceId]) {
+    output.sampled.retain(|token| !sequences.contains(&token.sequence));
+    output.rendered.retain(|picture| !sequences.contains(&picture.sequence));
+    for sequence in sequences {
+        output.fail(*sequence, EngineError::NotFinite("a failpoint".to_owned()));
     }
 }
 
@@ -58,6 +91,18 @@ impl Wanted {
         let mut part = || parts.next();
         let (phase, seed, how) = (part()?, part()?, part()?);
         Some(Self { phase, seed, how, once: part() })
+    }
+
+    /// Sequences of the wanted request in a step of the wanted phase.
+    fn met_by<'a>(
+        &self,
+        plan: &StepPlan,
+        request_of: impl Fn(SequenceId) -> Option<&'a EngineRequest>,
+    ) -> Vec<SequenceId> {
+        let is_wanted = |id: &SequenceId| {
+            request_of(*id).is_some_and(|request| request.pictures.seed.to_string() == self.seed)
+        };
+        self.rows(plan).into_iter().filter(is_wanted).collect()
     }
 
     fn rows(&self, plan: &StepPlan) -> Vec<SequenceId> {

@@ -134,9 +134,10 @@ pub fn serve(
     let cost = runner.warm_up(clock).map_err(EngineFailure::WarmUp)?;
     tracing::debug!(?cost, "measured");
     let (budget, max_jobs, class) = (runner.budget(), config.max_jobs(duty.role), duty.class);
-    if outbox.say(EngineMessage::Ready { budget, max_jobs, class }).is_err() {
+    let scheduler = scheduler_config(config, budget, cost);
+    let kv_positions = scheduler.kv.num_positions();
+    if outbox.say(EngineMessage::Ready { budget, max_jobs, kv_positions, class }).is_err() {
         return Ok(());
     }
-    let scheduler = scheduler_config(config, budget, cost);
     Worker::new(runner, scheduler, duty.role, outbox).run(orders)
 }

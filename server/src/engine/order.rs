@@ -107,6 +107,8 @@ pub enum EngineMessage {
         budget: Budget,
         /// Jobs that it can hold at once.
         max_jobs: usize,
+        /// Positions of its KV cache.
+        kv_positions: usize,
         /// Whose numbers its answers agree with.
         class: NumericsClass,
     },

@@ -218,13 +218,16 @@ impl<'a> Worker<'a> {
         if plan.is_empty() {
             return Ok(());
         }
-        failpoint::strike(&plan, |id| {
+        let request_of = |id| {
             let job = self.names.get(&id)?;
             self.sessions.get(job).map(|session| &*session.request)
-        });
+        };
+        failpoint::strike(&plan, request_of);
+        let not_finite = failpoint::not_finite(&plan, request_of);
         let runner = &mut self.runner;
         let output = guarded(|| {
-            let output = runner.execute(&plan)?;
+            let mut output = runner.execute(&plan)?;
+            failpoint::spoil(&mut output, &not_finite);
             check_answers(&plan, &output)?;
             Ok(output)
         })?;

@@ -7,8 +7,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::error::ApiError;
 use super::origin::Arrival;
+use crate::engine::document_engine::DocumentEngine;
 use crate::engine::event::EngineError;
 use crate::engine::request::{EngineRequest, ONE_TENANT, RequestIdentity, TenantId};
+use crate::request::Limits;
 
 const TIMEOUT: &str = "x-request-timeout-ms";
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -54,6 +56,21 @@ impl Asking {
     /// By whom.
     pub(super) fn tenant(&self) -> TenantId {
         self.tenant
+    }
+
+    /// Whether it is of any use to read the request. One that has a name may have been answered already.
+    ///
+    /// # Errors
+    /// The engine's refusal of everything that is asked now.
+    pub(super) fn announce(
+        &self,
+        engine: &dyn DocumentEngine,
+        limits: &Limits,
+    ) -> Result<(), ApiError> {
+        match self.key {
+            Some(_) => Ok(()),
+            None => Ok(engine.announce(self.tenant, limits.first_priority())?),
+        }
     }
 
     /// What is left of the time until its client, or `limit`, gives up; `None` is for ever.

@@ -189,6 +189,24 @@ impl ApiError {
         Self::new(status, UNAVAILABLE, code, message).again_after(UNAVAILABLE_FOR)
     }
 
+    fn wait_too_long(wait: Duration, limit: Duration) -> Self {
+        let (wait, limit) = (wait.as_secs_f64(), limit.as_secs_f64());
+        let message = format!(
+            "the wait for a place is {wait:.1} s, and nobody is to wait longer than {limit:.1} s; \
+             try again later"
+        );
+        Self::new(StatusCode::TOO_MANY_REQUESTS, RATE_LIMIT, "wait_too_long", &message)
+    }
+
+    fn deadline_infeasible(wait: Duration, left: Duration) -> Self {
+        let (wait, left) = (wait.as_secs_f64(), left.as_secs_f64());
+        let message = format!(
+            "the wait for a place is {wait:.1} s, and the request has {left:.1} s; try again \
+             later, or give it more time"
+        );
+        Self::new(StatusCode::TOO_MANY_REQUESTS, RATE_LIMIT, "deadline_infeasible", &message)
+    }
+
     fn quarantined() -> Self {
         let message = "workers died computing this request, and it alone: it is not tried again";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, SERVER, "request_quarantined", message)
@@ -351,6 +369,12 @@ impl From<SubmitError> for ApiError {
                 let status = StatusCode::TOO_MANY_REQUESTS;
                 Self::new(status, RATE_LIMIT, "queue_full", &message).again_after(retry_after)
             }
+            SubmitError::WaitTooLong { wait, limit, retry_after } => {
+                Self::wait_too_long(wait, limit).again_after(retry_after)
+            }
+            SubmitError::DeadlineInfeasible { wait, left, retry_after } => {
+                Self::deadline_infeasible(wait, left).again_after(retry_after)
+            }
             SubmitError::TenantQueueFull { waiting, retry_after } => {
                 let message = format!("{waiting} of your requests are waiting; try again later");
                 let status = StatusCode::TOO_MANY_REQUESTS;
@@ -387,6 +411,12 @@ impl From<SubmitError> for ApiError {
                 let message =
                     format!("the request needs {positions} positions; the context has {limit}");
                 Self::invalid("context_length_exceeded", &message).at("messages")
+            }
+            SubmitError::TooWide { positions, limit } => {
+                let message = format!(
+                    "up to {positions} positions are needed at once; the KV cache has {limit}"
+                );
+                Self::invalid("kv_cache_exceeded", &message).at("num_beams")
             }
             SubmitError::Loading => Self::not_ready(EngineStatus::Loading),
             SubmitError::Draining => Self::not_ready(EngineStatus::Draining),

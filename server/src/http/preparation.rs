@@ -100,6 +100,7 @@ pub(super) async fn prepare_with<B: Fingerprint + Send + 'static, T: Send + 'sta
     read: impl FnOnce(B, &Limits, u64) -> Result<(ValidRequest, T), RequestError> + Send + 'static,
 ) -> Result<(Prepared, T), ApiError> {
     let Asked { route, asking, mut room, body } = asked;
+    asking.announce(&*state.engine, &state.model.limits)?;
     let preparing = Arc::clone(&state.preparing).try_acquire_owned();
     // Given back when all is done: from there on the engine counts the request.
     let _preparing = preparing.map_err(|_all_taken| ApiError::too_many_preparing())?;

@@ -172,7 +172,7 @@ impl Front {
             }
             EngineMessage::ImageStarted { job, position } => {
                 self.answer_of(job)?.start_image(position);
-                None
+                Some((WorkerMessage::Drawing { job }, None))
             }
             EngineMessage::Denoised { job, step, num_steps, preview } => {
                 self.answer_of(job)?.denoised(step, num_steps, preview);

@@ -194,6 +194,13 @@ impl Front {
         }
         match event {
             FrontEvent::Submit { request, wish, reply } => self.submit(*request, *wish, reply),
+            FrontEvent::Announce { tenant, priority, reply } => {
+                let refusal = self.dispatcher.refuses_all(tenant, priority);
+                let now = self.now();
+                let answer = refusal.map_or(Ok(()), |why| Err(submit_error(why, now)));
+                // Whoever left meanwhile does not ask.
+                let _left = reply.try_send(answer);
+            }
             FrontEvent::Cancel(client) => self.handle(Event::Cancel(client), None),
             FrontEvent::Read(client) => {
                 let answers = self.answers.iter();
@@ -333,9 +340,10 @@ impl Front {
         if self.port(worker, epoch).is_none() {
             return;
         }
-        if let EngineMessage::Ready { budget, max_jobs, class } = message {
+        if let EngineMessage::Ready { budget, max_jobs, kv_positions, class } = message {
             if budget == self.config.budget {
-                let abilities = Abilities { max_jobs: max_jobs.max(1), class };
+                let max_jobs = max_jobs.max(1);
+                let abilities = Abilities { max_jobs, kv_positions, class };
                 self.failure = None;
                 tracing::info!(worker = worker.0, epoch = epoch.0, "worker is ready");
                 self.handle(Event::WorkerUp { worker, epoch, abilities }, None);

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::inbox::{FrontEvent, INBOX, nudge};
 use super::limits::submission;
 use crate::engine::document_engine::{DocumentEngine, EngineStatus, EventStream, SubmitError};
-use crate::engine::request::EngineRequest;
+use crate::engine::request::{EngineRequest, TenantId};
 
 /// When a front that has no time to listen is to be asked again.
 const BUSY_FOR: Duration = Duration::from_secs(1);
@@ -105,6 +105,17 @@ impl DocumentEngine for PoolHandle {
         let (reply, decision) = sync_channel(1);
         let request = Box::new(request);
         match self.0.inbox.try_send(FrontEvent::Submit { request, wish, reply }) {
+            Ok(()) => decision.recv().unwrap_or_else(|_front_ended| Err(self.gone())),
+            Err(TrySendError::Full(_)) => {
+                Err(SubmitError::QueueFull { waiting: INBOX, retry_after: BUSY_FOR })
+            }
+            Err(TrySendError::Disconnected(_)) => Err(self.gone()),
+        }
+    }
+
+    fn announce(&self, tenant: TenantId, priority: i32) -> Result<(), SubmitError> {
+        let (reply, decision) = sync_channel(1);
+        match self.0.inbox.try_send(FrontEvent::Announce { tenant, priority, reply }) {
             Ok(()) => decision.recv().unwrap_or_else(|_front_ended| Err(self.gone())),
             Err(TrySendError::Full(_)) => {
                 Err(SubmitError::QueueFull { waiting: INBOX, retry_after: BUSY_FOR })

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::{SyncSender, TrySendError};
 
-use reverie_scheduler::dispatcher::{DownCause, Epoch, RequestId, Submission, WorkerId};
+use reverie_scheduler::dispatcher::{DownCause, Epoch, RequestId, Submission, TenantId, WorkerId};
 
 use crate::engine::EngineFailure;
 use crate::engine::document_engine::{EventStream, SubmitError};
@@ -22,6 +22,8 @@ pub(super) enum FrontEvent {
         wish: Box<Submission>,
         reply: SyncSender<Result<EventStream, SubmitError>>,
     },
+    /// A client is about to ask.
+    Announce { tenant: TenantId, priority: i32, reply: SyncSender<Result<(), SubmitError>> },
     /// A client is gone.
     Cancel(RequestId),
     /// A client that lagged has read on.

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
+use reverie_model::decoder::KvPool;
 use reverie_scheduler::Budget;
 use reverie_scheduler::dispatcher::{
     AdmissionConfig, Digest, DispatcherConfig, IdempotencyConfig, LivenessConfig, Micros,
-    OutboxConfig, PrefixKey, QuarantineConfig, RequestId, Role, RoutingConfig, Submission,
-    WorkerId,
+    OutboxConfig, PictureDemand, PrefixKey, QuarantineConfig, RequestId, Role, RoutingConfig,
+    Submission, WorkerId,
 };
 use sha2::Digest as _;
 
@@ -38,6 +39,11 @@ const MAX_STALL: Duration = Duration::from_secs(120);
 const MAX_DEATHS: u32 = 20;
 const MAX_FINGERPRINTS: usize = 1024;
 const BLOCK_FOR: Duration = Duration::from_secs(600);
+/// Numbers that are not finite are a request's own fault now and then, and hardly of so many in a minute.
+const MAX_NOT_FINITE: usize = 8;
+const NOT_FINITE_WITHIN: Duration = Duration::from_secs(60);
+/// What is known of waiting is mostly of the last few seconds of it: a mix that changes is noticed in that time.
+const METERED_OVER: Duration = Duration::from_secs(5);
 /// Bodies' pictures, latents and answers of all open requests together.
 const MAX_RESERVED_BYTES: u64 = 1 << 30;
 const MAX_KEYS_PER_TENANT: usize = 1000;
@@ -64,6 +70,8 @@ pub struct PoolConfig {
     pub budget: Budget,
     /// Each worker's limits; `max_num_waiting` requests wait before all of them.
     pub engine: EngineConfig,
+    /// A request that would wait longer for its turn is refused.
+    pub max_wait: Option<Duration>,
     /// What each worker does.
     pub roles: Vec<Role>,
     /// Silence after which a worker is replaced.
@@ -84,6 +92,7 @@ impl PoolConfig {
         Self {
             budget,
             engine,
+            max_wait: None,
             roles: vec![Role::Both],
             worker_timeout: WORKER_TIMEOUT,
             max_failed_starts: 1,
@@ -109,6 +118,8 @@ impl PoolConfig {
                 max_waiting_per_tenant: of_one.clamp(1, max_waiting.max(1)),
                 max_open: max_waiting + num_running,
                 max_reserved_bytes: MAX_RESERVED_BYTES,
+                max_wait: self.max_wait.map(micros),
+                metered_over: micros(METERED_OVER),
                 retry_after: (micros(RETRY_AFTER.0), micros(RETRY_AFTER.1)),
             },
             liveness: LivenessConfig {
@@ -119,6 +130,8 @@ impl PoolConfig {
                 max_backoff: micros(MAX_BACKOFF),
                 stable_after: micros(STABLE_AFTER),
                 max_failed_starts: self.max_failed_starts,
+                max_not_finite: MAX_NOT_FINITE,
+                not_finite_within: micros(NOT_FINITE_WITHIN),
                 listen_every: micros(LISTEN_EVERY),
             },
             routing: RoutingConfig {
@@ -167,6 +180,10 @@ pub(super) fn submission(request: &EngineRequest, budget: &Budget, is_routed: bo
     let possible = if draws { budget.images_that_fit(used).min(spec.limits.max_images) } else { 0 };
     let pixels = (pictures.width as u64).saturating_mul(pictures.height as u64);
     let drawing = picture_work(pictures).saturating_mul(POSITIONS_OF_A_ROW);
+    let demand = PictureDemand {
+        least: spec.limits.insisted_images(),
+        cost: picture_work(pictures).saturating_mul(pixels),
+    };
     let held: u64 = request.prompt.iter().map(segment_bytes).sum();
     Submission {
         request: RequestId(0),
@@ -182,7 +199,8 @@ pub(super) fn submission(request: &EngineRequest, budget: &Budget, is_routed: bo
             .saturating_add((possible as u64).saturating_mul(pixels.saturating_mul(3)))
             .saturating_add(pictures.trace.map_or(0, |trace| trace.max_bytes)),
         max_entries: budget.max_model_len,
-        draws,
+        pictures: draws.then_some(demand),
+        kv_positions: budget.kv_positions(&spec, KvPool::BLOCK_SIZE),
         prefix: if is_routed { prefix_keys(request) } else { Vec::new() },
         deadline: None,
         fingerprint: Digest(request.identity.fingerprint),

@@ -18,6 +18,7 @@ use super::frame::{FrameError, FrameReader, FrameWriter};
 use super::inbox::{WorkerEnd, WorkerLine};
 use super::vocabulary::{PROTOCOL, Setup, Speech};
 use super::worker_port::{ORDERS, TellError, WorkerPlace, WorkerPort};
+use crate::control_group::ControlGroups;
 use crate::engine::order::{EngineOrder, Outbox as _};
 
 /// This very binary, even if the file that it was started from has been replaced.
@@ -27,8 +28,6 @@ const RETRY_SPAWN: Duration = Duration::from_millis(500);
 /// A process that has closed its socket has so long to end by itself.
 const LAST_BREATH: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(2);
-/// What the kernel kills by memory limits is counted here.
-const MEMORY_EVENTS: &str = "/sys/fs/cgroup/memory.events";
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
 
@@ -118,12 +117,13 @@ struct Keeper {
 impl Keeper {
     /// From its beginning to its end.
     fn keep(mut self, orders: Receiver<EngineOrder>) {
-        let kills_before = num_memory_kills();
+        let groups = ControlGroups::of_this_process();
+        let kills_before = groups.num_memory_kills();
         let end = match self.spawn() {
             Ok(Some(stream)) => {
                 let said = self.converse(&stream, orders);
                 let status = self.bury();
-                let is_memory = num_memory_kills() > kills_before;
+                let is_memory = groups.num_memory_kills() > kills_before;
                 end(&said, status, is_memory)
             }
             Ok(None) => WorkerEnd {
@@ -258,11 +258,4 @@ fn end(said: &FrameError, status: io::Result<ExitStatus>, is_memory: bool) -> Wo
     };
     let reason = if is_sane { ending } else { format!("{said}; then {ending}") };
     WorkerEnd { cause, reason, failure: None }
-}
-
-/// Processes of this control group that the kernel has killed for memory, where it says so.
-fn num_memory_kills() -> u64 {
-    let text = std::fs::read_to_string(MEMORY_EVENTS).unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
-    line.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
 }

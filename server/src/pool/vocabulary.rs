@@ -22,7 +22,7 @@ use crate::engine::request::{
 };
 
 /// Changes with every change of what goes over the wire; the build stands beside it.
-pub const PROTOCOL: u32 = 5;
+pub const PROTOCOL: u32 = 6;
 
 /// The first thing that a worker is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,6 +77,7 @@ wire_struct!(EngineLimits {
     max_num_seqs,
     max_num_batched_tokens,
     max_waiting,
+    max_wait,
     kv_cache_bytes,
     max_token_gap,
     worker_timeout,
@@ -179,7 +180,7 @@ wire_enum!(EngineOrder {
     4 => Shutdown,
 });
 wire_enum!(EngineMessage {
-    0 => Ready { budget, max_jobs, class },
+    0 => Ready { budget, max_jobs, kv_positions, class },
     1 => Heartbeat,
     11 => Stats(stats),
     2 => Produced { job, position, piece },

@@ -16,6 +16,16 @@ pub(super) fn submit_error(rejection: Rejection, now: Micros) -> SubmitError {
     match rejection {
         Rejection::TooLong { positions, limit } => SubmitError::TooLong { positions, limit },
         Rejection::TooLarge { num_bytes, limit } => SubmitError::TooLarge { num_bytes, limit },
+        Rejection::KvTooSmall { positions, limit } => SubmitError::TooWide { positions, limit },
+        Rejection::WaitTooLong { wait, limit, retry_after } => SubmitError::WaitTooLong {
+            wait: span(wait),
+            limit: span(limit),
+            retry_after: span(retry_after),
+        },
+        Rejection::DeadlineInfeasible { wait, left, retry_after } => {
+            let (wait, left, retry_after) = (span(wait), span(left), span(retry_after));
+            SubmitError::DeadlineInfeasible { wait, left, retry_after }
+        }
         Rejection::QueueFull { waiting, retry_after } => {
             SubmitError::QueueFull { waiting, retry_after: span(retry_after) }
         }

@@ -6,6 +6,7 @@ use reverie_proto::CompletionRequest;
 use super::delivery::delivery_mode;
 use super::harmless::{check_label, check_only};
 use super::pictures::{DrawingWish, PictureCount, drawing};
+use super::priority::priority;
 use super::sampling::{SamplingWish, StoppingWish, sampling_params, stopping_params};
 use super::{
     Delivery, Disclosure, Limits, Piece, PromptForm, RequestError, Speaker, Turn, ValidRequest,
@@ -26,6 +27,7 @@ pub fn validate_completion(
     drawn_seed: u64,
 ) -> Result<ValidRequest, RequestError> {
     check_offered(&request)?;
+    let priority = priority(request.priority, limits)?;
     let wish = SamplingWish {
         temperature: request.temperature,
         top_p: request.top_p,
@@ -71,6 +73,7 @@ pub fn validate_completion(
         negative_prompt: None,
         delivery: Delivery::inline(mode, PictureFormat::Png),
         num_choices,
+        priority,
         disclosure: Disclosure::Recipe,
     })
 }

@@ -7,6 +7,7 @@ use reverie_proto::{Background, ImageFormat, ImageReference, ImageRequest, Image
 
 use super::harmless::check_label;
 use super::pictures::{DrawingWish, PictureCount, drawing};
+use super::priority::priority;
 use super::sampling::{SamplingWish, StoppingWish, sampling_params, stopping_params};
 use super::{
     Delivery, DeliveryMode, Disclosure, EncodedPicture, Limits, OwnPictures, PicturePlace, Piece,
@@ -56,6 +57,7 @@ pub fn validate_images(
 ) -> Result<ValidRequest, RequestError> {
     let model = model_name(request.model.take(), limits)?;
     check_offered(&request)?;
+    let priority = priority(request.priority, limits)?;
     let num_choices = num_choices(request.n, limits)?;
     let wish = SamplingWish { seed: request.seed, ..SamplingWish::default() };
     let sampling = sampling_params(&wish, limits, drawn_seed)?;
@@ -85,6 +87,7 @@ pub fn validate_images(
         pictures,
         delivery,
         num_choices,
+        priority,
         effective,
         disclosure: Disclosure::Recipe,
     })

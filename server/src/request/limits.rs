@@ -58,6 +58,8 @@ pub struct Limits {
     pub side_multiple: usize,
     /// Width × height of a drawn picture, pixels.
     pub max_drawn_pixels: usize,
+    /// Whether requests may say that they are more urgent than others.
+    pub has_priorities: bool,
     /// What requests that do not say get.
     pub defaults: Defaults,
     /// Whether it may be recorded how pictures are drawn.

@@ -14,6 +14,7 @@ mod limits;
 mod own_pictures;
 mod picture_url;
 mod pictures;
+mod priority;
 mod requested_picture;
 mod response_context;
 mod responses;
@@ -82,6 +83,8 @@ pub struct ValidRequest {
     pub delivery: Delivery,
     /// Answers that are wanted, independent of one another.
     pub num_choices: usize,
+    /// Lower is served earlier.
+    pub priority: i32,
     /// What the parameters came to, for the answer.
     pub effective: EffectiveParameters,
     /// What the answer and its pictures may tell of all this.
@@ -156,6 +159,7 @@ pub fn validate(
     let stopping = abilities::stopping(stopping, limits.abilities);
     let pictures = pictures::picture_params(&request, limits, &sampling)?;
     let delivery = delivery::delivery(&request)?;
+    let priority = priority::priority(request.priority, limits)?;
     let disclosure = disclosure::disclosure(&request, sampling.seed)?;
     let num_choices = choices(&request, &sampling, limits)?;
     let drawing = DrawingWish::of_chat(&request);
@@ -174,6 +178,7 @@ pub fn validate(
         negative_prompt,
         delivery,
         num_choices,
+        priority,
         effective,
         disclosure,
     })
@@ -304,7 +309,7 @@ impl ValidRequest {
             choice: 0,
             deadline,
             tenant: ONE_TENANT,
-            priority: 0,
+            priority: self.priority,
             identity: RequestIdentity::default(),
         }
     }

@@ -16,7 +16,7 @@ use super::response_context::{self, KeptItems};
 use super::sampling::{SamplingWish, StoppingWish, sampling_params, stopping_params};
 use super::{
     Delivery, DeliveryMode, Disclosure, Limits, RequestError, ValidRequest, abilities, effective,
-    images, in_range, model_name, negative_prompt,
+    images, in_range, model_name, negative_prompt, priority,
 };
 use crate::engine::request::PictureParams;
 use crate::engine::request::SamplingParams;
@@ -108,6 +108,7 @@ pub fn validate_response(
             model,
             turns,
             may_drop_turns: false,
+            priority: priority::priority(None, limits)?,
             prompt_form: abilities::prompt_form(limits),
             sampling,
             stopping,

@@ -13,6 +13,8 @@ use serde_json::Value;
 
 /// A line that has not come by now will not come.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How a daemon is started; its model follows.
+const SERVE: [&str; 6] = ["serve", "--port", "0", "--log-format", "json", "--model"];
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 pub(crate) fn golden_checkpoint() -> PathBuf {
@@ -160,11 +162,22 @@ impl Served {
 
     /// Starts it with these flags and variables; it listens, and may not be ready.
     pub(crate) fn launch(model: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Self {
-        let arguments = ["serve", "--port", "0", "--log-format", "json", "--model"];
-        let mut command = reverie(&arguments);
-        let variables = variables.iter().copied();
-        let command = command.arg(model).args(flags).envs(variables).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the binary runs");
+        let mut command = reverie::<&str>(&[]);
+        command.args(SERVE).arg(model).args(flags).envs(variables.iter().copied());
+        Self::spawn(command)
+    }
+
+    /// The same with so many descriptors at most.
+    pub(crate) fn launch_with_descriptors(count: usize, model: &Path, flags: &[&str]) -> Self {
+        let limited = format!("ulimit -n {count} && exec \"$0\" \"$@\"");
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &limited, env!("CARGO_BIN_EXE_reverie")]).env_clear();
+        command.args(SERVE).arg(model).args(flags);
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary runs");
         let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
         // Room for every line of a test, so that the server never waits for its reader.
         let (sender, log) = sync_channel(10_000);

@@ -65,6 +65,21 @@ async fn requests_beyond_the_queue_are_refused_and_later_ones_accepted_again() {
 }
 
 #[tokio::test]
+async fn beams_that_the_kv_cache_can_never_hold_are_refused_with_both_numbers() {
+    let kit = Kit::start(vec![]);
+    let wide = |num_beams| {
+        let mut request = request(5);
+        request.sampling.num_beams = num_beams;
+        request
+    };
+    // A context of a hundred takes seven blocks of sixteen, and there are fifty-six.
+    let refused = kit.handle.submit(wide(9)).map(|_stream| ());
+    assert_eq!(refused, Err(SubmitError::TooWide { positions: 1008, limit: 896 }));
+    drop(kit.handle.submit(wide(8)).expect("it fits"));
+    kit.stop();
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_during_its_prompt_frees_its_place_at_the_next_step() {
     let (kit, control) = Kit::controlled(vec![]);
     let stream = kit.handle.submit(request(90)).expect("accepted");

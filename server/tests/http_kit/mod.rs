@@ -28,7 +28,7 @@ use reverie_server::engine::document_engine::{
     DocumentEngine, EngineStatus, EventStream, SubmitError,
 };
 use reverie_server::engine::event::{EngineEvent, FinishReason, Usage};
-use reverie_server::engine::request::EngineRequest;
+use reverie_server::engine::request::{EngineRequest, TenantId};
 use reverie_server::file_link::SigningKey;
 use reverie_server::http::{
     AllowedHosts, AppState, BODY_UNIT, HttpSettings, Origin, ServedModel, UnknownParams,
@@ -69,6 +69,8 @@ pub(crate) struct ScriptedEngine {
     afterwards: Afterwards,
     pub(crate) status: Mutex<EngineStatus>,
     pub(crate) refusal: Mutex<Option<SubmitError>>,
+    /// Why nobody may ask.
+    pub(crate) congestion: Mutex<Option<SubmitError>>,
     pub(crate) requests: Mutex<Vec<EngineRequest>>,
     left: Mutex<Option<oneshot::Sender<()>>>,
 }
@@ -80,6 +82,7 @@ impl ScriptedEngine {
             afterwards,
             status: Mutex::new(EngineStatus::Ready),
             refusal: Mutex::new(None),
+            congestion: Mutex::new(None),
             requests: Mutex::new(Vec::new()),
             left: Mutex::new(None),
         })
@@ -115,6 +118,11 @@ impl DocumentEngine for ScriptedEngine {
                 _left: self.left.lock().expect("no test panics with it").take().map(Departure),
             },
         ))
+    }
+
+    fn announce(&self, _tenant: TenantId, _priority: i32) -> Result<(), SubmitError> {
+        let congestion = self.congestion.lock().expect("no test panics with it").clone();
+        congestion.map_or(Ok(()), Err)
     }
 
     fn status(&self) -> EngineStatus {
@@ -232,6 +240,7 @@ pub(crate) fn limits() -> Limits {
         side: 16..=128,
         side_multiple: 16,
         max_drawn_pixels: 128 * 64,
+        has_priorities: false,
         defaults: Defaults {
             sampler: Sampler::Ddpm,
             num_inference_steps: 50,

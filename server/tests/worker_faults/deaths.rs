@@ -107,3 +107,35 @@ fn what_shapes_the_choice_of_tokens_survives_a_death() {
         assert_eq!(served.wait().code(), Some(0), "{phase}");
     }
 }
+
+#[test]
+fn a_worker_that_many_requests_are_not_finite_on_is_replaced_and_its_other_requests_go_on() {
+    let neighbour = picture_story(5);
+    let wanted = undisturbed(std::slice::from_ref(&neighbour));
+    let failpoint = format!("decode:{VICTIM}:nan");
+    let flags = ["--devices", "cpu", "--max-num-seqs", "2"];
+    let mut served = Served::launch(&mini(), &flags, &[("REVERIE_FAILPOINT", &failpoint)]);
+    served.wait_until_ready();
+    // The same seed in different words: each is a request of its own.
+    let poisoned = |number: usize| {
+        let mut request = picture_story(VICTIM);
+        request["messages"][0]["content"] = format!("Tell picture story {number}.").into();
+        request
+    };
+    let ask_poisoned = |number| {
+        let answer = ask(&served.address, &poisoned(number));
+        assert_eq!((answer.status, answer.code()), (500, "model_numerical_error"), "{number}");
+    };
+    (0..8).for_each(&ask_poisoned);
+    // A request that is not finite again says nothing new of its worker.
+    ask_poisoned(0);
+    assert_eq!(count(&served.lines(), "worker has ended"), 0);
+    let beside = ask_meanwhile(&served.address, neighbour);
+    served.wait_for("worker has work");
+    ask_poisoned(8);
+    served.wait_for("worker has ended");
+    served.wait_for("worker is ready");
+    assert_eq!([beside.join().expect("asks")].as_slice(), wanted);
+    served.terminate();
+    assert_eq!(served.wait().code(), Some(0));
+}

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::asking::{
-    Answered, ask, ask_meanwhile, ask_with, picture_story, status_of, undisturbed, worker_pids,
+    Answered, ask, ask_meanwhile, ask_with, count, picture_story, status_of, undisturbed,
+    worker_pids,
 };
 use crate::process::{Served, mini, signal};
 
@@ -110,6 +111,30 @@ fn a_daemon_serves_without_a_folder_to_write_to() {
     let mut served = Served::launch(&mini(), &["--devices", "cpu"], &nowhere);
     served.wait_until_ready();
     assert_eq!(ask(&served.address, &picture_story(1)).status, 200);
+    served.terminate();
+    assert_eq!(served.wait().code(), Some(0));
+}
+
+/// Refusals are said this far apart at least, by whoever waits in between.
+const BETWEEN_REFUSALS: Duration = Duration::from_millis(100);
+
+#[test]
+fn a_daemon_without_a_free_descriptor_waits_for_one_and_serves_again() {
+    let since = Instant::now();
+    let mut served = Served::launch_with_descriptors(64, &mini(), &["--devices", "cpu"]);
+    served.wait_until_ready();
+    // More than there are descriptors for; the system keeps those that are not taken.
+    let connections: Vec<TcpStream> = (0..96)
+        .map(|_| TcpStream::connect(&served.address).expect("room in the backlog"))
+        .collect();
+    served.wait_for("the system refuses connections");
+    served.wait_for("the system refuses connections");
+    let num_refusals = count(&served.lines(), "the system refuses connections");
+    let at_most = since.elapsed().as_millis() / BETWEEN_REFUSALS.as_millis() + 1;
+    assert!(num_refusals as u128 <= at_most, "{num_refusals}: it does not wait");
+    drop(connections);
+    assert_eq!(ask(&served.address, &picture_story(1)).status, 200);
+    assert_eq!(status_of(&served.address, "/livez"), 200);
     served.terminate();
     assert_eq!(served.wait().code(), Some(0));
 }

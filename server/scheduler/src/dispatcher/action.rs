@@ -149,6 +149,31 @@ pub enum Rejection {
         /// Bytes there are.
         limit: u64,
     },
+    /// What it can come to is more than any worker's KV cache holds.
+    KvTooSmall {
+        /// Positions that it can come to need at once.
+        positions: usize,
+        /// Positions of the largest KV cache.
+        limit: usize,
+    },
+    /// It would wait for too long.
+    WaitTooLong {
+        /// How long.
+        wait: Micros,
+        /// The most that anybody is let wait.
+        limit: Micros,
+        /// When it would not any more.
+        retry_after: Micros,
+    },
+    /// It could not be complete by its deadline.
+    DeadlineInfeasible {
+        /// How long it would wait.
+        wait: Micros,
+        /// What is left of its time.
+        left: Micros,
+        /// When those before it are expected to have started.
+        retry_after: Micros,
+    },
     /// Too many wait or are open.
     QueueFull {
         /// How many wait.

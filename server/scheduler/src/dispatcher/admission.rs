@@ -1,15 +1,13 @@
-//! What may come in, and whose turn it is. Counts of requests, bytes and cost; knows no worker.
+//! What may come in, and whose turn it is. Counts of requests and bytes, tags of cost; knows no worker.
 
 use std::collections::BTreeMap;
 
 use super::action::Rejection;
 use super::config::AdmissionConfig;
 use super::event::Submission;
+use super::forecast::Wait;
 use super::identity::{Micros, TenantId};
 use super::planted::{Planted, planted};
-
-/// Windows in which the service rate is measured.
-const RATE_WINDOW: Micros = Micros(1_000_000);
 
 /// The books of what is open. Fairness is start-time fair queueing (Goyal, Vin, Cheng 1996): a tenant's
 /// tag grows by the cost of what it starts, the lowest tag goes first, and nobody saves up credit while
@@ -22,9 +20,7 @@ pub(super) struct Admission {
     clock: u64,
     num_open: usize,
     num_waiting: usize,
-    waiting_cost: u64,
     reserved_bytes: u64,
-    rate: ServiceRate,
 }
 
 #[derive(Debug, Default)]
@@ -32,34 +28,6 @@ struct Tenant {
     tag: u64,
     num_open: usize,
     num_waiting: usize,
-}
-
-/// Cost served in a second, smoothed over windows in which work ended.
-#[derive(Debug, Default)]
-struct ServiceRate {
-    per_second: u64,
-    window_start: Micros,
-    served: u64,
-}
-
-impl ServiceRate {
-    fn served(&mut self, now: Micros, cost: u64) {
-        self.served = self.served.saturating_add(cost);
-        let span = now.since(self.window_start);
-        if span < RATE_WINDOW {
-            return;
-        }
-        // A window that was mostly idle says little: it is cut to a few.
-        let span = u128::from(span.0.min(4 * RATE_WINDOW.0));
-        let latest = u128::from(self.served) * u128::from(RATE_WINDOW.0) / span;
-        let latest = u64::try_from(latest).unwrap_or(u64::MAX).max(1);
-        self.per_second = match self.per_second {
-            0 => latest,
-            mean => (mean - mean / 4).saturating_add(latest / 4).max(1),
-        };
-        self.window_start = now;
-        self.served = 0;
-    }
 }
 
 impl Admission {
@@ -70,9 +38,7 @@ impl Admission {
             clock: 0,
             num_open: 0,
             num_waiting: 0,
-            waiting_cost: 0,
             reserved_bytes: 0,
-            rate: ServiceRate::default(),
         }
     }
 
@@ -94,9 +60,14 @@ impl Admission {
         (num_bytes > limit).then_some(Rejection::TooLarge { num_bytes, limit })
     }
 
-    /// Whether it cannot be served now; `num_free` more can run at once.
-    pub(super) fn overload(&self, submission: &Submission, num_free: usize) -> Option<Rejection> {
-        let retry_after = self.retry_after();
+    /// Whether too much is here already; `num_free` more can run at once.
+    pub(super) fn overload(
+        &self,
+        submission: &Submission,
+        num_free: usize,
+        wait: Wait,
+    ) -> Option<Rejection> {
+        let retry_after = self.after(wait);
         let waiting = self.num_waiting;
         let slack = usize::from(planted(Planted::QueueOneTooLong));
         if waiting >= self.config.max_waiting + num_free + slack
@@ -114,25 +85,60 @@ impl Admission {
             .then_some(Rejection::MemoryFull { reserved, retry_after })
     }
 
-    /// The time in which what waits is served at the measured rate, within bounds.
-    pub(super) fn retry_after(&self) -> Micros {
+    /// Whether its turn would come too late: after the bound, or after its own deadline. It is `now`, and the
+    /// pictures that it insists on take `drawing`; `num_places` run at once. Whoever finds a place free is
+    /// never late.
+    pub(super) fn lateness(
+        &self,
+        submission: &Submission,
+        wait: Wait,
+        (now, drawing, num_places): (Micros, Micros, u64),
+    ) -> Option<Rejection> {
+        let wait = match wait {
+            Wait::Nothing => return None,
+            // Nobody knows how long: as many as run may wait for those, one each.
+            Wait::Unknown if self.config.max_wait.is_some() => {
+                let (waiting, retry_after) = (self.num_waiting, self.retry_after(Micros(0)));
+                let is_full = waiting as u64 >= num_places;
+                return is_full.then_some(Rejection::QueueFull { waiting, retry_after });
+            }
+            Wait::Unknown => return None,
+            Wait::For(wait) => wait,
+        };
+        if let Some(left) = submission.deadline.map(|deadline| deadline.since(now))
+            && wait.after(drawing) > left
+        {
+            let retry_after = self.retry_after(wait);
+            return Some(Rejection::DeadlineInfeasible { wait, left, retry_after });
+        }
+        let limit = self.config.max_wait?;
+        let retry_after = self.retry_after(wait.since(limit));
+        let is_late = wait > limit && !planted(Planted::WaitIgnored);
+        is_late.then_some(Rejection::WaitTooLong { wait, limit, retry_after })
+    }
+
+    /// When to ask again: once all that is here has its place.
+    pub(super) fn after(&self, wait: Wait) -> Micros {
+        match wait {
+            Wait::Nothing | Wait::Unknown => self.retry_after(Micros(0)),
+            Wait::For(wait) => self.retry_after(wait),
+        }
+    }
+
+    /// A wait as it is suggested, within bounds.
+    fn retry_after(&self, wait: Micros) -> Micros {
         let (least, most) = self.config.retry_after;
-        let rate = u128::from(self.rate.per_second.max(1));
-        let wait = u128::from(self.waiting_cost) * u128::from(RATE_WINDOW.0) / rate;
-        Micros(u64::try_from(wait).unwrap_or(u64::MAX)).clamp(least, most)
+        wait.clamp(least, most)
     }
 
     /// It is accepted and waits.
     pub(super) fn admit(&mut self, submission: &Submission) {
         self.num_open += 1;
         self.num_waiting += 1;
-        self.waiting_cost = self.waiting_cost.saturating_add(submission.cost);
         self.reserved_bytes += submission.num_bytes;
-        let clock = self.clock;
+        let tag = self.tag_of_newcomer(submission.tenant);
         let tenant = self.tenants.entry(submission.tenant).or_default();
-        if tenant.num_waiting == 0 {
-            tenant.tag = tenant.tag.max(clock);
-        }
+        tenant.tag = tag;
         tenant.num_open += 1;
         tenant.num_waiting += 1;
     }
@@ -140,6 +146,15 @@ impl Admission {
     /// Whose turn it is: lower is earlier.
     pub(super) fn tag(&self, tenant: TenantId) -> u64 {
         self.tenants.get(&tenant).map_or(self.clock, |tenant| tenant.tag)
+    }
+
+    /// The same of a tenant with one more that waits: nobody saves up turns while away.
+    pub(super) fn tag_of_newcomer(&self, tenant: TenantId) -> u64 {
+        match self.tenants.get(&tenant) {
+            Some(tenant) if tenant.num_waiting > 0 => tenant.tag,
+            Some(tenant) => tenant.tag.max(self.clock),
+            None => self.clock,
+        }
     }
 
     /// It runs for the first time, which is what its tenant pays for.
@@ -156,15 +171,9 @@ impl Admission {
     /// It has ended without ever running.
     pub(super) fn leave_queue(&mut self, submission: &Submission) {
         self.num_waiting -= 1;
-        self.waiting_cost = self.waiting_cost.saturating_sub(submission.cost);
         if let Some(tenant) = self.tenants.get_mut(&submission.tenant) {
             tenant.num_waiting -= 1;
         }
-    }
-
-    /// It was completed: what the rate is measured by.
-    pub(super) fn served(&mut self, now: Micros, submission: &Submission) {
-        self.rate.served(now, submission.cost);
     }
 
     /// It has ended: its places and bytes are free.
@@ -192,6 +201,8 @@ mod tests {
         max_waiting_per_tenant: 2,
         max_open: 100,
         max_reserved_bytes: 100,
+        max_wait: Some(Micros(5_000_000)),
+        metered_over: Micros(5_000_000),
         retry_after: (Micros(1_000_000), Micros(60_000_000)),
     };
 
@@ -204,7 +215,8 @@ mod tests {
             least_positions: 1,
             num_bytes: 40,
             max_entries: 1,
-            draws: false,
+            pictures: None,
+            kv_positions: 1,
             prefix: Vec::new(),
             deadline: None,
             fingerprint: Digest([0; 32]),
@@ -213,14 +225,42 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_what_waits_divided_by_what_is_served() {
+    fn who_would_wait_too_long_is_told_when_it_would_not() {
+        let admission = Admission::new(CONFIG);
+        let seconds = |count: u64| Micros(count * 1_000_000);
+        let facts = (seconds(100), seconds(2), 1);
+        let judged = |wait, deadline| {
+            let asked = Submission { deadline, ..submission(1, 1) };
+            admission.lateness(&asked, wait, facts)
+        };
+        assert_eq!(judged(Wait::For(seconds(5)), None), None);
+        let (wait, limit, retry_after) = (seconds(9), seconds(5), seconds(4));
+        let late = Rejection::WaitTooLong { wait, limit, retry_after };
+        assert_eq!(judged(Wait::For(wait), None), Some(late));
+        assert_eq!(judged(Wait::For(seconds(3)), Some(seconds(105))), None);
+        let (wait, left) = (seconds(4), seconds(5));
+        let infeasible = Rejection::DeadlineInfeasible { wait, left, retry_after: wait };
+        assert_eq!(judged(Wait::For(wait), Some(seconds(105))), Some(infeasible));
+        assert_eq!(judged(Wait::Nothing, Some(seconds(101))), None, "a place is free");
+        assert_eq!(
+            judged(Wait::For(seconds(5_000)), None),
+            Some(Rejection::WaitTooLong { wait: seconds(5_000), limit, retry_after: seconds(60) })
+        );
+    }
+
+    #[test]
+    fn before_anything_is_known_as_many_may_wait_as_run() {
         let mut admission = Admission::new(CONFIG);
-        assert_eq!(admission.retry_after(), Micros(1_000_000));
-        admission.served(Micros(2_000_000), &submission(1, 20));
-        admission.admit(&submission(1, 50));
-        assert_eq!(admission.retry_after(), Micros(5_000_000));
-        admission.admit(&submission(2, 10_000));
-        assert_eq!(admission.retry_after(), Micros(60_000_000));
+        let facts = (Micros(0), Micros(0), 2);
+        let judged =
+            |admission: &Admission| admission.lateness(&submission(1, 1), Wait::Unknown, facts);
+        admission.admit(&submission(1, 1));
+        assert_eq!(judged(&admission), None);
+        admission.admit(&submission(2, 1));
+        let retry_after = Micros(1_000_000);
+        assert_eq!(judged(&admission), Some(Rejection::QueueFull { waiting: 2, retry_after }));
+        let unbound = Admission::new(AdmissionConfig { max_wait: None, ..CONFIG });
+        assert_eq!(judged(&unbound), None);
     }
 
     #[test]
@@ -241,12 +281,12 @@ mod tests {
         let mut admission = Admission::new(CONFIG);
         admission.admit(&submission(1, 1));
         admission.admit(&submission(1, 1));
-        let tenant = admission.overload(&submission(1, 1), 0);
+        let tenant = admission.overload(&submission(1, 1), 0, Wait::Unknown);
         assert!(matches!(tenant, Some(Rejection::TenantQueueFull { waiting: 2, .. })));
-        let memory = admission.overload(&submission(2, 1), 0);
+        let memory = admission.overload(&submission(2, 1), 0, Wait::Unknown);
         assert!(matches!(memory, Some(Rejection::MemoryFull { reserved: 80, .. })));
         admission.leave_queue(&submission(1, 1));
         admission.release(&submission(1, 1));
-        assert_eq!(admission.overload(&submission(2, 1), 0), None);
+        assert_eq!(admission.overload(&submission(2, 1), 0, Wait::Unknown), None);
     }
 }

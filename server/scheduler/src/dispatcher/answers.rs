@@ -3,7 +3,7 @@
 
 use super::Dispatcher;
 use super::action::{Action, Ending, Failure, Order};
-use super::event::{Entry, WorkerMessage};
+use super::event::{Entry, JobFault, WorkerMessage};
 use super::identity::{Digest, Epoch, JobId, NumericsClass, RequestId, WorkerId};
 use super::placement::Purpose;
 use super::planted::{Planted, planted};
@@ -47,6 +47,10 @@ impl Dispatcher {
             WorkerMessage::Produced { job, position, entry, num_bytes } => {
                 self.produced(from, job, Said { position, entry, num_bytes }, actions)
             }
+            WorkerMessage::Drawing { job } => {
+                self.is_drawing(from, job);
+                Ok(())
+            }
             WorkerMessage::NeedsPicture { job, position, cost } => {
                 self.needs_picture(from, job, Drawing { position, cost, job: None }, actions)
             }
@@ -57,11 +61,7 @@ impl Dispatcher {
                 self.ended(from, job, (num_entries, reason), actions)
             }
             WorkerMessage::Failed { job, fault } => {
-                if let Some((request, _)) = self.work_of(job, from) {
-                    self.leave(job);
-                    self.end(request, Ending::Failed(Failure::Fault(fault)), actions);
-                }
-                self.has_left(from, job);
+                self.failed(from, job, fault, actions);
                 Ok(())
             }
             WorkerMessage::Aborted { job } => {
@@ -75,6 +75,31 @@ impl Dispatcher {
         };
         if taken == Err(Violation) {
             self.replace(from, actions);
+        }
+    }
+
+    fn failed(&mut self, from: WorkerId, job: JobId, fault: JobFault, actions: &mut Vec<Action>) {
+        let Some((id, _)) = self.work_of(job, from) else {
+            self.has_left(from, job);
+            return;
+        };
+        self.leave(job);
+        let fingerprint = self.requests.get(&id).map(|request| request.submission.fingerprint);
+        self.end(id, Ending::Failed(Failure::Fault(fault)), actions);
+        match fault {
+            JobFault::NotFinite => self.count_not_finite(from, fingerprint, actions),
+            JobFault::NotComputed | JobFault::Refused => {}
+        }
+    }
+
+    /// A document's picture is being drawn. Only time is told by it: whoever says so too often harms nobody.
+    fn is_drawing(&mut self, from: WorkerId, job: JobId) {
+        let draws = self.workers.get(&from).is_some_and(|worker| worker.role.draws());
+        if let Some(job) = self.jobs.get_mut(&job)
+            && job.worker == from
+            && draws
+        {
+            job.is_drawing = true;
         }
     }
 
@@ -128,6 +153,9 @@ impl Dispatcher {
         }
         let Said { position, entry, num_bytes } = said;
         request.journal.push(entry, num_bytes);
+        if let (Entry::Picture(_), Some(demand)) = (entry, request.submission.pictures) {
+            self.forecast.drawn(demand);
+        }
         actions.push(Action::Deliver { request: id, position, entry });
         self.stall_if_unread(id, actions);
         Ok(())
@@ -233,6 +261,7 @@ impl Dispatcher {
             && let Work::Write { next, .. } = job.work
         {
             job.work = Work::Write { next: next + 1, awaits: false };
+            job.is_drawing = false;
         }
     }
 

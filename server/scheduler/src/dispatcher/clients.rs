@@ -4,7 +4,7 @@
 use super::action::{Action, Ending, ExitReason, Failure, Rejection};
 use super::event::Submission;
 use super::idempotency::Claim;
-use super::identity::RequestId;
+use super::identity::{Digest, RequestId, TenantId};
 use super::placement::{Purpose, is_able};
 use super::planted::{Planted, planted};
 use super::request::{Request, RequestState};
@@ -42,21 +42,59 @@ impl Dispatcher {
         if let Some(until) = self.quarantine.blocked_until(submission.fingerprint, self.clock.now) {
             return Err(Rejection::Quarantined { until });
         }
-        if let Some(rejection) = self.admission.misfit(submission) {
+        let rejection = self.admission.misfit(submission).or_else(|| self.too_wide(submission));
+        if let Some(rejection) = rejection {
             return Err(rejection);
         }
         let can_draw = self.workers.values().any(|worker| is_able(worker, Purpose::Draw));
-        if submission.draws && !can_draw {
+        if submission.pictures.is_some() && !can_draw {
             return Err(Rejection::NoWorker);
         }
-        self.admission.overload(submission, self.num_free_to_write()).map_or(Ok(claim), Err)
+        let (wait, num_free) = (self.wait(submission), self.num_free_for(submission));
+        let overload = self.admission.overload(submission, num_free, wait);
+        let facts = (self.clock.now, self.drawing_time(submission), self.num_places());
+        let rejection = overload.or_else(|| self.admission.lateness(submission, wait, facts));
+        rejection.map_or(Ok(claim), Err)
+    }
+
+    /// Why the least request that `tenant` could make would be refused now; `None` if it would not. Tells those
+    /// whose request costs something to be understood before that is spent.
+    pub fn refuses_all(&self, tenant: TenantId, priority: i32) -> Option<Rejection> {
+        let least = Submission {
+            request: RequestId(0),
+            tenant,
+            priority,
+            cost: 1,
+            least_positions: 1,
+            num_bytes: 0,
+            pictures: None,
+            kv_positions: 1,
+            max_entries: 1,
+            prefix: Vec::new(),
+            deadline: None,
+            fingerprint: Digest([0; 32]),
+            idempotency_key: None,
+        };
+        self.judge(&least).err()
+    }
+
+    /// Whether no worker can hold all that it can come to; one that has never been up may turn out to.
+    fn too_wide(&self, submission: &Submission) -> Option<Rejection> {
+        let writers = || self.workers.values().filter(|worker| is_able(worker, Purpose::Write));
+        let (positions, limit) =
+            (submission.kv_positions, writers().map(|worker| worker.kv_positions).max()?);
+        let is_known = writers().all(|worker| worker.class.is_some());
+        (is_known && positions > limit).then_some(Rejection::KvTooSmall { positions, limit })
     }
 
     fn claim(&self, submission: &Submission) -> Result<Claim, Rejection> {
         let Some(key) = submission.idempotency_key else { return Ok(Claim::New) };
         match self.idempotency.look_up(submission.tenant, key, submission.fingerprint) {
             Claim::Conflict => Err(Rejection::KeyConflict),
-            Claim::Full => Err(Rejection::KeysFull { retry_after: self.admission.retry_after() }),
+            Claim::Full => {
+                let retry_after = self.admission.after(self.wait(submission));
+                Err(Rejection::KeysFull { retry_after })
+            }
             claim @ (Claim::New | Claim::Open(_) | Claim::Kept(_)) => Ok(claim),
         }
     }
@@ -74,7 +112,7 @@ impl Dispatcher {
             self.deadlines.insert((deadline, request));
         }
         self.num_accepted += 1;
-        self.requests.insert(request, Request::new(submission, self.num_accepted));
+        self.requests.insert(request, Request::new(submission, self.num_accepted, self.clock.now));
         self.to_write.insert(request);
         actions.push(Action::Admit { request });
     }
@@ -199,8 +237,8 @@ impl Dispatcher {
             Ending::Complete(_) => true,
             Ending::Cancelled | Ending::Failed(_) => false,
         };
-        if is_complete {
-            self.admission.served(self.clock.now, submission);
+        if let Some(demand) = submission.pictures.filter(|_| is_complete) {
+            self.forecast.completed(demand, request.journal.num_pictures());
         }
         actions.push(Action::Finish { request: id, ending });
         match submission.idempotency_key {

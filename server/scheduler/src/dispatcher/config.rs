@@ -26,8 +26,8 @@ pub struct DispatcherConfig {
 pub struct AdmissionConfig {
     /// Positions of a context, at most: what no worker can hold is refused at once.
     pub max_positions: usize,
-    /// Accepted requests that have never run, beyond those that find a place at once. Bounds how long
-    /// an accepted request waits.
+    /// Accepted requests that have never run, beyond those that find a place at once. Bounds memory, and how
+    /// long an accepted request waits where `max_wait` does not.
     pub max_waiting: usize,
     /// The same of one tenant, so that one cannot take every place.
     pub max_waiting_per_tenant: usize,
@@ -35,6 +35,11 @@ pub struct AdmissionConfig {
     pub max_open: usize,
     /// Bytes reserved by all open requests: bodies, decoded pixels, latents, output.
     pub max_reserved_bytes: u64,
+    /// A request that would wait longer for its place is refused; `None` lets it wait. Bounds how long an
+    /// accepted request waits.
+    pub max_wait: Option<Micros>,
+    /// Waiting over which service is metered: what lies further back counts half, then a quarter.
+    pub metered_over: Micros,
     /// Bounds of a suggested wait.
     pub retry_after: (Micros, Micros),
 }
@@ -56,6 +61,11 @@ pub struct LivenessConfig {
     pub stable_after: Micros,
     /// Starts that may fail in a row; then the place is given up.
     pub max_failed_starts: u32,
+    /// Requests whose numbers may turn out not to be finite on one worker within `not_finite_within`; one more,
+    /// and it is the worker: it is replaced. The same request again is the same one.
+    pub max_not_finite: usize,
+    /// See there.
+    pub not_finite_within: Micros,
     /// How often the front looks at least. A longer gap is its own standing still, and counts for no more
     /// than this: it proves nothing against workers and readers.
     pub listen_every: Micros,

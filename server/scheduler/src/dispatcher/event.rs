@@ -70,8 +70,10 @@ pub struct Submission {
     pub num_bytes: u64,
     /// Entries that its answer can have at most.
     pub max_entries: usize,
-    /// Whether pictures may be drawn in it.
-    pub draws: bool,
+    /// Pictures that may be drawn in it.
+    pub pictures: Option<PictureDemand>,
+    /// Positions of the KV cache that it can come to need at once.
+    pub kv_positions: usize,
     /// Keys of its context's beginnings, shortest first.
     pub prefix: Vec<PrefixKey>,
     /// When its client gives up.
@@ -82,11 +84,22 @@ pub struct Submission {
     pub idempotency_key: Option<Digest>,
 }
 
+/// Pictures of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PictureDemand {
+    /// Those that are insisted on; 0 leaves it to the model.
+    pub least: usize,
+    /// Work of each, in a unit of its own.
+    pub cost: u64,
+}
+
 /// What a worker can hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Abilities {
     /// Jobs at once; at least 1.
     pub max_jobs: usize,
+    /// Positions of its KV cache.
+    pub kv_positions: usize,
     /// Whose numbers its answers agree with.
     pub class: NumericsClass,
 }
@@ -137,6 +150,11 @@ pub enum WorkerMessage {
         entry: Entry,
         /// Bytes that the client gets for it.
         num_bytes: u64,
+    },
+    /// A picture of a document is drawn from now on, where it is written.
+    Drawing {
+        /// Which job.
+        job: JobId,
     },
     /// A document cannot go on without a picture that is drawn elsewhere; its condition is held by the
     /// front under (request, position).

@@ -10,6 +10,7 @@ pub(super) struct Journal {
     /// Bytes delivered up to and including each entry.
     ends: Vec<u64>,
     num_read: usize,
+    num_pictures: usize,
 }
 
 impl Journal {
@@ -22,6 +23,10 @@ impl Journal {
     }
 
     pub(super) fn push(&mut self, entry: Entry, num_bytes: u64) {
+        self.num_pictures += match entry {
+            Entry::Picture(_) => 1,
+            Entry::Token(_) | Entry::LastToken(_) => 0,
+        };
         let end = self.bytes_up_to(self.len()).saturating_add(num_bytes);
         self.entries.push(entry);
         self.ends.push(end);
@@ -30,6 +35,11 @@ impl Journal {
     /// The quickest client has read so many entries. What was not delivered cannot be read.
     pub(super) fn read(&mut self, num_entries: usize) {
         self.num_read = self.num_read.max(num_entries.min(self.len()));
+    }
+
+    /// Pictures delivered.
+    pub(super) fn num_pictures(&self) -> usize {
+        self.num_pictures
     }
 
     /// Bytes delivered.

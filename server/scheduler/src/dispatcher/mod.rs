@@ -25,6 +25,7 @@ mod clients;
 mod clock;
 mod config;
 mod event;
+mod forecast;
 mod idempotency;
 mod identity;
 mod journal;
@@ -43,7 +44,9 @@ pub use config::{
     AdmissionConfig, DispatcherConfig, IdempotencyConfig, LivenessConfig, OutboxConfig,
     QuarantineConfig, RoutingConfig,
 };
-pub use event::{Abilities, DownCause, Entry, Event, JobFault, Submission, WorkerMessage};
+pub use event::{
+    Abilities, DownCause, Entry, Event, JobFault, PictureDemand, Submission, WorkerMessage,
+};
 pub use identity::{
     Digest, Epoch, JobId, Micros, NumericsClass, PrefixKey, RequestId, Role, TenantId, WorkerId,
 };
@@ -52,6 +55,7 @@ pub use planted::{Planted, plant};
 
 use admission::Admission;
 use clock::Clock;
+use forecast::Forecast;
 use idempotency::Idempotency;
 use planted::planted;
 use quarantine::Quarantine;
@@ -122,6 +126,7 @@ pub struct Dispatcher {
     /// When clients that have stalled are cut, on the listening clock.
     cuts: BTreeSet<(Micros, RequestId)>,
     admission: Admission,
+    forecast: Forecast,
     prefixes: PrefixMap,
     quarantine: Quarantine,
     idempotency: Idempotency,
@@ -150,6 +155,7 @@ impl Dispatcher {
             deadlines: BTreeSet::new(),
             cuts: BTreeSet::new(),
             admission: Admission::new(config.admission),
+            forecast: Forecast::new(config.admission.metered_over),
             prefixes: PrefixMap::new(config.routing.max_prefixes),
             quarantine: Quarantine::new(config.quarantine),
             idempotency: Idempotency::new(config.idempotency),
@@ -163,7 +169,9 @@ impl Dispatcher {
         if self.mode == Mode::Exited {
             return actions;
         }
+        let before = self.clock.listened;
         self.clock.pass(now, self.config.liveness.listen_every);
+        self.meter(self.clock.listened.since(before));
         match event {
             Event::Submit(submission) => self.submit(submission, &mut actions),
             Event::Cancel(client) => self.cancel(client, &mut actions),

@@ -3,6 +3,7 @@
 
 use super::Dispatcher;
 use super::action::{Action, ConditionHandle, Order};
+use super::event::Submission;
 use super::identity::{JobId, RequestId, WorkerId};
 use super::planted::{Planted, planted};
 use super::request::{Job, Request, RequestState, Work};
@@ -30,13 +31,10 @@ impl Dispatcher {
         }
     }
 
-    /// Documents that could be given to a worker now, beyond those that wait.
-    pub(super) fn num_free_to_write(&self) -> usize {
-        self.workers
-            .values()
-            .filter(|worker| self.is_free(worker, Purpose::Write))
-            .map(Worker::room)
-            .sum()
+    /// Documents like this one that could be given to a worker now, beyond those that wait.
+    pub(super) fn num_free_for(&self, submission: &Submission) -> usize {
+        let writers = self.workers.values().filter(|worker| self.is_free(worker, Purpose::Write));
+        writers.filter(|worker| worker.holds(submission)).map(Worker::room).sum()
     }
 
     /// Whether some worker can, or may turn out to, do that for the request.
@@ -52,7 +50,8 @@ impl Dispatcher {
         if self.to_write.is_empty() {
             return None;
         }
-        let has_room = self.num_free_to_write() > 0;
+        let is_free = |worker: &Worker| self.is_free(worker, Purpose::Write);
+        let has_room = self.workers.values().any(|worker| is_free(worker) && worker.room() > 0);
         let mut turns: Vec<_> = self
             .to_write
             .iter()
@@ -147,6 +146,9 @@ impl Dispatcher {
         if !request.has_started {
             request.has_started = true;
             self.admission.start(&request.submission);
+            if request.accepted < self.clock.now {
+                self.forecast.started();
+            }
         }
         self.prefixes.routed(&request.submission.prefix, to);
         let is_forgotten = planted(Planted::JournalForgotten);
@@ -184,7 +186,9 @@ impl Dispatcher {
             worker.load = worker.load.saturating_add(cost);
         }
         let is_suspect = self.requests.get(&request).is_some_and(|of| of.record.is_suspect());
-        self.jobs.insert(id, Job { request, worker, cost, work, is_suspect, is_leaving: false });
+        let is_drawing = work == Work::Draw;
+        let job = Job { request, worker, cost, work, is_drawing, is_suspect, is_leaving: false };
+        self.jobs.insert(id, job);
         id
     }
 
@@ -204,14 +208,19 @@ pub(super) fn is_able(worker: &Worker, purpose: Purpose) -> bool {
     is_made && !worker.is_given_up()
 }
 
-/// Whether its numbers continue those that the client has. A worker that draws what it writes must
-/// agree in both.
+/// Whether it holds all that the request can come to, and its numbers continue those that the client has. A
+/// worker that draws what it writes must agree in both.
 fn suits(worker: &Worker, purpose: Purpose, request: &Request) -> bool {
     let tokens = request.write_class.is_none() || request.write_class == worker.class;
     let pictures = request.draw_class.is_none() || request.draw_class == worker.class;
-    let suits = match purpose {
+    let agrees = match purpose {
         Purpose::Write => tokens && (pictures || !worker.role.draws()),
         Purpose::Draw => pictures,
     };
-    suits || planted(Planted::ClassesMixed)
+    let holds = match purpose {
+        Purpose::Write => worker.holds(&request.submission),
+        // A picture takes none.
+        Purpose::Draw => true,
+    };
+    (agrees || planted(Planted::ClassesMixed)) && (holds || planted(Planted::KvIgnored))
 }

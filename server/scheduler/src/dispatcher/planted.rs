@@ -68,12 +68,20 @@ pub enum Planted {
     LastComeFirst,
     /// A deadline is not looked at while a request runs.
     DeadlineWhileWaitingOnly,
+    /// Nobody is refused for the time that it would wait.
+    WaitIgnored,
+    /// Time is asked about although a place is free.
+    FreePlacesUnseen,
+    /// A worker whose numbers are not finite again and again goes on.
+    NotFiniteUnseen,
+    /// A request goes to a worker whose KV cache cannot hold it.
+    KvIgnored,
 }
 
 #[cfg(feature = "planted-bugs")]
 impl Planted {
     /// All of them.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 34] = [
         Self::RouteToSuspected,
         Self::OneJobTooMany,
         Self::EpochReused,
@@ -104,6 +112,10 @@ impl Planted {
         Self::PriorityIgnored,
         Self::LastComeFirst,
         Self::DeadlineWhileWaitingOnly,
+        Self::WaitIgnored,
+        Self::FreePlacesUnseen,
+        Self::NotFiniteUnseen,
+        Self::KvIgnored,
     ];
 }
 

@@ -41,6 +41,8 @@ pub(super) struct Request {
     pub(super) submission: Submission,
     /// Counts acceptances.
     pub(super) arrival: u64,
+    /// When it was accepted.
+    pub(super) accepted: Micros,
     pub(super) journal: Journal,
     pub(super) state: RequestState,
     pub(super) drawing: Option<Drawing>,
@@ -56,11 +58,12 @@ pub(super) struct Request {
 }
 
 impl Request {
-    pub(super) fn new(submission: Submission, arrival: u64) -> Self {
+    pub(super) fn new(submission: Submission, arrival: u64, accepted: Micros) -> Self {
         let clients = BTreeSet::from([submission.request]);
         Self {
             submission,
             arrival,
+            accepted,
             journal: Journal::default(),
             state: RequestState::Waiting,
             drawing: None,
@@ -103,6 +106,8 @@ pub(super) struct Job {
     pub(super) worker: WorkerId,
     pub(super) cost: u64,
     pub(super) work: Work,
+    /// Whether a picture is being drawn.
+    pub(super) is_drawing: bool,
     /// Whether its request is suspected of having killed a worker; stays so when the request has ended.
     pub(super) is_suspect: bool,
     /// Whether it is aborted, and has not said so yet.

@@ -4,12 +4,12 @@
 //! Silence, loading and stability are measured on the front's **listening** clock, which stands still while
 //! the front does: what a worker said meanwhile has not been heard yet, and proves nothing against it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::clock::Clock;
 use super::config::LivenessConfig;
-use super::event::Abilities;
-use super::identity::{Epoch, JobId, Micros, NumericsClass, RequestId, Role, WorkerId};
+use super::event::{Abilities, Submission};
+use super::identity::{Digest, Epoch, JobId, Micros, NumericsClass, RequestId, Role, WorkerId};
 use super::planted::{Planted, planted};
 
 /// Where a worker's process stands.
@@ -56,12 +56,18 @@ pub(super) struct Worker {
     pub(super) state: WorkerState,
     /// The class of its latest process.
     pub(super) class: Option<NumericsClass>,
+    /// Jobs that its latest process could hold.
+    pub(super) places: usize,
+    /// Positions of its latest process's KV cache.
+    pub(super) kv_positions: usize,
     /// What runs there, aborted jobs included until they have left.
     pub(super) jobs: BTreeSet<JobId>,
     /// The cost of all jobs.
     pub(super) load: u64,
     /// The suspected request that has the worker, or is going to have it, for itself.
     pub(super) claim: Option<RequestId>,
+    /// Requests whose numbers were not finite in its present process, and when, on the listening clock.
+    not_finite: VecDeque<(Micros, Digest)>,
     failed_starts: u32,
     /// Deaths since it was last stable.
     deaths: u32,
@@ -75,9 +81,12 @@ impl Worker {
             epoch: Epoch(0),
             state: WorkerState::Down { restart_at: Micros(0) },
             class: None,
+            places: 0,
+            kv_positions: 0,
             jobs: BTreeSet::new(),
             load: 0,
             claim: None,
+            not_finite: VecDeque::new(),
             failed_starts: 0,
             deaths: 0,
         }
@@ -95,6 +104,11 @@ impl Worker {
             }
             WorkerState::Down { .. } | WorkerState::Starting { .. } | WorkerState::GivenUp => false,
         }
+    }
+
+    /// Whether its KV cache has room for all that a request can come to.
+    pub(super) fn holds(&self, submission: &Submission) -> bool {
+        submission.kv_positions <= self.kv_positions
     }
 
     /// Jobs that it could take on besides those it has.
@@ -120,6 +134,9 @@ impl Worker {
         let WorkerState::Starting { .. } = self.state else { return false };
         self.failed_starts = 0;
         self.class = Some(abilities.class);
+        self.places = abilities.max_jobs;
+        self.kv_positions = abilities.kv_positions;
+        self.not_finite.clear();
         self.state = WorkerState::Serving { abilities, since: listened, heard: listened };
         true
     }
@@ -128,6 +145,23 @@ impl Worker {
         if let WorkerState::Serving { heard, .. } = &mut self.state {
             *heard = listened;
         }
+    }
+
+    /// Whether one request more whose numbers are not finite is one too many.
+    pub(super) fn is_unsound(
+        &mut self,
+        listened: Micros,
+        request: Digest,
+        config: &LivenessConfig,
+    ) -> bool {
+        let is_old = |(at, _): &(Micros, Digest)| listened.since(*at) > config.not_finite_within;
+        while self.not_finite.front().is_some_and(is_old) {
+            self.not_finite.pop_front();
+        }
+        if !self.not_finite.iter().any(|(_, known)| *known == request) {
+            self.not_finite.push_back((listened, request));
+        }
+        self.not_finite.len() > config.max_not_finite && !planted(Planted::NotFiniteUnseen)
     }
 
     /// Its process is gone: another is started after a wait that doubles, or none.
@@ -199,9 +233,12 @@ mod tests {
         max_backoff: Micros(15),
         stable_after: Micros(1_000),
         max_failed_starts: 3,
+        max_not_finite: 2,
+        not_finite_within: Micros(50),
         listen_every: Micros(5),
     };
-    const ABILITIES: Abilities = Abilities { max_jobs: 2, class: NumericsClass(1) };
+    const ABILITIES: Abilities =
+        Abilities { max_jobs: 2, kv_positions: 9, class: NumericsClass(1) };
 
     fn at(time: u64) -> Clock {
         Clock { now: Micros(time), listened: Micros(time) }
@@ -228,6 +265,17 @@ mod tests {
         assert_eq!(worker.need(at(33), &CONFIG), Need::Replace);
         worker.hear(Micros(33));
         assert!(worker.is_routable(Micros(33), &CONFIG));
+    }
+
+    #[test]
+    fn a_worker_is_unsound_once_many_requests_are_not_finite_within_a_while() {
+        let mut worker = Worker::new(WorkerId(1), Role::Both);
+        let mut counts =
+            |time, request| worker.is_unsound(Micros(time), Digest([request; 32]), &CONFIG);
+        assert!(!counts(0, 1) && !counts(1, 1) && !counts(2, 1), "the same request");
+        assert!(!counts(3, 2));
+        assert!(!counts(51, 3), "the first was too long ago");
+        assert!(counts(52, 4));
     }
 
     #[test]

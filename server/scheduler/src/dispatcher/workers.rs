@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::action::{Action, Ending, ExitReason, Failure, Order};
 use super::event::{Abilities, DownCause};
-use super::identity::{Epoch, JobId, RequestId, WorkerId};
+use super::identity::{Digest, Epoch, JobId, RequestId, WorkerId};
 use super::placement::{Purpose, is_able};
 use super::planted::{Planted, planted};
 use super::quarantine::{Death, Verdict};
@@ -80,6 +80,24 @@ impl Dispatcher {
         if let Some(worker) = self.workers.get(&id) {
             actions.push(Action::Kill { worker: id, epoch: worker.epoch });
             self.bury(id, true, actions);
+        }
+    }
+
+    /// The numbers of a request were not finite on a worker. One that this happens to with many requests is
+    /// not sound: another process takes its place, and nobody who runs there is suspected.
+    pub(super) fn count_not_finite(
+        &mut self,
+        id: WorkerId,
+        fingerprint: Option<Digest>,
+        actions: &mut Vec<Action>,
+    ) {
+        let (listened, liveness) = (self.clock.listened, self.config.liveness);
+        let worker = self.workers.get_mut(&id);
+        if let (Some(worker), Some(fingerprint)) = (worker, fingerprint)
+            && worker.is_unsound(listened, fingerprint, &liveness)
+        {
+            actions.push(Action::Kill { worker: id, epoch: worker.epoch });
+            self.bury(id, false, actions);
         }
     }
 

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use reverie_scheduler::dispatcher::{
-    Action, DownCause, Ending, Entry, Epoch, Event, ExitReason, Failure, JobId, Micros, Order,
-    Rejection, WorkerId, WorkerMessage,
+    Action, DownCause, Ending, Entry, Epoch, Event, ExitReason, Failure, JobFault, JobId, Micros,
+    Order, Rejection, WorkerId, WorkerMessage,
 };
 
 use super::ledger::{Broken, JobPage, Ledger, RequestPage, promise};
@@ -71,7 +71,9 @@ impl Ledger {
         }
         worker.heard = now;
         let job = match message {
-            WorkerMessage::Heartbeat | WorkerMessage::Evicted(_) => return,
+            WorkerMessage::Heartbeat
+            | WorkerMessage::Evicted(_)
+            | WorkerMessage::Drawing { .. } => return,
             WorkerMessage::Produced { job, .. } | WorkerMessage::NeedsPicture { job, .. } => {
                 worker.jobs.get(job).copied()
             }
@@ -92,10 +94,13 @@ impl Ledger {
         {
             page.awaits = Some(*position);
         }
-        if let WorkerMessage::Failed { .. } = message
+        if let WorkerMessage::Failed { fault, .. } = message
             && let Some(page) = self.requests.get_mut(&job.request)
         {
             page.has_failed = true;
+            if *fault == JobFault::NotFinite {
+                worker.not_finite.push((now, page.wish.content));
+            }
         }
     }
 
@@ -111,7 +116,7 @@ impl Ledger {
             Action::Admit { request } => self.admit(now, request.0),
             Action::Attach { request, to } => self.attach(request.0, to.0),
             Action::Replay { request, of } => self.replay(request.0, of.0),
-            Action::Reject { rejection, .. } => self.reject(event, *rejection),
+            Action::Reject { rejection, .. } => self.reject(now, event, *rejection),
             Action::Detach { request } => {
                 promise!(self.canceller == Some(request.0), "{} is detached", request.0);
                 Ok(())
@@ -126,9 +131,9 @@ impl Ledger {
             }
             Action::Send { worker, epoch, order } => self.send(now, *worker, *epoch, order),
             Action::Start { worker, epoch } => self.start(now, *worker, *epoch),
-            Action::Kill { worker, epoch } => {
-                self.kill(now, *worker, *epoch).map_err(|broken| format!("{broken} on {event:?}"))
-            }
+            Action::Kill { worker, epoch } => self
+                .kill(now, *worker, *epoch, event)
+                .map_err(|broken| format!("{broken} on {event:?}")),
             Action::Exit(reason) => self.exit(*reason),
         }
     }
@@ -140,7 +145,7 @@ impl Ledger {
         let wish = Rc::clone(&self.wishes[&id]);
         let tenant = wish.tenant;
         let waits = |ledger: &Self| {
-            ledger.open().any(|(_, page)| page.wish.tenant == tenant && !page.has_started)
+            ledger.open().any(|(_, page)| page.wish.tenant == tenant && !page.has_started())
         };
         if !waits(self) {
             self.debts.retain(|(creditor, _), _| *creditor != tenant);
@@ -150,8 +155,9 @@ impl Ledger {
             answer: Rc::new(oracle::answer(&wish, &self.budget)),
             wish,
             admitted: now,
+            started: None,
+            ended: now,
             order: self.num_accepted,
-            has_started: false,
             delivered: Vec::new(),
             num_read: 0,
             lags_since: None,
@@ -165,6 +171,7 @@ impl Ledger {
             picture_class: None,
         };
         self.requests.insert(id, page);
+        self.open.insert(id);
         Ok(())
     }
 
@@ -193,18 +200,36 @@ impl Ledger {
         Ok(())
     }
 
-    fn reject(&self, event: &Event, rejection: Rejection) -> Result<(), Broken> {
+    fn reject(&self, now: Micros, event: &Event, rejection: Rejection) -> Result<(), Broken> {
         let Event::Submit(submission) = event else {
             return Err("a rejection of nothing".to_owned());
         };
         let admission = &self.config.admission;
-        let waiting = self.open().filter(|(_, page)| !page.has_started);
+        let waiting = self.open().filter(|(_, page)| !page.has_started());
+        let wish = &self.wishes[&submission.request.0];
+        let is_full = !self.has_free_place(now, wish);
+        let writers = || self.workers.iter().filter(|worker| worker.role.writes());
+        let num_places: usize = writers()
+            .filter(|worker| worker.is_up)
+            .filter(|worker| now.since(worker.heard) < self.config.liveness.suspect_after)
+            .map(|worker| worker.abilities.max_jobs)
+            .sum();
         let is_true = match rejection {
             Rejection::TooLong { positions, limit } => positions > limit,
             Rejection::TooLarge { num_bytes, limit } => num_bytes > limit,
-            Rejection::QueueFull { .. } => {
-                waiting.count() >= admission.max_waiting
-                    || self.open().count() >= admission.max_open
+            Rejection::KvTooSmall { positions, limit } => {
+                positions > limit && !writers().any(|worker| worker.is_up && worker.holds(wish))
+            }
+            Rejection::WaitTooLong { wait, limit, .. } => {
+                wait > limit && admission.max_wait == Some(limit) && is_full
+            }
+            Rejection::DeadlineInfeasible { left, .. } => wish.patience == Some(left.0) && is_full,
+            Rejection::QueueFull { waiting: number, .. } => {
+                let is_unforeseen = admission.max_wait.is_some() && is_full && number >= num_places;
+                number == waiting.count()
+                    && (number >= admission.max_waiting
+                        || self.open().count() >= admission.max_open
+                        || is_unforeseen)
             }
             Rejection::TenantQueueFull { .. } => {
                 waiting.filter(|(_, page)| page.wish.tenant == submission.tenant.0).count()
@@ -243,7 +268,7 @@ impl Ledger {
             return Err(format!("entry {position} of {id} comes from nowhere"));
         };
         promise!(speaker == id, "an entry of {speaker} is delivered to {id}");
-        let class = self.workers[index].class;
+        let class = self.workers[index].abilities.class;
         let Some(page) = self.requests.get_mut(&id).filter(|page| page.is_open()) else {
             return Err(format!("entry {position} is delivered to {id}, which is not open"));
         };
@@ -273,6 +298,8 @@ impl Ledger {
         let limit = self.config.liveness.max_failed_starts;
         let is_given_up = self.workers.iter().any(|worker| worker.failed_starts >= limit);
         let num_drains = self.num_drains;
+        let kv = self.workers.iter().map(|worker| worker.abilities.kv_positions);
+        let least_kv = kv.min().unwrap_or(0);
         let outbox = self.config.outbox;
         let canceller = self.canceller;
         let Some(page) = self.requests.get_mut(&id).filter(|page| page.is_open()) else {
@@ -290,11 +317,13 @@ impl Ledger {
                 page.lags_since.is_some_and(|since| since.after(outbox.max_stall) <= now)
             }
             Ending::Failed(Failure::Fault(_)) => page.has_failed,
-            Ending::Failed(Failure::NoWorker) => is_given_up,
+            Ending::Failed(Failure::NoWorker) => is_given_up || page.wish.kv_positions > least_kv,
             Ending::Failed(Failure::Aborted) => num_drains > 1,
         };
         promise!(is_true, "{id} ends with {ending:?}, which is not so: {page:?}");
         page.ending = Some(ending);
+        page.ended = now;
+        self.open.remove(&id);
         if ending == Ending::Failed(Failure::Quarantined) {
             self.quarantined.insert(page.wish.content);
         }
@@ -320,11 +349,11 @@ impl Ledger {
                 self.check_placement(now, index, request.0, false)?;
                 let page = &self.requests[&request.0];
                 promise!(page.delivered == *journal, "{} gets a wrong journal", request.0);
-                self.place(index, *job, request.0, false);
+                self.place(now, (index, *job), request.0, false);
             }
             Order::Draw { job, condition } => {
                 self.check_placement(now, index, condition.request.0, true)?;
-                self.place(index, *job, condition.request.0, true);
+                self.place(now, (index, *job), condition.request.0, true);
             }
             Order::Picture { job, position, picture } => {
                 let Some(page) = self.workers[index].jobs.get_mut(job) else {
@@ -347,21 +376,21 @@ impl Ledger {
         Ok(())
     }
 
-    fn place(&mut self, index: usize, job: JobId, request: u64, is_drawing: bool) {
+    fn place(&mut self, now: Micros, (index, job): (usize, JobId), request: u64, is_drawing: bool) {
         let wish = &self.wishes[&request];
         let cost = if is_drawing { wish.num_steps as u64 } else { super::cost(wish) };
         let page = JobPage { request, is_drawing, cost, is_aborted: false, awaits: None };
         self.workers[index].jobs.insert(job, page);
-        if is_drawing || self.requests[&request].has_started {
+        if is_drawing || self.requests[&request].has_started() {
             return;
         }
         let (tenant, cost) = (wish.tenant, cost as i64);
         if let Some(page) = self.requests.get_mut(&request) {
-            page.has_started = true;
+            page.started = Some(now);
         }
         let waiting: Vec<u128> = self
             .open()
-            .filter(|(_, page)| !page.has_started)
+            .filter(|(_, page)| !page.has_started())
             .map(|(_, page)| page.wish.tenant)
             .collect();
         for other in waiting.into_iter().filter(|other| *other != tenant) {
@@ -385,11 +414,18 @@ impl Ledger {
         promise!(worker.failed_starts < limit, "worker {} is given up and starts", id.0);
         worker.epoch = epoch;
         worker.is_starting = true;
+        worker.is_recycled = false;
         worker.heard = now;
         Ok(())
     }
 
-    fn kill(&mut self, now: Micros, id: WorkerId, epoch: Epoch) -> Result<(), Broken> {
+    fn kill(
+        &mut self,
+        now: Micros,
+        id: WorkerId,
+        epoch: Epoch,
+        event: &Event,
+    ) -> Result<(), Broken> {
         let index = id.0 as usize;
         let liveness = self.config.liveness;
         let worker = &self.workers[index];
@@ -399,8 +435,21 @@ impl Ledger {
         let is_silent = now.since(worker.heard) >= patience;
         let is_over = self.num_drains > 0
             || self.workers.iter().any(|worker| worker.failed_starts >= liveness.max_failed_starts);
-        promise!(is_silent || self.is_garbage || is_over, "worker {} is killed for nothing", id.0);
-        self.bury(index, true);
+        let fault = match event {
+            Event::Message { worker, message: WorkerMessage::Failed { fault, .. }, .. } => {
+                (*worker == id).then_some(*fault)
+            }
+            _ => None,
+        };
+        let is_unsound =
+            fault == Some(JobFault::NotFinite) && worker.not_finite.len() > liveness.max_not_finite;
+        promise!(
+            is_silent || self.is_garbage || is_over || is_unsound,
+            "worker {} is killed for nothing",
+            id.0
+        );
+        self.workers[index].is_recycled = is_unsound;
+        self.bury(index, !is_unsound);
         Ok(())
     }
 

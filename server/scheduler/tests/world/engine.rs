@@ -301,7 +301,7 @@ impl Engine {
             SequenceEvent::ImageStarted { .. } => {
                 let task = self.tasks.get_mut(&job)?;
                 if self.role.draws() {
-                    return None;
+                    return Some(WorkerMessage::Drawing { job });
                 }
                 task.sequence = None;
                 task.phase = Phase::Awaiting;

@@ -82,11 +82,17 @@ impl World {
         let machine = &self.machines[worker];
         let is_sick = machine.frozen_until > self.now.after(patience)
             || machine.is_long_silent
+            || self.ledger.workers[worker].is_recycled
             || machine.life != Life::Living
             || self.ledger.is_garbage
             || self.ledger.has_exited;
         promise!(is_sick || machine.epoch != epoch, "worker {worker} is well and is killed");
         if machine.epoch == epoch {
+            // Who has just ended one that is replaced for other reasons is not found out this time.
+            let culprit = self.machines[worker].ended_by.take();
+            if let Some(id) = culprit.filter(|_| self.ledger.workers[worker].is_recycled) {
+                self.poisonings.entry(id).and_modify(|count| *count -= 1);
+            }
             self.machines[worker].die(self.script.budget);
             self.report.num_deaths += 1;
             self.report_death(worker, epoch, DownCause::Killed);
@@ -193,7 +199,7 @@ impl World {
                 self.report.coverage.met(kind, Phase::Isolated);
             }
             *self.poisonings.entry(culprit.id).or_default() += 1;
-            self.machines[worker].hung_by = poison.hangs.then_some(culprit.id);
+            self.machines[worker].ended_by = Some(culprit.id);
             self.strike_down(worker, (!poison.hangs).then_some(DownCause::Crashed));
             return Ok(());
         }
@@ -321,7 +327,7 @@ impl World {
             }
             FaultKind::Kill if machine.life != Life::None => {
                 // Whoever made it hang is not found out this time.
-                if let Some(id) = machine.hung_by.take() {
+                if let Some(id) = machine.ended_by.take() {
                     self.poisonings.entry(id).and_modify(|count| *count -= 1);
                 }
                 self.strike_down(worker, Some(DownCause::Killed));

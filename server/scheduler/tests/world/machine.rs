@@ -1,7 +1,7 @@
 //! One simulated worker process after another, in one place: it loads, lives, falls silent, dies.
 
 use reverie_scheduler::Budget;
-use reverie_scheduler::dispatcher::{Abilities, Epoch, Micros, NumericsClass, Role};
+use reverie_scheduler::dispatcher::{Abilities, Epoch, Micros, Role};
 
 use super::engine::Engine;
 
@@ -26,8 +26,8 @@ pub(crate) struct Machine {
     pub(crate) is_stepping: bool,
     /// Nothing happens here before.
     pub(crate) frozen_until: Micros,
-    /// Who made it hang.
-    pub(crate) hung_by: Option<u64>,
+    /// Who made it die or hang.
+    pub(crate) ended_by: Option<u64>,
     /// Whether it has been silent for longer than one silence lasts.
     pub(crate) is_long_silent: bool,
     /// Everything is said twice until then.
@@ -42,16 +42,16 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    pub(crate) fn new(role: Role, (max_jobs, class): (usize, u64), budget: Budget) -> Self {
+    pub(crate) fn new(role: Role, abilities: Abilities, budget: Budget) -> Self {
         Self {
             role,
-            abilities: Abilities { max_jobs, class: NumericsClass(class) },
+            abilities,
             epoch: Epoch(0),
             life: Life::None,
-            engine: Engine::new(role, budget, max_jobs),
+            engine: Engine::new(role, budget, abilities.max_jobs),
             is_stepping: false,
             frozen_until: Micros(0),
-            hung_by: None,
+            ended_by: None,
             is_long_silent: false,
             echoes_until: Micros(0),
             said: Micros(0),
@@ -71,7 +71,7 @@ impl Machine {
         self.life = Life::Loading;
         self.is_stepping = false;
         self.frozen_until = Micros(0);
-        self.hung_by = None;
+        self.ended_by = None;
         self.is_long_silent = false;
         self.echoes_until = Micros(0);
     }

@@ -4,7 +4,7 @@
 
 mod accounts;
 pub(crate) mod coverage;
-mod dice;
+pub(crate) mod dice;
 mod engine;
 mod happenings;
 mod ledger;
@@ -18,8 +18,8 @@ use std::collections::BTreeMap;
 
 use reverie_scheduler::ImageChoice;
 use reverie_scheduler::dispatcher::{
-    Digest, Dispatcher, Epoch, Event, Micros, Order, PrefixKey, RequestId, Submission, TenantId,
-    WorkerId, WorkerMessage,
+    Digest, Dispatcher, Epoch, Event, Micros, Order, PictureDemand, PrefixKey, RequestId,
+    Submission, TenantId, WorkerId, WorkerMessage,
 };
 
 use coverage::{Coverage, FaultKind, Phase};
@@ -69,6 +69,8 @@ pub(crate) struct Report {
     pub(crate) num_complete: u64,
     pub(crate) num_deaths: u64,
     pub(crate) num_workers: u64,
+    /// When each answer that was completed was asked for, and when it ended.
+    pub(crate) answers: Vec<(Micros, Micros)>,
     /// A hash of everything that the front did.
     pub(crate) trace: u64,
     pub(crate) coverage: Coverage,
@@ -273,7 +275,9 @@ impl World {
         let is_complete = |page: &&ledger::RequestPage| {
             matches!(page.ending, Some(reverie_scheduler::dispatcher::Ending::Complete(_)))
         };
-        self.report.num_complete = self.ledger.requests.values().filter(is_complete).count() as u64;
+        let complete = self.ledger.requests.values().filter(is_complete);
+        self.report.answers = complete.map(|page| (page.admitted, page.ended)).collect();
+        self.report.num_complete = self.report.answers.len() as u64;
         Ok(self.report)
     }
 
@@ -290,7 +294,11 @@ impl World {
             least_positions: budget.positions(&wish.prompt) + insisted + 1,
             num_bytes: wish.num_bytes,
             max_entries: budget.max_model_len,
-            draws,
+            pictures: draws.then_some(PictureDemand {
+                least: wish.limits.insisted_images(),
+                cost: wish.num_steps as u64,
+            }),
+            kv_positions: wish.kv_positions,
             prefix: wish.prefix.iter().copied().map(PrefixKey).collect(),
             deadline: wish.patience.map(|patience| self.now.after(Micros(patience))),
             fingerprint: digest(wish.content),
@@ -318,7 +326,7 @@ impl World {
             }
         }
         if phases.is_empty() {
-            phases.push(match (page.has_started, page.lags_since) {
+            phases.push(match (page.has_started(), page.lags_since) {
                 (false, _) => Phase::Waiting,
                 (true, Some(_)) => Phase::Stalled,
                 (true, None) => Phase::Returning,

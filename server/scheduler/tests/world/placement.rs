@@ -24,13 +24,18 @@ impl Ledger {
             silence < self.config.liveness.suspect_after,
             "{id} is placed on worker {index}, silent for {silence:?}"
         );
-        promise!(worker.jobs.len() < worker.max_jobs, "{id} is placed on full worker {index}");
+        promise!(
+            worker.jobs.len() < worker.abilities.max_jobs,
+            "{id} is placed on full worker {index}"
+        );
         let is_double = self.live_jobs(id).any(|(_, job)| job.is_drawing == is_drawing);
         promise!(!is_double, "{id} is placed twice");
         self.check_company(index, id)?;
         self.check_class(worker, page, is_drawing)?;
-        if !is_drawing && !page.has_started {
-            self.check_turn(id, page)?;
+        promise!(is_drawing || worker.holds(&page.wish), "{id} does not fit worker {index}");
+        if !is_drawing && !page.has_started() {
+            self.check_turn(index, id, page)?;
+            self.check_wait(now, id, page)?;
         }
         self.check_load(now, index, id, is_drawing)
     }
@@ -52,17 +57,20 @@ impl Ledger {
         page: &RequestPage,
         is_drawing: bool,
     ) -> Result<(), Broken> {
-        let text = page.text_class.is_none_or(|class| class == worker.class);
-        let picture = page.picture_class.is_none_or(|class| class == worker.class);
+        let text = page.text_class.is_none_or(|class| class == worker.abilities.class);
+        let picture = page.picture_class.is_none_or(|class| class == worker.abilities.class);
         let agrees = if is_drawing { picture } else { text && (picture || !worker.role.draws()) };
         promise!(agrees, "{} is placed in another class of numbers", page.wish.id);
         Ok(())
     }
 
-    /// Priority first, then the tenants' shares, then first come, first served.
-    fn check_turn(&self, id: u64, page: &RequestPage) -> Result<(), Broken> {
+    /// Priority first, then the tenants' shares, then first come, first served; who does not fit this worker
+    /// waits for another.
+    fn check_turn(&self, index: usize, id: u64, page: &RequestPage) -> Result<(), Broken> {
         let wish = &page.wish;
-        for (other, behind) in self.open().filter(|(_, behind)| !behind.has_started) {
+        let fits = |behind: &RequestPage| self.workers[index].holds(&behind.wish);
+        let waiting = self.open().filter(|(_, behind)| !behind.has_started() && fits(behind));
+        for (other, behind) in waiting {
             promise!(
                 behind.wish.priority >= wish.priority,
                 "{id} is served before {other}, whose priority is higher"
@@ -71,15 +79,14 @@ impl Ledger {
                 behind.wish.tenant == wish.tenant && behind.wish.priority == wish.priority;
             promise!(!is_same_line || page.order <= behind.order, "{id} overtakes {other}");
         }
-        if self.wishes.values().any(|wish| wish.priority != 0) {
+        if !self.has_shares {
             return Ok(());
         }
-        let most = self.wishes.values().map(|wish| super::cost(wish) as i64).max().unwrap_or(0);
         for ((creditor, debtor), debt) in &self.debts {
             let is_waiting =
-                self.open().any(|(_, page)| page.wish.tenant == *creditor && !page.has_started);
+                self.open().any(|(_, page)| page.wish.tenant == *creditor && !page.has_started());
             promise!(
-                !is_waiting || *debt <= 2 * most,
+                !is_waiting || *debt <= 2 * self.dearest,
                 "tenant {creditor} waits while {debtor} is served {debt} beyond its share"
             );
         }
@@ -103,7 +110,8 @@ impl Ledger {
             *at == index
                 || (is_able
                     && worker.is_up
-                    && worker.jobs.len() < worker.max_jobs
+                    && worker.jobs.len() < worker.abilities.max_jobs
+                    && (is_drawing || worker.holds(&page.wish))
                     && now.since(worker.heard) < self.config.liveness.suspect_after
                     && !worker.jobs.values().any(|job| self.requests[&job.request].is_suspect)
                     && self.check_class(worker, page, is_drawing).is_ok())

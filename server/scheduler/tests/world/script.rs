@@ -2,13 +2,16 @@
 //! one seed; each world draws first which kinds of faults it has at all (a swarm), and how often.
 
 use reverie_scheduler::dispatcher::{
-    AdmissionConfig, DispatcherConfig, IdempotencyConfig, LivenessConfig, Micros, OutboxConfig,
-    QuarantineConfig, Role, RoutingConfig, WorkerId,
+    Abilities, AdmissionConfig, DispatcherConfig, IdempotencyConfig, LivenessConfig, Micros,
+    NumericsClass, OutboxConfig, QuarantineConfig, Role, RoutingConfig, WorkerId,
 };
 use reverie_scheduler::{Budget, ContentHash, DocumentLimits, ImageChoice, Span, TokenId};
 
 use super::coverage::{FaultKind, Phase};
 use super::dice::Dice;
+
+/// No worker says that it holds more.
+const MOST_KV_POSITIONS: usize = 100;
 
 /// One request that is going to be made.
 #[derive(Debug, Clone)]
@@ -24,6 +27,8 @@ pub(crate) struct Wish {
     pub(crate) limits: DocumentLimits,
     pub(crate) num_steps: usize,
     pub(crate) num_bytes: u64,
+    /// Positions of a KV cache that it says it can come to.
+    pub(crate) kv_positions: usize,
     /// Beginnings that others may share.
     pub(crate) prefix: Vec<u128>,
     /// Time that its client grants.
@@ -60,8 +65,8 @@ pub(crate) struct Script {
     pub(crate) seed: u64,
     pub(crate) budget: Budget,
     pub(crate) config: DispatcherConfig,
-    /// Jobs at once, and class, of each worker.
-    pub(crate) abilities: Vec<(usize, u64)>,
+    /// What each worker says that it holds.
+    pub(crate) abilities: Vec<Abilities>,
     pub(crate) wishes: Vec<Wish>,
     pub(crate) faults: Vec<Fault>,
     /// Probability that what a dead worker said arrives late rather than never, in percent.
@@ -84,12 +89,19 @@ impl Script {
         let abilities = roles
             .iter()
             .enumerate()
-            .map(|(index, _)| (1 + dice.index(4), if two_classes { index as u64 % 2 } else { 0 }))
+            .map(|(index, _)| Abilities {
+                max_jobs: 1 + dice.index(4),
+                kv_positions: MOST_KV_POSITIONS - dice.index(MOST_KV_POSITIONS / 2),
+                class: NumericsClass(if two_classes { index as u64 % 2 } else { 0 }),
+            })
             .collect();
-        let num_wishes = 14 + dice.index(12);
-        let hurry = [3_000, 12_000, 40_000][dice.index(3)];
+        // In a rush more come than can be served, and nothing goes wrong.
+        let is_rush = dice.chance(8);
+        let num_wishes = if is_rush { 45 } else { 14 + dice.index(12) };
+        let hurry = if is_rush { 6_000 } else { [3_000, 12_000, 40_000][dice.index(3)] };
         let tenants = 1 + dice.below(4);
-        let priorities = if dice.chance(40) { 3 } else { 1 };
+        let priorities = if dice.chance(40) && !is_rush { 3 } else { 1 };
+        let widest = if dice.chance(20) && !is_rush { MOST_KV_POSITIONS + 5 } else { 1 };
         let mut wishes: Vec<Wish> = Vec::new();
         let mut at = 6_000;
         for id in 0..num_wishes as u64 {
@@ -98,6 +110,7 @@ impl Script {
             wish.at = Micros(at);
             wish.tenant = u128::from(dice.below(tenants));
             wish.priority = dice.below(priorities) as i32;
+            wish.kv_positions = 1 + dice.index(widest);
             wishes.push(wish);
         }
         let mut script = Self {
@@ -111,7 +124,11 @@ impl Script {
             sockets_survive: dice.chance(40),
         };
         draw_keys(dice, &mut script.wishes);
-        draw_faults(dice, &mut script, at + 60_000);
+        if is_rush {
+            script.config.admission.max_wait = Some(Micros(2_000 + dice.below(10_000)));
+        } else {
+            draw_faults(dice, &mut script, at + 60_000);
+        }
         script
     }
 }
@@ -166,6 +183,7 @@ fn draw_wish(dice: &mut Dice, id: u64, budget: &Budget) -> Wish {
         limits,
         num_steps: 3 + dice.index(12),
         num_bytes: 50 + dice.below(200),
+        kv_positions: 1,
         prefix: vec![family, family * 10 + 100 + u128::from(dice.below(3))],
         patience: None,
         poison: None,
@@ -207,6 +225,8 @@ fn draw_config(dice: &mut Dice, budget: &Budget, roles: &[Role]) -> DispatcherCo
             max_waiting_per_tenant: if dice.chance(20) { 1 + dice.index(3) } else { 20 },
             max_open: if dice.chance(15) { 5 + dice.index(6) } else { 40 },
             max_reserved_bytes: if dice.chance(20) { 500 + dice.below(700) } else { 100_000 },
+            max_wait: dice.chance(50).then(|| Micros(2_000 + dice.below(80_000))),
+            metered_over: Micros(5_000 + dice.below(50_000)),
             retry_after: (Micros(1_000_000), Micros(60_000_000)),
         },
         liveness: LivenessConfig {
@@ -217,6 +237,8 @@ fn draw_config(dice: &mut Dice, budget: &Budget, roles: &[Role]) -> DispatcherCo
             max_backoff: Micros(16_000),
             stable_after: Micros(100_000),
             max_failed_starts: 3 + dice.below(3) as u32,
+            max_not_finite: [0, 1, 8][dice.index(3)],
+            not_finite_within: Micros(20_000 + dice.below(200_000)),
             listen_every: Micros(3_000),
         },
         routing: RoutingConfig { max_prefixes: 1 + dice.index(8), max_imbalance: dice.below(200) },
