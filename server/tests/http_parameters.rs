@@ -149,28 +149,8 @@ async fn every_other_parameter_is_checked_and_named() {
         (json!({"num_beams": 2, "temperature": 0.5}), "temperature", "invalid_value"),
         (json!({"num_beams": 2, "image_choice": "auto"}), "image_choice", "invalid_value"),
         (json!({"num_beams": 2, "modalities": ["image"]}), "image_choice", "invalid_value"),
-        (json!({"logprobs": 1}), "logprobs", "invalid_value"),
-        (json!({"top_logprobs": 2}), "top_logprobs", "invalid_value"),
-        (json!({"logprobs": false, "top_logprobs": 2}), "top_logprobs", "invalid_value"),
-        (json!({"num_beams": 2, "logprobs": true}), "logprobs", "invalid_value"),
-        (json!({"num_beams": 2, "presence_penalty": 1}), "presence_penalty", "invalid_value"),
-        (json!({"num_beams": 2, "logit_bias": {"100": 1}}), "logit_bias", "invalid_value"),
-        (json!({"num_beams": 2, "n": 2}), "n", "invalid_value"),
-        (json!({"provenance": true, "n": 2}), "n", "invalid_value"),
         (json!({"tools": [{}]}), "tools", "unsupported_parameter"),
         (json!({"tool_choice": "auto"}), "tool_choice", "invalid_value"),
-        (json!({"logit_bias": [1]}), "logit_bias", "invalid_value"),
-        (json!({"logit_bias": {"a": 1}}), "logit_bias", "invalid_value"),
-        (json!({"logit_bias": {"-1": 1}}), "logit_bias", "invalid_value"),
-        (json!({"logit_bias": {"0100": 1}}), "logit_bias", "invalid_value"),
-        (json!({"logit_bias": {"4294967296": 1}}), "logit_bias", "invalid_value"),
-        (json!({"logit_bias": {"100": "1"}}), "logit_bias.100", "invalid_value"),
-        (json!({"logit_bias": {"100": 100.1}}), "logit_bias.100", "invalid_value"),
-        (json!({"logit_bias": {"100": -101}}), "logit_bias.100", "invalid_value"),
-        (json!({"logit_bias": {"356": 1}}), "logit_bias.356", "invalid_value"),
-        (json!({"logit_bias": {"1": 1}}), "logit_bias.1", "invalid_value"),
-        (json!({"logit_bias": {"8": 1}}), "logit_bias.8", "invalid_value"),
-        (json!({"logit_bias": many_biases(1025)}), "logit_bias", "array_too_long"),
         (
             json!({"response_format": {"type": "json_object"}}),
             "response_format.type",
@@ -184,6 +164,37 @@ async fn every_other_parameter_is_checked_and_named() {
         (json!({"prompt_token_ids": [1]}), "prompt_token_ids", "unknown_parameter"),
         (json!({"tempreature": 1}), "tempreature", "unknown_parameter"),
         (json!({"tempreature": null}), "tempreature", "unknown_parameter"),
+    ];
+    for (fields, param, code) in cases {
+        let answer = chat(&app, &asking(fields.clone())).await;
+        assert_eq!(answer.error(), (400, Some(param.into()), code.into()), "{fields:.80}");
+    }
+}
+
+#[tokio::test]
+async fn what_shapes_the_choice_of_tokens_is_checked_and_named() {
+    let app = app(&engine());
+    let cases = [
+        (json!({"logprobs": 1}), "logprobs", "invalid_value"),
+        (json!({"top_logprobs": 2}), "top_logprobs", "invalid_value"),
+        (json!({"logprobs": false, "top_logprobs": 2}), "top_logprobs", "invalid_value"),
+        (json!({"num_beams": 2, "logprobs": true}), "logprobs", "invalid_value"),
+        (json!({"num_beams": 2, "presence_penalty": 1}), "presence_penalty", "invalid_value"),
+        (json!({"num_beams": 2, "logit_bias": {"100": 1}}), "logit_bias", "invalid_value"),
+        (json!({"num_beams": 2, "n": 2}), "n", "invalid_value"),
+        (json!({"provenance": true, "n": 2}), "n", "invalid_value"),
+        (json!({"logit_bias": [1]}), "logit_bias", "invalid_value"),
+        (json!({"logit_bias": {"a": 1}}), "logit_bias", "invalid_value"),
+        (json!({"logit_bias": {"-1": 1}}), "logit_bias", "invalid_value"),
+        (json!({"logit_bias": {"0100": 1}}), "logit_bias", "invalid_value"),
+        (json!({"logit_bias": {"4294967296": 1}}), "logit_bias", "invalid_value"),
+        (json!({"logit_bias": {"100": "1"}}), "logit_bias.100", "invalid_value"),
+        (json!({"logit_bias": {"100": 100.1}}), "logit_bias.100", "invalid_value"),
+        (json!({"logit_bias": {"100": -101}}), "logit_bias.100", "invalid_value"),
+        (json!({"logit_bias": {"356": 1}}), "logit_bias.356", "invalid_value"),
+        (json!({"logit_bias": {"1": 1}}), "logit_bias.1", "invalid_value"),
+        (json!({"logit_bias": {"8": 1}}), "logit_bias.8", "invalid_value"),
+        (json!({"logit_bias": many_biases(1025)}), "logit_bias", "array_too_long"),
     ];
     for (fields, param, code) in cases {
         let answer = chat(&app, &asking(fields.clone())).await;
