@@ -1,6 +1,8 @@
 //! From what was typed to what is needed: nested by owner, complete, checked. Reads no environment and
 //! knows no checkpoint; what the checkpoint decides comes in as [`ModelFacts`].
 
+mod store;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,8 +24,9 @@ use crate::http::{AllowedHosts, ApiKey, BODY_UNIT, HttpSettings};
 use crate::listener::ConnectionLimits;
 use crate::picture_codec::PictureLimits;
 use crate::request::{Defaults, Limits, PictureUrlPolicy, WritableTokens, max_images};
-use crate::store::StoreLimits;
 use crate::template::TextToImage;
+
+pub use store::StoreConfig;
 
 /// Answers to one request at most, as OpenAI's images.
 const MAX_CHOICES: usize = 10;
@@ -86,17 +89,6 @@ pub struct ModelConfig {
     pub kernels: Kernels,
     /// Positions; `None` is as many as the model was trained for.
     pub max_model_len: Option<usize>,
-}
-
-/// What is kept between requests, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoreConfig {
-    /// The folder, perhaps shared; `None` is this process's memory.
-    pub folder: Option<PathBuf>,
-    /// How much.
-    pub limits: StoreLimits,
-    /// Whether other processes will find and be able to open what this one keeps.
-    pub is_shareable: bool,
 }
 
 /// How much is done at a time.
@@ -269,7 +261,7 @@ impl TryFrom<ServeArgs> for Config {
 
     fn try_from(args: ServeArgs) -> Result<Self, ConfigError> {
         check_counts(&args)?;
-        let store = store_config(&args);
+        let store = StoreConfig::new(&args);
         let http = HttpSettings {
             api_keys: api_keys(&args.api_key, args.api_key_file)?,
             tenant_salt: tenant_salt(args.tenant_secret.as_ref()),
@@ -446,23 +438,6 @@ fn signing_key(given: Option<&Secret>, file: Option<PathBuf>) -> Result<SigningK
         }
         (None, None) => Ok(SigningKey::new(drawn_secret())),
     }
-}
-
-fn store_config(args: &ServeArgs) -> StoreConfig {
-    let limits = StoreLimits {
-        max_bytes: args.store_bytes,
-        max_records: args.store_records,
-        max_age: args.store_ttl,
-    };
-    let folder = args.store_dir.clone();
-    StoreConfig { folder, limits, is_shareable: is_shareable(args) }
-}
-
-/// Whether what stands in a folder can be found and opened by another process, or by this one's successor.
-fn is_shareable(args: &ServeArgs) -> bool {
-    let is_signed = args.signing_key.is_some() || args.signing_key_file.is_some();
-    let has_tenants = !args.api_key.is_empty() || args.api_key_file.is_some();
-    is_signed && (!has_tenants || args.tenant_secret.is_some())
 }
 
 /// `url` without a slash at its end.
