@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use candle_core::{DType, Tensor};
 
 use crate::config::Ability;
+use crate::json_grammar::GrammarError;
 
 /// A checkpoint folder that cannot be used. Exit code 65 (data) or 78 (configuration) at the command line.
 #[derive(Debug, thiserror::Error)]
@@ -150,6 +151,9 @@ pub enum ModelError {
         /// What it lacks.
         ability: Ability,
     },
+    /// A text cannot follow its grammar.
+    #[error(transparent)]
+    Grammar(#[from] GrammarError),
     /// A parameter outside what the network can do.
     #[error("{parameter} is {found}, wanted {wanted}")]
     Parameter {

@@ -12,6 +12,7 @@ pub mod digest;
 pub mod dream;
 pub mod dream_model;
 pub mod error;
+pub mod json_grammar;
 pub mod kernels;
 mod layers;
 pub mod logit_adjustment;

@@ -54,6 +54,25 @@ impl TokenMask {
         self.forbidden[word] &= !bit;
     }
 
+    /// Takes every token out of the choice whose bit is not set in `allowed`: token 0 is the lowest bit of the first
+    /// word; what has no bit is not allowed.
+    pub fn forbid_all_but(&mut self, allowed: &[u32]) {
+        let mut allowed = allowed.iter().copied().map(u64::from);
+        for (index, forbidden) in self.forbidden.iter_mut().enumerate() {
+            let (low, high) = (allowed.next().unwrap_or(0), allowed.next().unwrap_or(0));
+            let beyond = match self.vocab_size - 64 * index {
+                left @ 0..64 => u64::MAX << left,
+                _ => 0,
+            };
+            *forbidden |= !(low | high << 32) & !beyond;
+        }
+    }
+
+    /// Whether nothing is left to choose from.
+    pub fn forbids_all(&self) -> bool {
+        self.first_allowed().is_none()
+    }
+
     /// Whether `token` may not be chosen.
     ///
     /// # Panics
@@ -294,6 +313,21 @@ mod tests {
         for position in 0..20 {
             assert_eq!(PLAIN.sample(&mut vec![0.0; 70], position, &mask), 69);
         }
+    }
+
+    #[test]
+    fn what_is_not_allowed_by_bits_is_forbidden() {
+        let mut mask = TokenMask::allow_all(70);
+        mask.forbid(33);
+        mask.forbid_all_but(&[1, 0b11, 1 << 5 | 1 << 31]);
+        let allowed = (0..70).filter(|token| !mask.is_forbidden(*token));
+        assert_eq!(allowed.collect::<Vec<_>>(), [0, 32, 69]);
+        let mut logits = vec![0.0; 70];
+        mask.apply(&mut logits);
+        assert_eq!(logits.iter().filter(|logit| logit.is_finite()).count(), 3);
+        assert!(!mask.forbids_all());
+        mask.forbid_all_but(&[]);
+        assert!(mask.forbids_all());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::logit_bias::LogitBias;
 use crate::message::{MAX_MESSAGES, Message};
 use crate::parse::{Empty, bounded};
+use crate::response_format::ResponseFormat;
 
 /// At most this many pairs of metadata, checked while parsing.
 pub const MAX_METADATA_PAIRS: usize = 16;
@@ -136,7 +137,7 @@ pub struct ChatCompletionRequest {
     pub tools: Option<Empty>,
     /// Only `none`: DreamLLM calls no tools.
     pub tool_choice: Option<ToolChoice>,
-    /// Only `{"type": "text"}` yet.
+    /// What shape the text must have.
     pub response_format: Option<ResponseFormat>,
 }
 
@@ -420,20 +421,4 @@ impl<'de> Deserialize<'de> for ProgressWish {
 pub enum ToolChoice {
     /// None.
     None,
-}
-
-/// What shape the text must have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ResponseFormat {
-    /// Always `text`.
-    pub r#type: ResponseFormatType,
-}
-
-/// The one supported value of [`ResponseFormat::type`](ResponseFormat).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ResponseFormatType {
-    /// Free text.
-    Text,
 }

@@ -21,6 +21,7 @@ pub mod provenance;
 pub mod response_answer;
 pub mod response_item;
 pub mod response_request;
+pub mod response_format;
 pub mod tokenization;
 mod unknown;
 
@@ -32,7 +33,7 @@ pub use chat_answer::{
 };
 pub use chat_request::{
     ChatCompletionRequest, ImageChoice, ImageContent, ImageDelivery, ImageFormat, Modality,
-    ProgressWish, ProvenanceWish, ResponseFormat, Sampler, Stop, StreamOptions, Truncation,
+    ProgressWish, ProvenanceWish, Sampler, Stop, StreamOptions, Truncation,
 };
 pub use completion::{Completion, CompletionChoice, CompletionPrompt, CompletionRequest};
 pub use error_body::{ErrorBody, ErrorDetail};
@@ -55,5 +56,6 @@ pub use response_answer::{
 };
 pub use response_item::{InputItem, InputPart, ItemStatus, OutputItem, OutputText, ResponseInput};
 pub use response_request::{ImageTool, Reasoning, ResponseRequest, ResponseToolChoice, TextConfig};
+pub use response_format::ResponseFormat;
 pub use tokenization::{DetokenizeAnswer, DetokenizeRequest, TokenizeAnswer, TokenizeRequest};
 pub use unknown::without_unknown_fields;

@@ -12,6 +12,7 @@ use reverie_model::Kernels;
 use reverie_model::config::Abilities;
 use reverie_model::diffusion::noise_schedule::NoiseSchedule;
 use reverie_model::diffusion::trace::TraceSize;
+use reverie_model::json_grammar::JsonGrammars;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
@@ -150,6 +151,8 @@ pub struct ModelFacts {
     pub drops_spaces: bool,
     /// Which tokens an answer may have.
     pub tokens: WritableTokens,
+    /// Compiles what an answer's text must follow.
+    pub json_grammars: Arc<JsonGrammars>,
     /// Positions of a picture block: patches + 2.
     pub picture_positions: usize,
     /// Positions of a dream block: queries + 2.
@@ -179,6 +182,7 @@ impl RequestLimits {
             max_token_bytes: facts.max_token_bytes,
             drops_spaces: facts.drops_spaces,
             tokens: facts.tokens,
+            json_grammars: facts.json_grammars,
             picture_positions: facts.picture_positions,
             dream_positions: facts.dream_positions,
             max_input_images: self.max_input_images,

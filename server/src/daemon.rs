@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use reverie_model::diffusion::noise_schedule::NoiseSchedule;
 use reverie_model::diffusion::trace::TraceSize;
+use reverie_model::json_grammar::JsonGrammars;
 use reverie_model::noise::{NoiseKey, NoiseSource};
 use reverie_model::tokenizer::Tokenizer;
 use reverie_model::vision::as_seen;
@@ -267,6 +268,7 @@ fn served_model(
             vocab_size: tokenizer.vocab_size(),
             forbidden: tokenizer.forbidden_ids().into(),
         },
+        json_grammars: json_grammars(tokenizer, model.llama.vocab_size),
         picture_positions: model.image_positions(),
         dream_positions: model.dream_positions(),
         noise_schedule: Arc::new(NoiseSchedule::new(&model.head.noise_schedule)),
@@ -285,6 +287,11 @@ fn served_model(
         provenance: prepared.provenance(),
         created,
     }
+}
+
+fn json_grammars(tokenizer: &Arc<Tokenizer>, vocab_size: usize) -> Arc<JsonGrammars> {
+    let tokenizer = Arc::clone(tokenizer);
+    Arc::new(JsonGrammars::new(move || tokenizer.alphabet(vocab_size)))
 }
 
 fn vocabulary(tokenizer: &Arc<Tokenizer>) -> Vocabulary {

@@ -20,6 +20,7 @@ pub use special_tokens::SpecialTokens;
 pub use stop_strings::{StopMatcher, StopOutcome};
 
 use crate::error::CheckpointError;
+use crate::json_grammar::TokenAlphabet;
 use pieces::{Piece, Pieces};
 use vocabulary::Vocabulary;
 
@@ -143,6 +144,12 @@ impl Tokenizer {
             Some(Piece::Byte(byte)) => vec![*byte],
             Some(Piece::Special { .. }) | None => Vec::new(),
         }
+    }
+
+    /// What the tokens of a vocabulary of `vocab_size` write, for grammars.
+    pub fn alphabet(&self, vocab_size: usize) -> TokenAlphabet {
+        let bytes = (0..vocab_size as u32).map(|id| self.token_bytes(id)).collect();
+        TokenAlphabet { bytes, eos: self.special.eos }
     }
 
     /// The piece behind an id as the reference's `convert_ids_to_tokens` names it.

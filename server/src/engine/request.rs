@@ -110,6 +110,8 @@ pub struct SamplingParams {
     pub num_logprobs: Option<usize>,
     /// Keys every random draw of this request; drawn by the front where the client gave none.
     pub seed: u64,
+    /// The JSON schema that the text follows, if it is not free.
+    pub json_schema: Option<Arc<String>>,
     /// 1, or the width of a beam search (text only).
     pub num_beams: usize,
 }
@@ -137,6 +139,7 @@ impl SamplingParams {
             logit_bias: Vec::new(),
             num_logprobs: None,
             seed: 0,
+            json_schema: None,
             num_beams: 1,
         }
     }

@@ -27,6 +27,15 @@ pub trait ModelRunner {
     /// What the failing stage says.
     fn warm_up(&mut self, clock: &Clock) -> Result<CostModel, EngineError>;
 
+    /// Whether [`Self::open`] would not wait for anything that `request` needs and that takes long to get ready. The
+    /// first time it is asked that begins, elsewhere.
+    ///
+    /// # Errors
+    /// If it cannot begin.
+    fn is_prepared(&mut self, _request: &EngineRequest) -> Result<bool, EngineError> {
+        Ok(true)
+    }
+
     /// Takes on a sequence's contents. Computes nothing yet.
     ///
     /// # Errors
@@ -68,6 +77,11 @@ pub trait ModelRunner {
     /// The sequences of this plan cannot go on; all others can. If only some of them cannot,
     /// [`StepOutput::failed`] names those.
     fn execute(&mut self, plan: &StepPlan) -> Result<StepOutput, EngineError>;
+
+    /// Whether the text of a sequence is whole, and nothing may follow it.
+    fn is_complete(&self, _id: SequenceId) -> bool {
+        false
+    }
 
     /// Forgets a sequence. Unknown ones are passed over.
     fn close(&mut self, id: SequenceId);

@@ -29,6 +29,9 @@ use super::session::{Session, SessionWork};
 /// An idle engine says this often that it lives.
 const HEARTBEAT_EVERY: Duration = Duration::from_millis(500);
 
+/// It looks this often whether what a request needs is ready.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
 /// An engine's loop, as a value.
 pub(super) struct Worker<'a> {
     runner: Box<dyn ModelRunner>,
@@ -36,6 +39,8 @@ pub(super) struct Worker<'a> {
     role: Role,
     sessions: BTreeMap<JobId, Session>,
     names: BTreeMap<SequenceId, JobId>,
+    /// Documents that wait until what they need is ready.
+    unprepared: Vec<JobId>,
     next_id: u64,
     outbox: &'a mut dyn Outbox,
     /// The scheduler's numbers as they were last said.
@@ -62,6 +67,7 @@ impl<'a> Worker<'a> {
             role,
             sessions,
             names,
+            unprepared: Vec::new(),
             next_id,
             outbox,
             told,
@@ -77,6 +83,7 @@ impl<'a> Worker<'a> {
     pub(super) fn run(mut self, orders: &Receiver<EngineOrder>) -> Result<(), EngineFailure> {
         while !self.is_unheard && self.take_orders(orders)? {
             self.has_spoken = false;
+            self.begin_prepared()?;
             self.step()?;
             let stats = self.scheduler.stats();
             if stats != self.told {
@@ -95,7 +102,8 @@ impl<'a> Worker<'a> {
             let order = match orders.try_recv() {
                 Ok(order) => order,
                 Err(TryRecvError::Empty) if self.names.is_empty() => {
-                    match orders.recv_timeout(HEARTBEAT_EVERY) {
+                    let is_busy = !self.unprepared.is_empty();
+                    match orders.recv_timeout(if is_busy { LOOK_EVERY } else { HEARTBEAT_EVERY }) {
                         Ok(order) => order,
                         Err(RecvTimeoutError::Timeout) => return Ok(true),
                         Err(RecvTimeoutError::Disconnected) => return Ok(false),
@@ -107,7 +115,8 @@ impl<'a> Worker<'a> {
             match order {
                 EngineOrder::Write { job, request, written } => {
                     self.sessions.insert(job, Session::document(job, request, written));
-                    self.begin(job)?;
+                    self.unprepared.push(job);
+                    self.begin_prepared()?;
                 }
                 EngineOrder::Draw { job, request, picture, conditions } => {
                     self.sessions.insert(job, Session::picture(job, request));
@@ -130,6 +139,21 @@ impl<'a> Worker<'a> {
             session.sequence = Some(id);
         }
         id
+    }
+
+    /// Begins what needs not wait any more.
+    fn begin_prepared(&mut self) -> Result<(), EngineFailure> {
+        for job in std::mem::take(&mut self.unprepared) {
+            // A job that was given up meanwhile waits for nothing.
+            let Some(session) = self.sessions.get(&job) else { continue };
+            let (runner, request) = (&mut self.runner, &session.request);
+            match guarded(|| runner.is_prepared(request))? {
+                Ok(true) => self.begin(job)?,
+                Ok(false) => self.unprepared.push(job),
+                Err(error) => self.fail_job(job, JobFault::Refused, cause(&error))?,
+            }
+        }
+        Ok(())
     }
 
     /// Gives a document, as far as it is written, to the runner and the scheduler.
@@ -337,6 +361,7 @@ impl<'a> Worker<'a> {
         event: SequenceEvent,
         preview: Option<Arc<Picture>>,
     ) -> Result<(), EngineFailure> {
+        let is_complete = self.runner.is_complete(id);
         let Some(session) = self.session_of(id) else { return Ok(()) };
         let (job, position) = (session.job, session.num_entries());
         match event {
@@ -350,6 +375,7 @@ impl<'a> Worker<'a> {
                 self.say(EngineMessage::Denoised { job, step, num_steps, preview });
             }
             SequenceEvent::Finished { reason, usage } => {
+                let reason = if is_complete { FinishReason::EndOfText } else { reason };
                 let message = match session.work {
                     SessionWork::Document(_) => {
                         Some(EngineMessage::Ended { job, num_entries: position, reason, usage })

@@ -97,6 +97,7 @@ wire_struct!(SamplingParams {
     logit_bias,
     num_logprobs,
     seed,
+    json_schema,
     num_beams,
 });
 wire_struct!(TokenBias { token, bias });

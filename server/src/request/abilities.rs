@@ -2,6 +2,7 @@
 //! followed is an error with its name; nothing is dropped in silence.
 
 use reverie_model::config::{Abilities, Ability};
+use reverie_proto::response_format::ResponseFormatType;
 use reverie_proto::{ChatCompletionRequest, Content, ContentPart, ImageChoice, Modality, Role};
 
 use super::{Limits, PromptForm, RequestError, conversation};
@@ -86,6 +87,7 @@ fn check_for_drawer(request: &ChatCompletionRequest) -> Result<(), RequestError>
         ("num_beams", request.num_beams.is_some_and(|num_beams| num_beams > 1)),
         ("min_tokens", request.min_tokens.is_some_and(|min_tokens| min_tokens > 0)),
         ("ignore_eos", request.ignore_eos == Some(true)),
+        ("response_format", asks_for_json(request)),
     ];
     let first = asks_for_text.into_iter().find(|(_, asked)| *asked);
     let param = first.map(|(param, _)| param.to_owned());
@@ -104,6 +106,11 @@ fn check_for_caption(request: &ChatCompletionRequest) -> Result<(), RequestError
             Err(RequestError::out_of_range("messages", wanted))
         }
     }
+}
+
+fn asks_for_json(request: &ChatCompletionRequest) -> bool {
+    let format = request.response_format.as_ref();
+    format.is_some_and(|format| format.r#type != ResponseFormatType::Text)
 }
 
 fn asks_for(request: &ChatCompletionRequest, modality: Modality) -> bool {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use reverie_model::config::Abilities;
 use reverie_model::diffusion::noise_schedule::NoiseSchedule;
 use reverie_model::diffusion::trace::TraceSize;
+use reverie_model::json_grammar::JsonGrammars;
 use reverie_proto::Sampler;
 use reverie_scheduler::Budget;
 
@@ -30,6 +31,8 @@ pub struct Limits {
     pub drops_spaces: bool,
     /// Which tokens an answer may have.
     pub tokens: WritableTokens,
+    /// Compiles what an answer's text must follow.
+    pub json_grammars: Arc<JsonGrammars>,
     /// Positions of a picture block: patches + 2.
     pub picture_positions: usize,
     /// Positions of a dream block: queries + 2.

@@ -20,6 +20,7 @@ mod response_context;
 mod responses;
 mod sampling;
 mod stored_response;
+mod text_shape;
 mod tokenization;
 mod truncation;
 
@@ -154,7 +155,8 @@ pub fn validate(
     harmless::check(&request)?;
     abilities::check(&request, limits)?;
     let wish = SamplingWish::of_chat(&request)?;
-    let sampling = sampling::sampling_params(&wish, limits, drawn_seed)?;
+    let mut sampling = sampling::sampling_params(&wish, limits, drawn_seed)?;
+    sampling.json_schema = text_shape::json_schema(&request, limits)?;
     let stopping = sampling::stopping_params(&StoppingWish::of_chat(&request), limits)?;
     let stopping = abilities::stopping(stopping, limits.abilities);
     let pictures = pictures::picture_params(&request, limits, &sampling)?;

@@ -66,7 +66,11 @@ pub(super) fn picture_params(
     limits: &Limits,
     sampling: &SamplingParams,
 ) -> Result<PictureParams, RequestError> {
-    let count = choice(request, limits, sampling.num_beams)?;
+    let count = match sampling.json_schema {
+        // JSON has no pictures in it.
+        Some(_) => PictureCount::NONE,
+        None => choice(request, limits, sampling.num_beams)?,
+    };
     let seed = request.image_seed.unwrap_or(sampling.seed);
     let delivered = (picture_format(request)?, progress(request)?);
     let pictures = drawing(&DrawingWish::of_chat(request), count, seed, delivered, limits)?;

@@ -111,6 +111,7 @@ pub(super) fn sampling_params(
         logit_bias: logit_bias(wish.logit_bias, limits)?,
         num_logprobs: num_logprobs(wish.logprobs)?,
         seed: wish.seed.unwrap_or(drawn_seed),
+        json_schema: None, // until it is compiled: `text_shape`
         num_beams: num_beams as usize,
     };
     if num_beams > 1 {

@@ -21,6 +21,7 @@ use image::{ImageFormat, ImageReader, RgbImage};
 use reverie_model::config::{Abilities, HeadConfig, NoiseScheduleConfig};
 use reverie_model::diffusion::noise_schedule::NoiseSchedule;
 use reverie_model::diffusion::trace::TraceSize;
+use reverie_model::json_grammar::{JsonGrammars, TokenAlphabet};
 use reverie_model::tokenizer::SpecialTokens;
 use reverie_model::{Picture, PictureError};
 use reverie_proto::Sampler;
@@ -226,6 +227,7 @@ pub(crate) fn limits() -> Limits {
         max_token_bytes: 16,
         drops_spaces: false,
         tokens: WritableTokens { vocab_size: 356, forbidden: [0, 1, 3, 4, 5, 6, 7, 8, 10].into() },
+        json_grammars: Arc::new(JsonGrammars::new(alphabet)),
         picture_positions: 18,
         dream_positions: 10,
         max_input_images: 4,
@@ -292,6 +294,12 @@ pub(crate) fn state_with(engine: &Arc<ScriptedEngine>, settings: HttpSettings) -
         origin: Origin::new(|| Uuid::from_u128(7), || 1_700_000_001),
         settings: Arc::new(settings),
     }
+}
+
+/// The same, for grammars.
+fn alphabet() -> TokenAlphabet {
+    let bytes = (0..356).map(|id: u32| id.checked_sub(100).map(|byte| byte as u8));
+    TokenAlphabet { bytes: bytes.map(|byte| byte.into_iter().collect()).collect(), eos: 2 }
 }
 
 /// Ids are 100 and a byte.

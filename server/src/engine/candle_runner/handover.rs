@@ -26,7 +26,7 @@ impl CandleRunner {
         for piece in written {
             match piece {
                 WrittenPiece::Token(token) | WrittenPiece::LastToken(token) => {
-                    state.push_token(*token);
+                    state.push_token(*token)?;
                 }
                 WrittenPiece::Picture { picture, .. } => {
                     state.main.pictures.push(ContextPicture::drawn(picture, format)?);

@@ -7,6 +7,7 @@ mod context;
 mod drawing;
 mod encoding;
 mod feature_cache;
+mod grammar_desk;
 mod handover;
 mod rows;
 mod sequence;
@@ -18,6 +19,7 @@ use candle_core::Tensor;
 use reverie_model::config::Ability;
 use reverie_model::decoder::KvPool;
 use reverie_model::diffusion::latent_colors::LatentColors;
+use reverie_model::json_grammar::{JsonGrammars, JsonText};
 use reverie_model::noise::NoiseSource;
 use reverie_model::tokenizer::Detokenizer;
 use reverie_model::{DreamConfig, DreamModel, ModelError};
@@ -26,6 +28,7 @@ use reverie_scheduler::{Budget, CostModel, DrawingSpec, SequenceId, StepPlan};
 use self::calibration::measure;
 use self::drawing::Resting;
 use self::feature_cache::FeatureCache;
+use self::grammar_desk::GrammarDesk;
 use self::sequence::SequenceState;
 use super::Clock;
 use super::event::EngineError;
@@ -59,6 +62,7 @@ pub struct CandleRunner {
     /// The KV blocks that plans name.
     pool: KvPool,
     features: FeatureCache,
+    grammars: GrammarDesk,
     resting: Resting,
     counters: RunnerCounters,
 }
@@ -79,6 +83,7 @@ impl CandleRunner {
             sequences: BTreeMap::new(),
             pool: model.decoder.new_pool(),
             features: FeatureCache::new(),
+            grammars: GrammarDesk::new(grammars(&model)),
             resting: Resting::default(),
             counters: RunnerCounters::default(),
             model,
@@ -120,12 +125,27 @@ impl ModelRunner for CandleRunner {
         measure(&self.model, self.unconditional.as_ref(), clock).map_err(model_error)
     }
 
+    fn is_prepared(&mut self, request: &EngineRequest) -> Result<bool, EngineError> {
+        let Some(schema) = &request.sampling.json_schema else { return Ok(true) };
+        self.grammars.is_ready(schema).map_err(|error| EngineError::Model(error.to_string()))
+    }
+
+    fn is_complete(&self, id: SequenceId) -> bool {
+        let grammar = self.sequences.get(&id).and_then(|sequence| sequence.grammar.as_ref());
+        grammar.is_some_and(JsonText::is_complete)
+    }
+
     fn open(
         &mut self,
         id: SequenceId,
         request: &Arc<EngineRequest>,
     ) -> Result<OpenedSequence, EngineError> {
-        let state = SequenceState::new(Arc::clone(request), &self.model).map_err(model_error)?;
+        let mut state =
+            SequenceState::new(Arc::clone(request), &self.model).map_err(model_error)?;
+        if let Some(schema) = &request.sampling.json_schema {
+            let begun = self.grammars.begin(schema).map_err(|error| model_error(error.into()))?;
+            state.grammar = Some(begun);
+        }
         let drawing = state.drawing();
         self.sequences.insert(id, state);
         let text = Box::new(self.model.tokenizer.detokenizer());
@@ -164,6 +184,12 @@ impl ModelRunner for CandleRunner {
     fn is_poisoned(&self) -> bool {
         self.model.decoder.device().synchronize().is_err()
     }
+}
+
+/// Grammars of what the model's tokens write.
+fn grammars(model: &DreamModel) -> JsonGrammars {
+    let (tokenizer, vocab_size) = (Arc::clone(&model.tokenizer), model.config.llama.vocab_size);
+    JsonGrammars::new(move || tokenizer.alphabet(vocab_size))
 }
 
 /// How long a context may be and what its blocks take.

@@ -155,15 +155,18 @@ impl CandleRunner {
             }
             let special = *self.model.tokenizer.special();
             let sequence = self.sequence(row.sequence);
-            let mask = sequence.mask(*legal, &special);
-            let (choice, logprobs) = match &mut sequence.beams {
-                Some(beams) => (beams.advance(&own, &mask, special.eos), None),
-                None => {
-                    let position = row.start + row.num_positions();
-                    sequence.choose(own.remove(0), position, &mask, &special)
+            let position = row.start + row.num_positions();
+            let chosen =
+                sequence.mask(*legal, &special).and_then(|mask| match &mut sequence.beams {
+                    Some(beams) => Ok((beams.advance(&own, &mask, special.eos), None)),
+                    None => sequence.choose(own.remove(0), position, &mask, &special),
+                });
+            match chosen {
+                Ok((choice, logprobs)) => {
+                    output.sampled.push(SampledToken { sequence: row.sequence, choice, logprobs });
                 }
-            };
-            output.sampled.push(SampledToken { sequence: row.sequence, choice, logprobs });
+                Err(error) => output.fail(row.sequence, model_error(error)),
+            }
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use reverie_model::diffusion::denoiser::{DenoiseJob, DenoiseParams, DenoiseReque
 use reverie_model::diffusion::noise_schedule::NoiseSchedule;
 use reverie_model::diffusion::sampler::new_sampler;
 use reverie_model::diffusion::trace::Trace;
+use reverie_model::json_grammar::JsonText;
 use reverie_model::logit_adjustment::{LogitAdjustment, TokenHistory};
 use reverie_model::token_logprobs::{Distribution, TokenLogprobs};
 use reverie_model::token_sampler::{TokenMask, TokenSampler};
@@ -36,6 +37,8 @@ pub(super) struct SequenceState {
     pub(super) trace: Option<Trace>,
     /// Set once a beam search has begun.
     pub(super) beams: Option<Beams>,
+    /// Of a text that is not free.
+    pub(super) grammar: Option<JsonText>,
     sampler: TokenSampler,
     adjustment: LogitAdjustment,
     history: TokenHistory,
@@ -74,6 +77,7 @@ impl SequenceState {
             job: None,
             trace: None,
             beams: None,
+            grammar: None,
             sampler: TokenSampler {
                 temperature: sampling.temperature,
                 top_p: sampling.top_p,
@@ -133,7 +137,14 @@ impl SequenceState {
     }
 
     /// What may not be chosen now.
-    pub(super) fn mask(&self, legal: LegalTokens, special: &SpecialTokens) -> TokenMask {
+    ///
+    /// # Errors
+    /// If the grammar allows nothing.
+    pub(super) fn mask(
+        &mut self,
+        legal: LegalTokens,
+        special: &SpecialTokens,
+    ) -> Result<TokenMask, ModelError> {
         let mut mask = self.forbidden.clone();
         if !legal.dream_start {
             mask.forbid(special.dream_start);
@@ -141,39 +152,52 @@ impl SequenceState {
         if !legal.end_of_text {
             mask.forbid(special.eos);
         }
-        mask
+        if let Some(grammar) = &mut self.grammar {
+            grammar.restrict(&mut mask)?;
+        }
+        Ok(mask)
     }
 
     /// Chooses the token that takes `position`, and says how likely it was where that is wanted; a text token
     /// joins the context.
+    ///
+    /// # Errors
+    /// If the grammar loses track of it.
     pub(super) fn choose(
         &mut self,
         mut logits: Vec<f32>,
         position: usize,
         forbidden: &TokenMask,
         special: &SpecialTokens,
-    ) -> (TokenChoice, Option<TokenLogprobs>) {
+    ) -> Result<(TokenChoice, Option<TokenLogprobs>), ModelError> {
         let num_top = self.request.sampling.num_logprobs;
         let told = num_top.map(|num_top| (logits.clone(), num_top));
         self.adjustment.apply(&mut logits, &self.history);
         let id = self.sampler.sample(&mut logits, position as u64, forbidden);
         if id == special.eos {
-            return (TokenChoice::EndOfText, None);
+            return Ok((TokenChoice::EndOfText, None));
         }
         if id == special.dream_start {
-            return (TokenChoice::DreamStart, None);
+            return Ok((TokenChoice::DreamStart, None));
         }
-        self.push_token(id);
+        self.push_token(id)?;
         let around = |(logits, num_top): (Vec<f32>, usize)| {
             Distribution::new(&logits, &self.forbidden).around(id, num_top)
         };
-        (TokenChoice::Text(id), told.map(around))
+        Ok((TokenChoice::Text(id), told.map(around)))
     }
 
     /// A text token of the answer joins the context.
-    pub(super) fn push_token(&mut self, id: u32) {
+    ///
+    /// # Errors
+    /// If the grammar does not know it.
+    pub(super) fn push_token(&mut self, id: u32) -> Result<(), ModelError> {
         self.main.tokens.push(id);
         self.history.push(id);
+        match &mut self.grammar {
+            Some(grammar) => Ok(grammar.push(id)?),
+            None => Ok(()),
+        }
     }
 
     /// What picture `picture` of the answer is to be drawn from; takes the condition.
