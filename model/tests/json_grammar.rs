@@ -151,7 +151,6 @@ fn what_cannot_be_followed_is_refused_and_says_why() {
         json!({"$ref": "#/$defs/missing"}),
         json!({"$ref": "https://example.org/schema"}),
         json!({"type": "string", "pattern": "("}),
-        json!({"type": "string", "pattern": "((a{1000}){1000}){1000}"}),
         json!({"type": "object", "x-guidance": {"lenient": true}}),
         json!({"type": "object", "x-guidance": 1}),
         json!({"type": "object", "propertyNames": {"pattern": "a"}, "dependentSchemas": {"a": false}}),
@@ -188,6 +187,7 @@ fn hostile_schemas_take_no_more_than_the_limits_grant() {
         json!({"type": "array", "minItems": 100_000_000, "items": {"type": "null"}}),
         json!({"type": "string", "minLength": 1_000_000_000}),
         json!({"type": "string", "pattern": "^(a|b|ab)*c{0,5000}$"}),
+        json!({"type": "string", "pattern": "((a{1000}){1000}){1000}"}),
         json!({"type": "number", "multipleOf": 0.000_000_1}),
         json!({"$ref": "#/$defs/d0", "$defs": doubling}),
     ] {
