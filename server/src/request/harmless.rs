@@ -1,6 +1,6 @@
 //! Fields of OpenAI's that clients send by themselves: accepted where they change nothing.
 //!
-//! [`IGNORED`] are ignored. Accepted only in their empty form: `tools`, `tool_choice`, `response_format`, `suffix`.
+//! [`IGNORED`] are ignored. Accepted only in their empty form: `tools`, `tool_choice`, `suffix`.
 
 use std::fmt::Display;
 

@@ -91,18 +91,31 @@ fn what_shapes_the_choice_of_tokens_survives_a_death() {
     ] {
         shaped[name] = value;
     }
-    let wanted = undisturbed(std::slice::from_ref(&shaped));
+    let card = json!({"type": "object", "additionalProperties": false, "required": ["color", "size"],
+        "properties": {"color": {"enum": ["red", "blue"]}, "size": {"type": "integer", "maximum": 9}}});
+    let json = json!({
+        "model": "mini", "seed": VICTIM, "temperature": 1.2, "max_tokens": 60,
+        "messages": [{"role": "user", "content": "Describe a red circle as JSON."}],
+        "response_format": {"type": "json_schema", "json_schema": {"name": "card", "schema": card}},
+    });
+    let wanted = undisturbed(&[shaped.clone(), json.clone()]);
     let told = wanted[0].body["choices"][0]["logprobs"]["content"].as_array().map(Vec::len);
     assert!(told.is_some_and(|told| told >= 59), "the text goes on after its picture: {told:?}");
-    for phase in ["decode", "denoise"] {
+    for phase in ["decode", "denoise", "grammar"] {
         let scratch = Scratch::new();
         let once = scratch.join("once");
-        let failpoint = format!("{phase}:{VICTIM}:kill:{}", argument(&once));
+        // A text in a grammar dies where every text does.
+        let place = if phase == "grammar" { "decode" } else { phase };
+        let failpoint = format!("{place}:{VICTIM}:kill:{}", argument(&once));
         let mut served = Served::launch(&mini(), &[], &[("REVERIE_FAILPOINT", &failpoint)]);
         served.wait_until_ready();
-        let answer = ask(&served.address, &shaped);
+        let (request, wanted) = match phase {
+            "grammar" => (&json, &wanted[1]),
+            _ => (&shaped, &wanted[0]),
+        };
+        let answer = ask(&served.address, request);
         assert!(once.exists(), "nobody died in {phase}");
-        assert_eq!(answer, wanted[0], "{phase}");
+        assert_eq!(answer, *wanted, "{phase}");
         served.terminate();
         assert_eq!(served.wait().code(), Some(0), "{phase}");
     }
