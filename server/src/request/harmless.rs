@@ -9,7 +9,7 @@ use reverie_proto::ChatCompletionRequest;
 use super::RequestError;
 
 /// What chat takes and ignores.
-pub(super) const IGNORED_IN_CHAT: [&str; 12] = [
+pub(super) const IGNORED_IN_CHAT: [&str; 14] = [
     "user",
     "safety_identifier",
     "prompt_cache_key",
@@ -19,6 +19,8 @@ pub(super) const IGNORED_IN_CHAT: [&str; 12] = [
     "store",
     "parallel_tool_calls",
     "metadata",
+    "response_format.json_schema.description",
+    "response_format.json_schema.strict",
     "stream_options.include_obfuscation",
     "messages[].name",
     "messages[].content[].image_url.detail",
