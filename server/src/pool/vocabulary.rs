@@ -22,7 +22,7 @@ use crate::engine::request::{
 };
 
 /// Changes with every change of what goes over the wire; the build stands beside it.
-pub const PROTOCOL: u32 = 6;
+pub const PROTOCOL: u32 = 7;
 
 /// The first thing that a worker is told.
 #[derive(Debug, Clone, PartialEq)]
