@@ -19,9 +19,9 @@ pub mod model_list;
 pub mod parse;
 pub mod provenance;
 pub mod response_answer;
+pub mod response_format;
 pub mod response_item;
 pub mod response_request;
-pub mod response_format;
 pub mod tokenization;
 mod unknown;
 
@@ -54,8 +54,8 @@ pub use response_answer::{
     CallPlace, DeletedResponse, IncompleteDetails, IncompleteReason, InputItemList, Response,
     ResponseError, ResponseEvent, ResponseHappening, ResponseStatus, ResponseUsage, TextPlace,
 };
+pub use response_format::ResponseFormat;
 pub use response_item::{InputItem, InputPart, ItemStatus, OutputItem, OutputText, ResponseInput};
 pub use response_request::{ImageTool, Reasoning, ResponseRequest, ResponseToolChoice, TextConfig};
-pub use response_format::ResponseFormat;
 pub use tokenization::{DetokenizeAnswer, DetokenizeRequest, TokenizeAnswer, TokenizeRequest};
 pub use unknown::without_unknown_fields;

@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::chat_request::{
-    ImageChoice, ImageFormat, MAX_METADATA_PAIRS, ResponseFormat, ResponseFormatType, Sampler,
-    Truncation,
-};
+use crate::chat_request::{ImageChoice, ImageFormat, MAX_METADATA_PAIRS, Sampler, Truncation};
 use crate::image_request::{Background, InputFidelity, Moderation, Quality};
 use crate::parse::{Empty, bounded};
 use crate::response_item::ResponseInput;
@@ -241,13 +238,29 @@ impl<'de> Deserialize<'de> for ResponseToolChoice {
     }
 }
 
+/// The shape that the text must have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TextFormat {
+    /// Which kind of shape.
+    pub r#type: TextFormatType,
+}
+
+/// A kind of shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TextFormatType {
+    /// Free text.
+    Text,
+}
+
 /// The shape of the text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TextConfig {
     /// Only `{"type": "text"}` yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub format: Option<ResponseFormat>,
+    pub format: Option<TextFormat>,
     /// Accepted and ignored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verbosity: Option<String>,
@@ -256,7 +269,7 @@ pub struct TextConfig {
 impl TextConfig {
     /// Text, of no shape.
     pub fn plain() -> Self {
-        let format = ResponseFormat { r#type: ResponseFormatType::Text };
+        let format = TextFormat { r#type: TextFormatType::Text };
         Self { format: Some(format), verbosity: None }
     }
 }
