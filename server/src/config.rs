@@ -260,6 +260,11 @@ impl Config {
     }
 }
 
+/// So many seconds; 0 is no bound.
+fn bounded_seconds(seconds: u64) -> Option<Duration> {
+    (seconds > 0).then(|| Duration::from_secs(seconds))
+}
+
 impl TryFrom<ServeArgs> for Config {
     type Error = ConfigError;
 
@@ -277,8 +282,7 @@ impl TryFrom<ServeArgs> for Config {
             max_body_bytes: args.max_body_bytes,
             max_held_body_bytes: args.max_held_body_bytes,
             body_timeout: Duration::from_secs(args.body_timeout),
-            request_timeout: (args.request_timeout > 0)
-                .then(|| Duration::from_secs(args.request_timeout)),
+            request_timeout: bounded_seconds(args.request_timeout),
             keep_alive: KEEP_ALIVE,
         };
         let requests = RequestLimits {
@@ -320,7 +324,7 @@ impl TryFrom<ServeArgs> for Config {
                 max_num_seqs: args.max_num_seqs,
                 max_num_batched_tokens: args.max_num_batched_tokens,
                 max_waiting: args.max_waiting,
-                max_wait: (args.max_wait > 0).then(|| Duration::from_secs(args.max_wait)),
+                max_wait: bounded_seconds(args.max_wait),
                 kv_cache_bytes: args.kv_cache_bytes,
                 max_token_gap: Duration::from_millis(args.max_token_gap),
                 worker_timeout: Duration::from_secs(args.worker_timeout),

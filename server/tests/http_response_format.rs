@@ -20,7 +20,7 @@ async fn engine_request(fields: Value) -> EngineRequest {
     engine.request()
 }
 
-fn schema(schema: Value) -> Value {
+fn schema(schema: &Value) -> Value {
     json!({"type": "json_schema", "json_schema": {"name": "it", "schema": schema, "strict": true}})
 }
 
@@ -32,7 +32,7 @@ fn with(format: Value, more: Value) -> Value {
 
 #[tokio::test]
 async fn a_schema_reaches_the_engine_as_it_was_typed_and_draws_nothing() {
-    let format = schema(json!({"type": "object", "properties": {"b": {}, "a": {}}}));
+    let format = schema(&json!({"type": "object", "properties": {"b": {}, "a": {}}}));
     let request = engine_request(json!({"response_format": format})).await;
     let kept = request.sampling.json_schema.expect("it is followed");
     assert_eq!(*kept, r#"{"type":"object","properties":{"b":{},"a":{}}}"#, "properties in order");
@@ -54,10 +54,10 @@ async fn what_cannot_be_followed_is_named() {
     let app = app(&engine());
     let object = || json!({"type": "object"});
     let cases = [
-        (with(schema(json!({"type": "no type"})), json!({})), inner, "invalid_value"),
-        (with(schema(json!(true)), json!({})), inner, "invalid_value"),
-        (with(schema(json!({"$ref": "#/nowhere"})), json!({})), inner, "invalid_value"),
-        (with(schema(json!({"title": "x".repeat(70_000)})), json!({})), inner, "string_too_long"),
+        (with(schema(&json!({"type": "no type"})), json!({})), inner, "invalid_value"),
+        (with(schema(&json!(true)), json!({})), inner, "invalid_value"),
+        (with(schema(&json!({"$ref": "#/nowhere"})), json!({})), inner, "invalid_value"),
+        (with(schema(&json!({"title": "x".repeat(70_000)})), json!({})), inner, "string_too_long"),
         (with(json!({"type": "json_schema"}), json!({})), whole, "invalid_value"),
         (
             with(json!({"type": "text", "json_schema": {"name": "x", "schema": {}}}), json!({})),
@@ -84,22 +84,22 @@ async fn what_cannot_be_followed_is_named() {
             "unknown_parameter",
         ),
         (
-            with(schema(object()), json!({"image_choice": "required"})),
+            with(schema(&object()), json!({"image_choice": "required"})),
             "image_choice",
             "invalid_value",
         ),
-        (with(schema(object()), json!({"image_choice": 1})), "image_choice", "invalid_value"),
-        (with(schema(object()), json!({"modalities": ["image"]})), "modalities", "invalid_value"),
-        (with(schema(object()), json!({"min_tokens": 1})), "min_tokens", "invalid_value"),
-        (with(schema(object()), json!({"ignore_eos": true})), "ignore_eos", "invalid_value"),
-        (with(schema(object()), json!({"num_beams": 2})), "num_beams", "invalid_value"),
+        (with(schema(&object()), json!({"image_choice": 1})), "image_choice", "invalid_value"),
+        (with(schema(&object()), json!({"modalities": ["image"]})), "modalities", "invalid_value"),
+        (with(schema(&object()), json!({"min_tokens": 1})), "min_tokens", "invalid_value"),
+        (with(schema(&object()), json!({"ignore_eos": true})), "ignore_eos", "invalid_value"),
+        (with(schema(&object()), json!({"num_beams": 2})), "num_beams", "invalid_value"),
     ];
     for (request, param, code) in cases {
         let answer = chat(&app, &request).await;
         let wanted = (400, Some(param.to_owned()), code.to_owned());
         assert_eq!(answer.error(), wanted, "{:.120}", request["response_format"].to_string());
     }
-    let answer = chat(&app, &with(schema(json!({"type": "no type"})), json!({}))).await.json();
+    let answer = chat(&app, &with(schema(&json!({"type": "no type"})), json!({}))).await.json();
     let message = answer["error"]["message"].as_str().expect("a message");
     assert!(message.contains("cannot be followed: "), "it says why: {message}");
 }

@@ -35,13 +35,11 @@ fn shapes() -> Vec<Shape> {
             schema: json!({"type": "array", "minItems": 1, "maxItems": 3,
                            "items": {"type": "integer", "minimum": 1, "maximum": 30}}),
             is_met: |value| {
-                let items = value.as_array().is_some_and(|items| {
-                    (1..=3).contains(&items.len())
-                        && items
-                            .iter()
-                            .all(|item| item.as_u64().is_some_and(|n| (1..=30).contains(&n)))
-                });
-                items
+                let in_range = |item: &Value| item.as_u64().is_some_and(|n| (1..=30).contains(&n));
+                let is_met = |items: &Vec<Value>| {
+                    (1..=3).contains(&items.len()) && items.iter().all(in_range)
+                };
+                value.as_array().is_some_and(is_met)
             },
         },
         Shape {

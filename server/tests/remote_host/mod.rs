@@ -155,10 +155,9 @@ fn reply(path: &str, port: u16) -> Vec<u8> {
         "/to-port" => moved(&format!("http://{NAME}:22/picture.png")),
         "/to-user" => moved(&format!("http://a:b@{NAME}:{port}/picture.png")),
         "/to-nowhere" => status("302 Found"),
-        "/to-two" => {
-            format!("HTTP/1.1 302 Found\r\nLocation: /hops/0\r\nLocation: /hops/1\r\n\r\n")
-                .into_bytes()
-        }
+        "/to-two" => "HTTP/1.1 302 Found\r\nLocation: /hops/0\r\nLocation: /hops/1\r\n\r\n"
+            .to_owned()
+            .into_bytes(),
         "/to-long" => moved(&format!("/{}", "a".repeat(20_000))),
         "/html" => whole(b"<html><img src=x></html>"),
         "/svg" => whole(b"<svg xmlns='http://www.w3.org/2000/svg'/>"),

@@ -14,7 +14,7 @@ const NEXT: &str = "Make it blue.";
 /// What both turns say: text, and pictures as the SHA-256 of their files.
 type Said = Vec<String>;
 
-fn fields(more: Value) -> Value {
+fn fields(more: &Value) -> Value {
     let mut fields = json!({"seed": 1, "num_inference_steps": 4});
     fields.as_object_mut().expect("one").extend(more.as_object().cloned().expect("one"));
     fields
@@ -30,7 +30,7 @@ fn said(answer: &WholeAnswer) -> Said {
 
 /// The second turn of a chat whose first answer came in the shape of `delivery`.
 async fn second_chat_turn(server: &TestServer, delivery: &str) -> (Said, usize) {
-    let first = asking(json!(DRAW), fields(json!({"image_delivery": delivery})));
+    let first = asking(json!(DRAW), fields(&json!({"image_delivery": delivery})));
     let first: Value = server.post(&first).await.json().await.expect("JSON");
     let message = &first["choices"][0]["message"];
     // Only what every client knows of a message.
@@ -40,14 +40,14 @@ async fn second_chat_turn(server: &TestServer, delivery: &str) -> (Said, usize) 
     };
     let user = |text: &str| json!({"role": "user", "content": text});
     let turns = json!([user(DRAW), echoed, user(NEXT)]);
-    let second = server.whole(&conversation(turns, fields(json!({})))).await;
+    let second = server.whole(&conversation(turns, fields(&json!({})))).await;
     (said(&second), second.document.usage.prompt_tokens)
 }
 
 /// The second turn of a stored response.
 async fn second_response(server: &TestServer) -> (Said, usize) {
     let ask = async |more: Value| -> Value {
-        let mut body = fields(more);
+        let mut body = fields(&more);
         body["model"] = MODEL.into();
         let answer = server.post_to("/v1/responses", &body).await;
         answer.json().await.expect("JSON")
