@@ -13,6 +13,7 @@ pub mod candle_runner;
 pub mod document_engine;
 pub mod event;
 mod failpoint;
+mod guarded_call;
 pub mod order;
 pub mod request;
 pub mod runner;

@@ -1,9 +1,7 @@
 //! The loop of an engine: take orders, schedule, execute, update, say what came of it. Owns the scheduler,
 //! the sessions and the runner; knows no tensors, no clients and no HTTP.
 
-use std::any::Any;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::Duration;
@@ -20,6 +18,7 @@ use reverie_scheduler::{
 use super::EngineFailure;
 use super::event::EngineError;
 use super::failpoint;
+use super::guarded_call::guarded;
 use super::order::{Conditions, EngineMessage, EngineOrder, Outbox};
 use super::request::{EngineRequest, PromptSegment};
 use super::runner::{FailedSequence, ModelRunner, StepOutput, TokenChoice};
@@ -491,17 +490,4 @@ fn check_answers(plan: &StepPlan, output: &StepOutput) -> Result<(), EngineError
         "the runner answered tokens for {chosen:?} and pictures for {rendered:?}, \
          where {asked:?} and {to_render:?} were asked for"
     )))
-}
-
-/// Calls into the runner. After a panic there nothing that it holds can be trusted.
-fn guarded<T>(
-    call: impl FnOnce() -> Result<T, EngineError>,
-) -> Result<Result<T, EngineError>, EngineFailure> {
-    catch_unwind(AssertUnwindSafe(call))
-        .map_err(|panic| EngineFailure::Panicked(panic_text(&*panic).to_owned()))
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")
 }
