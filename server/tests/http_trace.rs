@@ -69,6 +69,9 @@ async fn a_record_comes_with_the_whole_answer_and_with_a_streams_end() {
     let wish = engine.request().pictures.trace.expect("a wish");
     assert!(wish.max_bytes > 2 * 50 * 4 * 64, "room for every step's latents: {wish:?}");
 
+    let several = chat(&app, &asking(json!({"trace": true, "max_images": 1, "n": 2}))).await;
+    assert_eq!(several.error(), (400, Some("n".to_owned()), "invalid_value".to_owned()));
+
     let request = asking(json!({"trace": true, "max_images": 2, "stream": true}));
     let body = String::from_utf8(chat(&app, &request).await.body).expect("UTF-8");
     let chunks: Vec<Value> = body

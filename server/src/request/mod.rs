@@ -196,6 +196,9 @@ fn choices(
     if num_choices > 1 && sampling.num_beams > 1 {
         return Err(RequestError::conflict("n", "must be 1 with `num_beams`"));
     }
+    if num_choices > 1 && request.trace == Some(true) {
+        return Err(RequestError::conflict("n", "must be 1 with `trace`"));
+    }
     match request.provenance {
         Some(ProvenanceWish::Digests | ProvenanceWish::Full) if num_choices > 1 => {
             Err(RequestError::conflict("n", "must be 1 with `provenance`"))
