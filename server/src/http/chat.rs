@@ -14,7 +14,7 @@ use super::preparation::{self, Asked, Prepared};
 use super::shelf::{AddressBase, Shelf};
 use super::{AppState, sse};
 use crate::engine::request::EngineRequest;
-use crate::request::{DeliveryMode, Limits, RequestError, ValidRequest, validate};
+use crate::request::{DeliveryMode, Limits, RequestError, validate};
 
 /// Writes one document.
 pub(super) async fn completions(
@@ -33,7 +33,7 @@ pub(super) async fn completions(
     };
     let Prepared { valid, request, dropped, provenance, identity } =
         preparation::prepare(&state, asked, read).await?;
-    check_trace(&valid, &request)?;
+    check_trace(&request)?;
     let delivery = PictureDelivery::new(&state, &valid, provenance, (shelf, &base))?;
     let events = choices::submit(&state, &request, valid.num_choices)?;
 
@@ -57,13 +57,10 @@ pub(super) async fn completions(
     }
 }
 
-/// A trace is of one answer, and too large to be kept for those who ask again.
-fn check_trace(valid: &ValidRequest, request: &EngineRequest) -> Result<(), RequestError> {
+/// A trace is too large to be kept for those who ask again.
+fn check_trace(request: &EngineRequest) -> Result<(), RequestError> {
     if request.pictures.trace.is_none() {
         return Ok(());
-    }
-    if valid.num_choices > 1 {
-        return Err(RequestError::conflict("trace", "is of one answer: `n` must be 1"));
     }
     if request.identity.idempotency_key.is_some() {
         let reason = "cannot be asked for with `Idempotency-Key`: records are too large to be kept";
