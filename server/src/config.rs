@@ -1,10 +1,11 @@
 //! From what was typed to what is needed: nested by owner, complete, checked. Reads no environment and
 //! knows no checkpoint; what the checkpoint decides comes in as [`ModelFacts`].
 
+mod secrets;
 mod store;
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,15 +14,12 @@ use reverie_model::config::Abilities;
 use reverie_model::diffusion::noise_schedule::NoiseSchedule;
 use reverie_model::diffusion::trace::TraceSize;
 use reverie_model::json_grammar::JsonGrammars;
-use sha2::{Digest as _, Sha256};
-use uuid::Uuid;
 
+use self::secrets::{api_keys, signing_key, tenant_salt};
 use crate::args::{
-    DeviceChoice, DtypeChoice, LogFormat, ModelArgs, SchedulingPolicy, Secret, ServeArgs,
-    WorkerDevice,
+    DeviceChoice, DtypeChoice, LogFormat, ModelArgs, SchedulingPolicy, ServeArgs, WorkerDevice,
 };
-use crate::file_link::SigningKey;
-use crate::http::{AllowedHosts, ApiKey, BODY_UNIT, HttpSettings};
+use crate::http::{AllowedHosts, BODY_UNIT, HttpSettings};
 use crate::listener::ConnectionLimits;
 use crate::picture_codec::PictureLimits;
 use crate::request::{Defaults, Limits, PictureUrlPolicy, WritableTokens, max_images};
@@ -414,40 +412,6 @@ fn check_counts(args: &ServeArgs) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn api_keys(given: &[Secret], file: Option<PathBuf>) -> Result<Vec<ApiKey>, ConfigError> {
-    let mut keys: Vec<ApiKey> = given.iter().map(|key| ApiKey::new(key.expose())).collect();
-    if let Some(path) = file {
-        keys.extend(key_lines("api-key-file", &path)?.iter().map(|line| ApiKey::new(line)));
-    }
-    Ok(keys)
-}
-
-/// The keys in a file, at least one, each on a line of its own.
-fn key_lines(flag: &'static str, path: &Path) -> Result<Vec<String>, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::KeyFile {
-        flag,
-        path: path.to_owned(),
-        source,
-    })?;
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let lines: Vec<String> = lines.map(str::to_owned).collect();
-    if lines.is_empty() {
-        return Err(ConfigError::NoKey { flag, path: path.to_owned() });
-    }
-    Ok(lines)
-}
-
-/// From the operator's secret, or else drawn.
-fn signing_key(given: Option<&Secret>, file: Option<PathBuf>) -> Result<SigningKey, ConfigError> {
-    match (given, file) {
-        (Some(secret), _) => Ok(SigningKey::of_secret(secret.expose())),
-        (None, Some(path)) => {
-            Ok(SigningKey::of_secret(&key_lines("signing-key-file", &path)?.join("\n")))
-        }
-        (None, None) => Ok(SigningKey::new(drawn_secret())),
-    }
-}
-
 /// `url` without a slash at its end.
 fn public_url(url: String) -> Result<String, ConfigError> {
     let is_plain = |url: &str| url.bytes().all(|byte| byte.is_ascii_graphic() && byte != b')');
@@ -478,18 +442,6 @@ fn worker_devices(
         return Err(ConfigError::OutOfRange { flag: "devices", found, wanted });
     }
     Ok(given)
-}
-
-/// From the operator's secret, or else drawn.
-fn tenant_salt(secret: Option<&Secret>) -> [u8; 32] {
-    secret.map_or_else(drawn_secret, |secret| Sha256::digest(secret.expose()).into())
-}
-
-/// From identifiers that nobody guesses.
-fn drawn_secret() -> [u8; 32] {
-    let mut hash = Sha256::new();
-    (0..4).for_each(|_| hash.update(Uuid::now_v7().as_bytes()));
-    hash.finalize().into()
 }
 
 fn allowed_hosts(given: Vec<String>, host: IpAddr) -> AllowedHosts {

@@ -151,11 +151,6 @@ async fn every_other_parameter_is_checked_and_named() {
         (json!({"num_beams": 2, "modalities": ["image"]}), "image_choice", "invalid_value"),
         (json!({"tools": [{}]}), "tools", "unsupported_parameter"),
         (json!({"tool_choice": "auto"}), "tool_choice", "invalid_value"),
-        (
-            json!({"response_format": {"type": "json_object"}}),
-            "response_format.type",
-            "invalid_value",
-        ),
         (json!({"user": long}), "user", "string_too_long"),
         (json!({"user": "a\u{0}b"}), "user", "invalid_value"),
         (json!({"metadata": {"a": long}}), "metadata", "string_too_long"),

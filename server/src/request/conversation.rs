@@ -62,7 +62,6 @@ fn check_all_room(
     for (index, message) in messages.iter().enumerate() {
         let texts = texts(message);
         all_bytes += texts.iter().map(|text| text.len()).sum::<usize>();
-        check_length("messages", all_bytes, limits)?;
         let mut shown = match &message.content {
             None | Some(Content::Text(_)) => 0,
             Some(Content::Parts(parts)) => parts.iter().filter(|part| is_picture(part)).count(),
