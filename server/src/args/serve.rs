@@ -188,7 +188,7 @@ pub struct ServeArgs {
     #[arg(long, env = "REVERIE_SIGNING_KEY_FILE", value_name = "FILE")]
     pub signing_key_file: Option<PathBuf>,
 
-    /// Where clients reach this service, such as https://reverie.example: addresses of kept pictures begin with
+    /// Where clients reach this service, such as <https://reverie.example>: addresses of kept pictures begin with
     /// it [default: http:// and what the client itself said, its Host header]
     #[arg(long, env = "REVERIE_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
