@@ -46,7 +46,10 @@ pub use image_request::{
 };
 pub use logit_bias::LogitBias;
 pub use logprobs::{ChatLogprobs, CompletionLogprobs, TokenLogprob, TopByText, TopLogprob};
-pub use message::{Content, ContentPart, Detail, ImageItem, ImageUrl, Message, OrderedPart, Role};
+pub use message::{
+    Content, ContentPart, Detail, ImageItem, ImageUrl, Message, OrderedPart,
+    ProviderSpecificFields, Role,
+};
 pub use model_list::{ModelAbility, ModelCard, ModelList};
 pub use parse::ParseError;
 pub use provenance::{PictureDigest, PictureProvenance, Provenance, Recipe};

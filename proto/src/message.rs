@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::parse::{Empty, bounded};
+use crate::parse::{Empty, Ignored, bounded};
 
 /// At most this many messages in a request, checked while parsing.
 pub const MAX_MESSAGES: usize = 4096;
@@ -49,6 +49,26 @@ pub struct Message {
     pub function_call: Option<Empty>,
     /// Echoed by software development kits; must be null or empty.
     pub tool_calls: Option<Empty>,
+    /// Echoed by software development kits that read JSON out of `content`, which says the same: ignored.
+    pub parsed: Option<Ignored>,
+    /// Where LiteLLM keeps what it does not know of an answer, and echoes it.
+    pub provider_specific_fields: Option<ProviderSpecificFields>,
+}
+
+impl Message {
+    /// Takes the order of text and pictures from wherever the client's library kept it.
+    pub fn restore_order(&mut self) {
+        let kept = self.provider_specific_fields.take().and_then(|fields| fields.content_parts);
+        self.content_parts = self.content_parts.take().or(kept);
+    }
+}
+
+/// What LiteLLM did not know of an answer; whatever else it keeps there is its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProviderSpecificFields {
+    /// As an answer's `content_parts`.
+    #[serde(default, deserialize_with = "bounded::some::<_, _, MAX_PARTS>")]
+    pub content_parts: Option<Vec<OrderedPart>>,
 }
 
 /// What a message says.
