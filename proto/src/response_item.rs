@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::chat_request::ImageFormat;
 use crate::image_request::{Background, Quality};
 use crate::message::{Detail, MAX_MESSAGES, MAX_PARTS, Role};
-use crate::parse::{Empty, bounded};
+use crate::parse::{Empty, Ignored, bounded};
 
 /// What a response is asked with.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -281,6 +281,10 @@ struct FlatInputPart {
     #[serde(skip_serializing)]
     #[expect(dead_code, reason = "only its emptiness is checked")]
     logprobs: Option<Empty>,
+    // What helpers read out of `text`, and echo.
+    #[serde(skip_serializing)]
+    #[expect(dead_code, reason = "it is ignored")]
+    parsed: Option<Ignored>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -316,7 +320,8 @@ impl From<InputPart> for FlatInputPart {
             InputPart::ImageFile(id) => (InputPartType::InputImage, None, None, Some(id)),
         };
         let detail = (r#type == InputPartType::InputImage).then_some(Detail::Auto);
-        Self { r#type, text, image_url, file_id, detail, annotations: None, logprobs: None }
+        let (annotations, logprobs, parsed) = (None, None, None);
+        Self { r#type, text, image_url, file_id, detail, annotations, logprobs, parsed }
     }
 }
 

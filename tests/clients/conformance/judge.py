@@ -140,7 +140,8 @@ class Judge:
             raise Unexplained(f"no pictures were drawn: {first.kinds()}, {sent.kinds()}")
         model, seed = case.calls[-1].body()["model"], sent.effective["seed"]
         user = lambda text: {"role": "user", "content": text}
-        image = lambda digest: {"type": "image_url", "image_url": {"url": first.files[digest]}}
+        url = lambda file: file if file.startswith("data:") else f"data:image/png;base64,{file}"
+        image = lambda digest: {"type": "image_url", "image_url": {"url": url(first.files[digest])}}
         parts = [
             {"type": "text", "text": value} if kind == "text" else image(value) for kind, value in first.elements
         ]
