@@ -22,6 +22,7 @@ pub mod response_answer;
 pub mod response_format;
 pub mod response_item;
 pub mod response_request;
+mod schema;
 pub mod tokenization;
 mod unknown;
 

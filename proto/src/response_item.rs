@@ -1,5 +1,6 @@
 //! Items of `/v1/responses`: what a client may send, in every shape that we emit, and what an answer consists of.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::chat_request::ImageFormat;
@@ -8,13 +9,13 @@ use crate::message::{Detail, MAX_MESSAGES, MAX_PARTS, Role};
 use crate::parse::{Empty, Ignored, bounded};
 
 /// What a response is asked with.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum ResponseInput {
     /// The user's words.
     Text(String),
     /// A conversation, or what is new of it.
-    Items(Vec<InputItem>),
+    Items(#[schemars(length(max = MAX_MESSAGES))] Vec<InputItem>),
 }
 
 impl<'de> Deserialize<'de> for ResponseInput {
@@ -159,7 +160,7 @@ enum ItemType {
 }
 
 /// How far an item is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ItemStatus {
     /// It is being written or drawn.
@@ -326,7 +327,7 @@ impl From<InputPart> for FlatInputPart {
 }
 
 /// One item of an answer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum OutputItem {
     /// What the model wrote between two pictures.
@@ -360,7 +361,7 @@ pub enum OutputItem {
 }
 
 /// What a message of the model says.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename = "output_text")]
 pub struct OutputText {
     /// What it says.
