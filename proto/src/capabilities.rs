@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::chat_request::{ImageFormat, Sampler};
 use crate::model_list::ModelAbility;
 
 /// What an instance serves and what requests may ask for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Capabilities {
     /// Always `capabilities`.
     pub object: String,
@@ -33,7 +34,7 @@ pub struct Capabilities {
 }
 
 /// What a context holds, in positions (OpenAI says tokens).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ContextPositions {
     /// All of a document, text and pictures.
     pub max_model_len: usize,
@@ -44,7 +45,7 @@ pub struct ContextPositions {
 }
 
 /// What requests may ask for at most.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CapabilityLimits {
     /// Bytes of a body.
     pub max_body_bytes: usize,
@@ -81,7 +82,7 @@ pub struct CapabilityLimits {
 }
 
 /// What requests that do not say get.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CapabilityDefaults {
     /// `WIDTHxHEIGHT`, pixels.
     pub size: String,

@@ -4,6 +4,7 @@
 //! survives; another one comes on request only. The order of a stream is the order of its deltas; the order of a
 //! whole answer is in `content_parts`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::logit_bias::LogitBias;
@@ -12,7 +13,7 @@ use crate::message::{Content, ImageItem, OrderedPart, Role};
 use crate::provenance::Provenance;
 
 /// A whole answer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ChatCompletion {
     /// `chatcmpl-…`.
     pub id: String,
@@ -40,7 +41,7 @@ pub struct ChatCompletion {
 }
 
 /// How pictures were drawn: tensors that the model's authors have names for, in one file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DrawingTrace {
     /// Always `safetensors`.
     pub format: String,
@@ -49,7 +50,7 @@ pub struct DrawingTrace {
 }
 
 /// One answer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Choice {
     /// Counts answers from 0.
     pub index: usize,
@@ -64,7 +65,7 @@ pub struct Choice {
 }
 
 /// The assistant's message. Sent back as it is, it becomes history.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AnswerMessage {
     /// Always `assistant`.
     pub role: Role,
@@ -81,7 +82,7 @@ pub struct AnswerMessage {
 }
 
 /// A piece of a streamed answer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ChatCompletionChunk {
     /// `chatcmpl-…`, the same in all chunks.
     pub id: String,
@@ -117,7 +118,7 @@ pub struct ChatCompletionChunk {
 }
 
 /// How far a picture is. A client that reads slowly is not told of every step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PictureProgress {
     /// Which picture of the answer: the `index` that it will have in `images`.
     pub index: u64,
@@ -131,7 +132,7 @@ pub struct PictureProgress {
 }
 
 /// What a chunk adds to one answer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ChunkChoice {
     /// Counts answers from 0.
     pub index: usize,
@@ -147,14 +148,14 @@ pub struct ChunkChoice {
 }
 
 /// What was left out of a conversation because it was longer than the context.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TruncationReport {
     /// Places in the request's `messages`, ascending; none if everything did fit.
     pub dropped_messages: Vec<usize>,
 }
 
 /// What is new: a role, some text, or one complete picture.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Delta {
     /// `assistant`, in the first chunk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -168,7 +169,7 @@ pub struct Delta {
 }
 
 /// Why an answer ended, in OpenAI's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
     /// By itself, or at a stop string.
@@ -178,7 +179,7 @@ pub enum FinishReason {
 }
 
 /// Why an answer ended, exactly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum FinishDetails {
     /// The model ended it.
@@ -194,7 +195,7 @@ pub enum FinishDetails {
 }
 
 /// What an answer took, in positions of the context (OpenAI says tokens).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
     /// Positions of the prompt.
     pub prompt_tokens: usize,
@@ -211,7 +212,7 @@ pub struct Usage {
 }
 
 /// Where the prompt's positions went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PromptTokensDetails {
     /// Positions that had been computed for an earlier request of the same tenant.
     pub cached_tokens: usize,
@@ -220,7 +221,7 @@ pub struct PromptTokensDetails {
 }
 
 /// Where the answer's positions went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CompletionTokensDetails {
     /// Always 0: DreamLLM does not reason aside. Some clients insist on the field.
     pub reasoning_tokens: usize,
@@ -229,7 +230,7 @@ pub struct CompletionTokensDetails {
 }
 
 /// Pictures and the room they leave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ImageUsage {
     /// Pictures in the prompt.
     pub input: usize,
@@ -244,7 +245,7 @@ pub struct ImageUsage {
 }
 
 /// What the request's parameters came to: sent again, they give the same answer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EffectiveParameters {
     /// As given, or as drawn.
     pub seed: u64,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::logit_bias::LogitBias;
@@ -15,13 +16,14 @@ pub const MAX_METADATA_PAIRS: usize = 16;
 pub const MAX_STOP_STRINGS: usize = 16;
 
 /// A chat request. Null means the same as absent in every optional field; any other field is an error.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChatCompletionRequest {
     /// A served model's name.
     pub model: String,
     /// The conversation; the user speaks last.
     #[serde(deserialize_with = "bounded::array::<_, _, MAX_MESSAGES>")]
+    #[schemars(length(min = 1, max = MAX_MESSAGES))]
     pub messages: Vec<Message>,
 
     /// 0 is greedy; at most 2.
@@ -74,6 +76,7 @@ pub struct ChatCompletionRequest {
 
     /// What the answer may consist of.
     #[serde(default, deserialize_with = "bounded::some::<_, _, 8>")]
+    #[schemars(length(max = 8))]
     pub modalities: Option<Vec<Modality>>,
     /// Who decides that a picture is drawn (extension).
     pub image_choice: Option<ImageChoice>,
@@ -142,13 +145,13 @@ pub struct ChatCompletionRequest {
 }
 
 /// One string or several.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Stop {
     /// One.
     One(String),
     /// At most [`MAX_STOP_STRINGS`].
-    Many(Vec<String>),
+    Many(#[schemars(length(max = MAX_STOP_STRINGS))] Vec<String>),
 }
 
 impl<'de> Deserialize<'de> for Stop {
@@ -171,7 +174,7 @@ impl<'de> Deserialize<'de> for Stop {
 }
 
 /// How to stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StreamOptions {
     /// A last chunk without choices says what the answer took.
@@ -181,7 +184,7 @@ pub struct StreamOptions {
 }
 
 /// What happens to a conversation that is longer than the context.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Truncation {
     /// Whole oldest exchanges are left out until the rest fits.
@@ -191,7 +194,7 @@ pub enum Truncation {
 }
 
 /// What an answer may consist of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Modality {
     /// Text.
@@ -249,7 +252,7 @@ impl<'de> Deserialize<'de> for ImageChoice {
 }
 
 /// The update rule that turns a prediction into the next latents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Sampler {
     /// Ancestral DDPM, the reference's default.
@@ -288,7 +291,7 @@ impl Sampler {
 }
 
 /// How pictures are sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ImageFormat {
     /// Lossless; the default.
@@ -300,7 +303,7 @@ pub enum ImageFormat {
 }
 
 /// Where the files of an answer's pictures are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ImageDelivery {
     /// In the answer, as data URLs.
@@ -312,7 +315,7 @@ pub enum ImageDelivery {
 }
 
 /// Where pictures stand in an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ImageContent {
     /// In `images`, beside a `content` that is always a string.
@@ -416,7 +419,7 @@ impl<'de> Deserialize<'de> for ProgressWish {
 }
 
 /// Which tool to call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ToolChoice {
     /// None.

@@ -1,6 +1,7 @@
 //! `POST /v1/completions`: a raw prompt that goes on, as the client typed it and as it is answered, whole
 //! and in chunks. Text only.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::chat_answer::{EffectiveParameters, FinishReason, Usage};
@@ -10,7 +11,7 @@ use crate::logprobs::CompletionLogprobs;
 use crate::parse::Empty;
 
 /// A raw prompt to go on with. Null means the same as absent; any other field is an error.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CompletionRequest {
     /// A served model's name.
@@ -118,7 +119,7 @@ impl<'de> Deserialize<'de> for OneString {
 }
 
 /// A whole answer, or a piece of a streamed one: both have one shape.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Completion {
     /// `cmpl-…`, the same in all chunks.
     pub id: String,
@@ -139,7 +140,7 @@ pub struct Completion {
 }
 
 /// One text, or what is new of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CompletionChoice {
     /// Counts texts from 0.
     pub index: usize,

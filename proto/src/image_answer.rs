@@ -1,5 +1,6 @@
 //! What `POST /v1/images/generations` and `/v1/images/edits` answer, whole and as events.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::chat_answer::EffectiveParameters;
@@ -7,7 +8,7 @@ use crate::chat_request::ImageFormat;
 use crate::image_request::{Background, Quality};
 
 /// All pictures at once.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ImagesAnswer {
     /// When the request was accepted, seconds since 1970.
     pub created: u64,
@@ -26,7 +27,7 @@ pub struct ImagesAnswer {
 }
 
 /// One picture.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ImageData {
     /// The file in base64, without any prefix.
@@ -36,7 +37,7 @@ pub enum ImageData {
 }
 
 /// What pictures took, in positions of contexts (OpenAI says tokens). The prompt is counted once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ImagesUsage {
     /// Positions of the prompt.
     pub input_tokens: usize,
@@ -51,7 +52,7 @@ pub struct ImagesUsage {
 }
 
 /// Pictures' positions and text's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ImagesTokensDetails {
     /// Of pictures.
     pub image_tokens: usize,
@@ -60,7 +61,7 @@ pub struct ImagesTokensDetails {
 }
 
 /// What a picture would be if it were complete now; the event's `type` is also its name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ImagePartialEvent {
     /// What happened.
     pub r#type: ImagePartialEventType,
@@ -83,7 +84,7 @@ pub struct ImagePartialEvent {
 }
 
 /// Which route's picture is being drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ImagePartialEventType {
     /// A drawing.
     #[serde(rename = "image_generation.partial_image")]
@@ -104,7 +105,7 @@ impl ImagePartialEventType {
 }
 
 /// A picture that is complete; the event's `type` is also its name.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ImageStreamEvent {
     /// What happened.
     pub r#type: ImageStreamEventType,
@@ -129,7 +130,7 @@ pub struct ImageStreamEvent {
 }
 
 /// What happened to a picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ImageStreamEventType {
     /// A drawing is complete.
     #[serde(rename = "image_generation.completed")]

@@ -1,6 +1,7 @@
 //! `POST /v1/images/generations` and `POST /v1/images/edits`, as the client typed them, in JSON or as a form.
 //! Knows types; not ranges, defaults or limits.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::chat_request::{ImageFormat, Sampler};
@@ -10,7 +11,7 @@ use crate::parse::{Empty, bounded};
 pub const MAX_EDITED_IMAGES: usize = 1024;
 
 /// A request for pictures alone. Null means the same as absent; any other field is an error.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImageRequest {
     /// A served model's name; the only one where it is not given.
@@ -19,6 +20,7 @@ pub struct ImageRequest {
     pub prompt: String,
     /// The pictures to change, in JSON; a form has them as files. Edits only.
     #[serde(default, deserialize_with = "bounded::some::<_, _, MAX_EDITED_IMAGES>")]
+    #[schemars(length(min = 1, max = MAX_EDITED_IMAGES))]
     pub images: Option<Vec<ImageReference>>,
     /// Where to change them: not supported. Edits only.
     pub mask: Option<ImageReference>,
@@ -85,7 +87,7 @@ impl ImageRequest {
 }
 
 /// A picture to edit, in JSON.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImageReference {
     /// A base64 data URL (RFC 2397), or a signed address of this service.
@@ -96,7 +98,7 @@ pub struct ImageReference {
 }
 
 /// How pictures come back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ImageResponseFormat {
     /// In the answer.
@@ -106,7 +108,7 @@ pub enum ImageResponseFormat {
 }
 
 /// What lies behind what is drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Background {
     /// The model decides.
@@ -118,7 +120,7 @@ pub enum Background {
 }
 
 /// How much work a picture is worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Quality {
     /// The service decides.
@@ -136,7 +138,7 @@ pub enum Quality {
 }
 
 /// DALL-E 3's manners.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Style {
     /// Dramatic.
@@ -146,7 +148,7 @@ pub enum Style {
 }
 
 /// How strictly OpenAI moderates.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Moderation {
     /// As usual.
@@ -156,7 +158,7 @@ pub enum Moderation {
 }
 
 /// How closely OpenAI's models keep to the pictures they edit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum InputFidelity {
     /// Loosely.

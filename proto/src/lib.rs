@@ -22,6 +22,7 @@ pub mod response_answer;
 pub mod response_format;
 pub mod response_item;
 pub mod response_request;
+mod schema;
 pub mod tokenization;
 mod unknown;
 
@@ -46,7 +47,10 @@ pub use image_request::{
 };
 pub use logit_bias::LogitBias;
 pub use logprobs::{ChatLogprobs, CompletionLogprobs, TokenLogprob, TopByText, TopLogprob};
-pub use message::{Content, ContentPart, Detail, ImageItem, ImageUrl, Message, OrderedPart, Role};
+pub use message::{
+    Content, ContentPart, Detail, ImageItem, ImageUrl, Message, OrderedPart,
+    ProviderSpecificFields, Role,
+};
 pub use model_list::{ModelAbility, ModelCard, ModelList};
 pub use parse::ParseError;
 pub use provenance::{PictureDigest, PictureProvenance, Provenance, Recipe};

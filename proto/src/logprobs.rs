@@ -1,9 +1,10 @@
 //! How likely the tokens of an answer were, in the shapes of both text routes.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Log-probabilities of a chat's tokens, or of those that a chunk adds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ChatLogprobs {
     /// One for each token of the text.
     pub content: Vec<TokenLogprob>,
@@ -12,7 +13,7 @@ pub struct ChatLogprobs {
 }
 
 /// A token of the text, and what else could have stood there.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TokenLogprob {
     /// Its text; bytes that are no whole character are U+FFFD.
     pub token: String,
@@ -25,7 +26,7 @@ pub struct TokenLogprob {
 }
 
 /// A token that could have stood there.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TopLogprob {
     /// As [`TokenLogprob::token`].
     pub token: String,
@@ -36,7 +37,7 @@ pub struct TopLogprob {
 }
 
 /// Log-probabilities of a completion's tokens: four lists of one length.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CompletionLogprobs {
     /// Characters of the completion before each token.
     pub text_offset: Vec<usize>,

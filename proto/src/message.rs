@@ -1,8 +1,9 @@
 //! Messages, in every shape a client may send and we ever emit. Knows shapes; not what they mean.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::parse::{Empty, bounded};
+use crate::parse::{Empty, Ignored, bounded};
 
 /// At most this many messages in a request, checked while parsing.
 pub const MAX_MESSAGES: usize = 4096;
@@ -10,7 +11,7 @@ pub const MAX_MESSAGES: usize = 4096;
 pub const MAX_PARTS: usize = 1024;
 
 /// Who speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Replaces the template's system text.
@@ -24,7 +25,7 @@ pub enum Role {
 }
 
 /// One message of a conversation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Message {
     /// Who speaks.
@@ -35,9 +36,11 @@ pub struct Message {
     pub name: Option<String>,
     /// The assistant's own pictures, as an answer's `images`.
     #[serde(default, deserialize_with = "bounded::some::<_, _, MAX_PARTS>")]
+    #[schemars(length(max = MAX_PARTS))]
     pub images: Option<Vec<ImageItem>>,
     /// The order of the assistant's text and pictures, as an answer's `content_parts`.
     #[serde(default, deserialize_with = "bounded::some::<_, _, MAX_PARTS>")]
+    #[schemars(length(max = MAX_PARTS))]
     pub content_parts: Option<Vec<OrderedPart>>,
     /// Echoed by software development kits; must be null or empty.
     pub refusal: Option<Empty>,
@@ -49,16 +52,37 @@ pub struct Message {
     pub function_call: Option<Empty>,
     /// Echoed by software development kits; must be null or empty.
     pub tool_calls: Option<Empty>,
+    /// Echoed by software development kits that read JSON out of `content`, which says the same: ignored.
+    pub parsed: Option<Ignored>,
+    /// Where LiteLLM keeps what it does not know of an answer, and echoes it.
+    pub provider_specific_fields: Option<ProviderSpecificFields>,
+}
+
+impl Message {
+    /// Takes the order of text and pictures from wherever the client's library kept it.
+    pub fn restore_order(&mut self) {
+        let kept = self.provider_specific_fields.take().and_then(|fields| fields.content_parts);
+        self.content_parts = self.content_parts.take().or(kept);
+    }
+}
+
+/// What LiteLLM did not know of an answer; whatever else it keeps there is its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ProviderSpecificFields {
+    /// As an answer's `content_parts`.
+    #[serde(default, deserialize_with = "bounded::some::<_, _, MAX_PARTS>")]
+    #[schemars(length(max = MAX_PARTS))]
+    pub content_parts: Option<Vec<OrderedPart>>,
 }
 
 /// What a message says.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Content {
     /// Plain text.
     Text(String),
     /// Text and pictures in order.
-    Parts(Vec<ContentPart>),
+    Parts(#[schemars(length(max = MAX_PARTS))] Vec<ContentPart>),
 }
 
 impl<'de> Deserialize<'de> for Content {
@@ -100,7 +124,7 @@ pub enum ContentPart {
 }
 
 /// Where a picture is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImageUrl {
     /// A base64 data URL (RFC 2397), or a signed address of this service.
@@ -111,7 +135,7 @@ pub struct ImageUrl {
 }
 
 /// How closely OpenAI's models look at a picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Detail {
     /// The model decides.
@@ -125,7 +149,7 @@ pub enum Detail {
 }
 
 /// An item of `images`: in an answer, in a delta, and back in history.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImageItem {
     /// Always `image_url`.
@@ -138,7 +162,7 @@ pub struct ImageItem {
 }
 
 /// The one value of [`ImageItem::type`](ImageItem).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ImageItemType {
     /// `image_url`.

@@ -1,9 +1,10 @@
 //! What `GET /v1/models` says.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The served models.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ModelList {
     /// Always `list`.
     pub object: String,
@@ -12,7 +13,7 @@ pub struct ModelList {
 }
 
 /// One model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ModelCard {
     /// What requests call it.
     pub id: String,
@@ -29,7 +30,7 @@ pub struct ModelCard {
 }
 
 /// One thing a model can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ModelAbility {
     /// Reads pictures and answers in text.

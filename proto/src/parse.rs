@@ -236,6 +236,16 @@ impl<'de> Deserialize<'de> for Empty {
     }
 }
 
+/// The value of a field that says nothing new, whatever it is: not held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct Ignored;
+
+impl<'de> Deserialize<'de> for Ignored {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|_ignored| Self)
+    }
+}
+
 /// Stops at the first thing that is there, so that nothing of it is ever held.
 struct EmptyVisitor;
 

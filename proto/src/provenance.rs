@@ -1,6 +1,7 @@
 //! Where an answer and its pictures come from: what it takes to write them again, and to tell whether that
 //! succeeded. Knows shapes; what the digests are taken of is said here, not computed.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -10,7 +11,7 @@ use crate::chat_answer::EffectiveParameters;
 pub const PICTURE_NOTE: &str = "reverie:provenance";
 
 /// How an answer came to be, as far as it says nothing of what was asked.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Recipe {
     /// Program and version.
     pub software: String,
@@ -29,7 +30,7 @@ pub struct Recipe {
 }
 
 /// What an answer says of where it comes from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Provenance {
     /// How it came to be.
     #[serde(flatten)]
@@ -44,7 +45,7 @@ pub struct Provenance {
 }
 
 /// What a picture's file says of where it comes from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PictureProvenance {
     /// How it came to be.
     #[serde(flatten)]
@@ -61,7 +62,7 @@ pub struct PictureProvenance {
 }
 
 /// A drawn picture, told from every other one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PictureDigest {
     /// Counts the answer's pictures from 0.
     pub index: u64,

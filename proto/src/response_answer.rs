@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::chat_answer::{EffectiveParameters, FinishDetails, ImageUsage};
@@ -12,7 +13,7 @@ use crate::response_item::{InputItem, OutputItem, OutputText};
 use crate::response_request::{ImageTool, Reasoning, ResponseToolChoice, TextConfig};
 
 /// A response, at any moment of its life.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Response {
     /// `resp_…`.
     pub id: String,
@@ -79,7 +80,7 @@ pub struct Response {
 }
 
 /// How far a response is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ResponseStatus {
     /// It is being written.
@@ -93,7 +94,7 @@ pub enum ResponseStatus {
 }
 
 /// Why a response failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ResponseError {
     /// Always `server_error`: OpenAI's list is closed.
     pub code: String,
@@ -102,7 +103,7 @@ pub struct ResponseError {
 }
 
 /// Why a response was cut off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct IncompleteDetails {
     /// In OpenAI's words.
     pub reason: IncompleteReason,
@@ -111,7 +112,7 @@ pub struct IncompleteDetails {
 }
 
 /// Why a response was cut off, in OpenAI's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum IncompleteReason {
     /// At a limit.
@@ -119,7 +120,7 @@ pub enum IncompleteReason {
 }
 
 /// What a response took, in positions of the context (OpenAI says tokens).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ResponseUsage {
     /// Positions of the prompt.
     pub input_tokens: usize,
@@ -136,7 +137,7 @@ pub struct ResponseUsage {
 }
 
 /// Where the prompt's positions went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InputTokensDetails {
     /// Positions that had been computed for an earlier request of the same tenant.
     pub cached_tokens: usize,
@@ -147,7 +148,7 @@ pub struct InputTokensDetails {
 }
 
 /// Where the answer's positions went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OutputTokensDetails {
     /// Always 0.
     pub reasoning_tokens: usize,
@@ -156,7 +157,7 @@ pub struct OutputTokensDetails {
 }
 
 /// What `DELETE /v1/responses/{id}` answers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DeletedResponse {
     /// Whose id it was.
     pub id: String,
@@ -167,7 +168,7 @@ pub struct DeletedResponse {
 }
 
 /// A page of a response's input.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InputItemList {
     /// Always `list`.
     pub object: String,
@@ -182,7 +183,7 @@ pub struct InputItemList {
 }
 
 /// One event of a stream.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ResponseEvent {
     /// Counts the stream's events from 0.
     pub sequence_number: u64,
@@ -192,7 +193,7 @@ pub struct ResponseEvent {
 }
 
 /// Where a text that grows stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TextPlace {
     /// The item's id.
     pub item_id: String,
@@ -203,7 +204,7 @@ pub struct TextPlace {
 }
 
 /// Where a picture that is drawn stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CallPlace {
     /// The item's id.
     pub item_id: String,
@@ -212,7 +213,7 @@ pub struct CallPlace {
 }
 
 /// What can happen in a stream: OpenAI's events, and no others.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type")]
 #[expect(missing_docs, reason = "their names say it")]
 pub enum ResponseHappening {

@@ -1,20 +1,21 @@
 //! Items of `/v1/responses`: what a client may send, in every shape that we emit, and what an answer consists of.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::chat_request::ImageFormat;
 use crate::image_request::{Background, Quality};
 use crate::message::{Detail, MAX_MESSAGES, MAX_PARTS, Role};
-use crate::parse::{Empty, bounded};
+use crate::parse::{Empty, Ignored, bounded};
 
 /// What a response is asked with.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum ResponseInput {
     /// The user's words.
     Text(String),
     /// A conversation, or what is new of it.
-    Items(Vec<InputItem>),
+    Items(#[schemars(length(max = MAX_MESSAGES))] Vec<InputItem>),
 }
 
 impl<'de> Deserialize<'de> for ResponseInput {
@@ -159,7 +160,7 @@ enum ItemType {
 }
 
 /// How far an item is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ItemStatus {
     /// It is being written or drawn.
@@ -281,6 +282,10 @@ struct FlatInputPart {
     #[serde(skip_serializing)]
     #[expect(dead_code, reason = "only its emptiness is checked")]
     logprobs: Option<Empty>,
+    // What helpers read out of `text`, and echo.
+    #[serde(skip_serializing)]
+    #[expect(dead_code, reason = "it is ignored")]
+    parsed: Option<Ignored>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -316,12 +321,13 @@ impl From<InputPart> for FlatInputPart {
             InputPart::ImageFile(id) => (InputPartType::InputImage, None, None, Some(id)),
         };
         let detail = (r#type == InputPartType::InputImage).then_some(Detail::Auto);
-        Self { r#type, text, image_url, file_id, detail, annotations: None, logprobs: None }
+        let (annotations, logprobs, parsed) = (None, None, None);
+        Self { r#type, text, image_url, file_id, detail, annotations, logprobs, parsed }
     }
 }
 
 /// One item of an answer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum OutputItem {
     /// What the model wrote between two pictures.
@@ -355,7 +361,7 @@ pub enum OutputItem {
 }
 
 /// What a message of the model says.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename = "output_text")]
 pub struct OutputText {
     /// What it says.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::chat_request::{ImageChoice, ImageFormat, MAX_METADATA_PAIRS, Sampler, Truncation};
@@ -10,7 +11,7 @@ use crate::parse::{Empty, bounded};
 use crate::response_item::ResponseInput;
 
 /// A request for a response. Null means the same as absent; any other field is an error.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResponseRequest {
     /// A served model's name.
@@ -107,7 +108,7 @@ pub struct ResponseRequest {
 }
 
 /// How to stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResponseStreamOptions {
     /// Accepted and ignored: events are never padded.
@@ -115,7 +116,7 @@ pub struct ResponseStreamOptions {
 }
 
 /// How pictures are drawn and sent.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImageTool {
     /// Always `image_generation`.
@@ -156,7 +157,7 @@ pub struct ImageTool {
 }
 
 /// The one tool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ImageToolType {
     /// Drawing.
@@ -164,7 +165,7 @@ pub enum ImageToolType {
 }
 
 /// Whether OpenAI's tool draws anew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ImageAction {
     /// The model decides.
@@ -239,7 +240,7 @@ impl<'de> Deserialize<'de> for ResponseToolChoice {
 }
 
 /// The shape that the text must have.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TextFormat {
     /// Which kind of shape.
@@ -247,7 +248,7 @@ pub struct TextFormat {
 }
 
 /// A kind of shape.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TextFormatType {
     /// Free text.
@@ -255,7 +256,7 @@ pub enum TextFormatType {
 }
 
 /// The shape of the text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TextConfig {
     /// Only `{"type": "text"}` yet.
@@ -275,7 +276,7 @@ impl TextConfig {
 }
 
 /// How OpenAI's models reason.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reasoning {
     /// Accepted and ignored.
@@ -288,7 +289,7 @@ pub struct Reasoning {
 }
 
 /// What OpenAI's responses can say besides: all of it is of things that never are in ours, or is always said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Includable {
     /// Always said.
     #[serde(rename = "message.input_image.image_url")]

@@ -175,6 +175,9 @@ fn what_cannot_be_done_is_accepted_only_when_it_is_empty() {
         Ok(()),
         "what software development kits echo"
     );
+    assert_eq!(in_message(r#""content":"{}","parsed":{"any":["thing"]}"#), Ok(()));
+    let kept = r#""content":"x","provider_specific_fields":{"refusal":null,"content_parts":7}"#;
+    assert!(in_message(kept).is_err(), "what is understood of it must be right");
 }
 
 #[test]

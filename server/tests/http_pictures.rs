@@ -215,6 +215,12 @@ async fn history_is_taken_back_in_every_shape() {
             &appended,
         ),
         (json!({"images": [item(Some(0), &first), item(Some(1), &second)]}), &appended),
+        (
+            // As LiteLLM sends it back, and OpenAI's helpers.
+            json!({"content": "One. Two.", "provider_specific_fields": {"content_parts": parts(0, 1)},
+                   "images": [item(Some(0), &first), item(Some(1), &second)], "parsed": null}),
+            &ordered,
+        ),
         (json!({"content": "One."}), &["tokens"]),
     ];
     for (message, wanted) in cases {
@@ -228,6 +234,29 @@ async fn history_is_taken_back_in_every_shape() {
         assert_eq!(answer.status, 200, "{:?}", answer.json());
         assert_eq!(shape(&engine), wanted);
     }
+}
+
+#[tokio::test]
+async fn a_text_given_delta_by_delta_is_the_text() {
+    let url = data_url(&png(8, 1));
+    let item = json!({"type": "image_url", "index": 0, "image_url": {"url": url}});
+    let reference = json!({"type": "image_ref", "index": 0});
+    let mut prompts = Vec::new();
+    for texts in [&["One. Two."][..], &["One", ". Tw", "o."]] {
+        let mut order: Vec<_> =
+            texts.iter().map(|text| json!({"type": "text", "text": text})).collect();
+        order.push(reference.clone());
+        let engine = engine();
+        let messages = json!([
+            {"role": "user", "content": "Tell."},
+            {"role": "assistant", "content": "One. Two.", "images": [item], "content_parts": order},
+            {"role": "user", "content": "And?"},
+        ]);
+        let answer = chat(&app(&engine), &asking(json!({"messages": messages}))).await;
+        assert_eq!(answer.status, 200, "{:?}", answer.json());
+        prompts.push(format!("{:?}", engine.request().prompt));
+    }
+    assert_eq!(prompts[0], prompts[1]);
 }
 
 #[tokio::test]

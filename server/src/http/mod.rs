@@ -3,6 +3,7 @@
 
 mod access;
 mod answer;
+mod api_document;
 mod asking;
 mod body;
 mod capabilities;
@@ -10,6 +11,7 @@ mod chat;
 mod choices;
 mod completions;
 mod drawing_trace;
+mod embedded_file;
 mod error;
 mod event_body;
 mod files;
@@ -75,7 +77,7 @@ pub fn router(state: AppState) -> Router {
         .route_layer(from_fn_with_state(state.clone(), access::require_key));
     // A signed address opens a file without a key.
     let files = Router::new().route("/v1/files/{id}/content", get(files::content));
-    let mut open = probes().merge(files);
+    let mut open = probes().merge(files).merge(api_document::routes(&state));
     if state.settings.playground {
         open = open.merge(playground::routes());
     }

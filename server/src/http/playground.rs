@@ -2,32 +2,23 @@
 //! speak to `/v1` like any other client; nothing here knows the model or the wire.
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
-use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
-};
-use axum::http::{HeaderMap, HeaderName, StatusCode, Uri};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
 use axum::routing::get;
-use reverie_model::digest::hexadecimal;
-use rust_embed::{EmbeddedFile, RustEmbed};
+use rust_embed::RustEmbed;
 
 use super::AppState;
+use super::embedded_file::{self, EmbeddedFolder};
 use super::error::ApiError;
 
 #[derive(RustEmbed)]
 #[folder = "playground"]
 struct Files;
 
-/// What `/` is; the others are named relative to it.
-const PAGE: &str = "index.html";
-
-/// Nothing is loaded from elsewhere, no script stands in the page, and nobody may frame it.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
-    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// `/` is `index.html`; the others are named relative to it.
+const FOLDER: EmbeddedFolder = EmbeddedFolder { get: Files::get, page: "index.html" };
 
 /// The page and its files; they need no key.
 pub(super) fn routes() -> Router<AppState> {
@@ -35,7 +26,7 @@ pub(super) fn routes() -> Router<AppState> {
 }
 
 async fn page(headers: HeaderMap) -> Result<Response, ApiError> {
-    found(PAGE, "/", &headers)
+    embedded_file::page(&FOLDER, "/", &headers)
 }
 
 async fn file(
@@ -43,48 +34,5 @@ async fn file(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    match name {
-        Ok(Path(name)) if name != PAGE => found(&name, uri.path(), &headers),
-        Ok(_) | Err(_) => Err(ApiError::no_such_route(uri.path())),
-    }
-}
-
-/// The file called `name`, unless the client has it already.
-fn found(name: &str, path: &str, headers: &HeaderMap) -> Result<Response, ApiError> {
-    let missing = || ApiError::no_such_route(path);
-    let media_type = media_type(name).ok_or_else(missing)?;
-    let EmbeddedFile { data, metadata } = Files::get(name).ok_or_else(missing)?;
-    let tag = entity_tag(&metadata.sha256_hash());
-    let known = headers
-        .get_all(IF_NONE_MATCH)
-        .iter()
-        .any(|tags| tags.to_str().is_ok_and(|tags| tags.split(',').any(|one| one.trim() == tag)));
-    let always: [(HeaderName, &str); 5] = [
-        (CONTENT_SECURITY_POLICY, POLICY),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (REFERRER_POLICY, "no-referrer"),
-        (CACHE_CONTROL, "no-cache"), // kept, but asked for again: a new binary brings new files
-        (ETAG, &tag),
-    ];
-    Ok(if known {
-        (StatusCode::NOT_MODIFIED, always).into_response()
-    } else {
-        (always, [(CONTENT_TYPE, media_type)], Body::from(data.into_owned())).into_response()
-    })
-}
-
-/// A strong validator: the file's own digest.
-fn entity_tag(sha256: &[u8; 32]) -> String {
-    format!("\"{}\"", hexadecimal(sha256))
-}
-
-/// Of the kinds of file there are; any other name is none of ours.
-fn media_type(name: &str) -> Option<&'static str> {
-    match name.rsplit_once('.')?.1 {
-        "html" => Some("text/html; charset=utf-8"),
-        "css" => Some("text/css; charset=utf-8"),
-        "js" => Some("text/javascript; charset=utf-8"),
-        "svg" => Some("image/svg+xml"),
-        _ => None,
-    }
+    embedded_file::file(&FOLDER, name, &uri, &headers)
 }

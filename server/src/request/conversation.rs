@@ -9,11 +9,12 @@ use super::{Limits, Piece, RequestError, RequestedPicture, Speaker, Turn};
 /// The conversation of `messages`, which need not fit into the context where turns of it may be dropped;
 /// pictures of ours come from `own`.
 pub(super) fn turns(
-    messages: Vec<Message>,
+    mut messages: Vec<Message>,
     may_drop_turns: bool,
     own: &dyn OwnPictures,
     limits: &Limits,
 ) -> Result<Vec<Turn<RequestedPicture>>, RequestError> {
+    messages.iter_mut().for_each(Message::restore_order);
     match messages.last().map(|message| message.role) {
         Some(Role::User) => {}
         Some(Role::System | Role::Developer | Role::Assistant) | None => {
@@ -292,7 +293,11 @@ fn in_order(
         match part {
             OrderedPart::Text { text: chunk } => {
                 text.push_str(&chunk);
-                pieces.push(Piece::Text(chunk));
+                // Clients that gather a stream have a part for each delta: together they are one text.
+                match pieces.last_mut() {
+                    Some(Piece::Text(before)) => before.push_str(&chunk),
+                    Some(Piece::Picture(_)) | None => pieces.push(Piece::Text(chunk)),
+                }
             }
             OrderedPart::ImageRef { index } => {
                 let position = numbered.iter().position(|(number, _)| *number == index);

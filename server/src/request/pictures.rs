@@ -17,7 +17,7 @@ use crate::picture_codec::PictureFormat;
 const MAX_TRACE_BYTES: u64 = 64 << 20;
 /// More than any picture has steps that differ.
 const MAX_PREVIEWS: u64 = 1000;
-const MAX_GUIDANCE_SCALE: f64 = 50.0;
+pub(crate) const MAX_GUIDANCE_SCALE: f64 = 50.0;
 const DEFAULT_JPEG_QUALITY: u64 = 90;
 
 /// How pictures are to be drawn, by whichever route the wish came.

@@ -3,7 +3,7 @@
 use super::{Limits, RequestError, in_range};
 
 /// Ten classes either way would do; this leaves clients that number theirs some freedom.
-const PRIORITIES: std::ops::RangeInclusive<i64> = -100..=100;
+pub(crate) const PRIORITIES: std::ops::RangeInclusive<i64> = -100..=100;
 
 /// A request's priority: lower is earlier. Other than 0 only where the operator lets requests choose, for whoever
 /// chooses well is served before all others.

@@ -7,10 +7,10 @@ use crate::engine::request::{SamplingParams, StoppingParams, TokenBias};
 
 /// Below this, a temperature is greedy: dividing logits by less overflows (vLLM's `_SAMPLING_EPS`).
 const GREEDY_BELOW: f64 = 1e-5;
-const MAX_BEAMS: u64 = 8;
+pub(crate) const MAX_BEAMS: u64 = 8;
 /// Tokens that are told of at each place at most: OpenAI's.
 pub const MAX_LOGPROBS: u64 = 20;
-const MAX_PENALTY: f64 = 2.0;
+pub(crate) const MAX_PENALTY: f64 = 2.0;
 const MAX_REPETITION_PENALTY: f64 = 10.0;
 const MAX_BIAS: f64 = 100.0;
 const MAX_STOP_BYTES: usize = 256;
