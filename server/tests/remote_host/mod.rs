@@ -102,14 +102,16 @@ async fn answer(
     seen.heads.lock().expect("unpoisoned").push(head);
     let active = seen.active.fetch_add(1, Ordering::SeqCst) + 1;
     seen.most_active.fetch_max(active, Ordering::SeqCst);
+    if path == "/hold.png" {
+        for _ in 0..200 {
+            tokio::task::yield_now().await; // others would come now, if they could
+        }
+    }
+    // Over before the client can know: it may ask the next question as soon as it has the last byte.
+    seen.active.fetch_sub(1, Ordering::SeqCst);
     let reply = reply(&path, port);
     let sent = stream.write_all(&reply).await;
     match path.as_str() {
-        "/hold.png" => {
-            for _ in 0..200 {
-                tokio::task::yield_now().await; // others would come now, if they could
-            }
-        }
         "/endless" => while stream.write_all(&[0x89; 1024]).await.is_ok() {},
         "/silent" | "/half-head" | "/stalled" => {
             seen.waiting.notify_one();
@@ -118,7 +120,6 @@ async fn answer(
         }
         _ => {}
     }
-    seen.active.fetch_sub(1, Ordering::SeqCst);
     sent?;
     stream.shutdown().await
 }
