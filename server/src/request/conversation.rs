@@ -51,23 +51,31 @@ pub(super) fn check_length(param: &str, bytes: usize, limits: &Limits) -> Result
     Ok(())
 }
 
-/// Counts pictures and text before any of it is decoded.
+/// Counts pictures and text before any of it is decoded. Pictures are not looked for in texts that are too long
+/// anyway.
 fn check_all_room(
     messages: &[Message],
     may_drop_turns: bool,
     limits: &Limits,
 ) -> Result<(), RequestError> {
+    let all_texts = || messages.iter().flat_map(texts);
+    let all_bytes = all_texts().map(str::len).sum();
+    if check_length("messages", all_bytes, limits).is_err() {
+        if !may_drop_turns {
+            let text_bytes = all_texts().map(|text| limits.countable_bytes(text)).sum();
+            check_room(1, text_bytes, limits)?;
+        }
+        return check_length("messages", all_bytes, limits);
+    }
     let mut num_pictures = 0;
     let mut positions = 1; // `<s>`
-    let (mut text_bytes, mut all_bytes) = (0, 0);
+    let mut text_bytes = 0;
     for (index, message) in messages.iter().enumerate() {
-        let texts = texts(message);
-        all_bytes += texts.iter().map(|text| text.len()).sum::<usize>();
         let mut shown = match &message.content {
             None | Some(Content::Text(_)) => 0,
             Some(Content::Parts(parts)) => parts.iter().filter(|part| is_picture(part)).count(),
         };
-        for piece in texts.into_iter().flat_map(|text| said(message.role, text)) {
+        for piece in texts(message).into_iter().flat_map(|text| said(message.role, text)) {
             match piece {
                 MarkdownPiece::Text(text) => text_bytes += limits.countable_bytes(text),
                 MarkdownPiece::Picture(_) => shown += 1,
@@ -80,20 +88,30 @@ fn check_all_room(
             let param = format!("messages[{index}].{list}");
             return Err(RequestError::TooManyPictures { param, limit: limits.max_input_images });
         }
-        let each = match message.role {
-            Role::Assistant => limits.picture_positions + limits.dream_positions,
-            Role::System | Role::Developer | Role::User => limits.picture_positions,
-        };
-        positions += (shown + own) * each;
+        positions += (shown + own) * positions_of_picture(message.role, limits);
     }
-    if !may_drop_turns {
-        check_room(positions, text_bytes, limits)?;
+    if may_drop_turns { Ok(()) } else { check_room(positions, text_bytes, limits) }
+}
+
+/// Positions that a picture of this role takes.
+pub(super) fn positions_of_picture(role: Role, limits: &Limits) -> usize {
+    match role {
+        Role::Assistant => limits.picture_positions + limits.dream_positions,
+        Role::System | Role::Developer | Role::User => limits.picture_positions,
     }
-    check_length("messages", all_bytes, limits)
+}
+
+/// Who speaks in this role.
+pub(super) fn speaker(role: Role) -> Speaker {
+    match role {
+        Role::System | Role::Developer => Speaker::System,
+        Role::User => Speaker::User,
+        Role::Assistant => Speaker::Assistant,
+    }
 }
 
 /// What a text of this role says: the assistant's may hold pictures of ours as Markdown.
-fn said(role: Role, text: &str) -> Vec<MarkdownPiece<'_>> {
+pub(super) fn said(role: Role, text: &str) -> Vec<MarkdownPiece<'_>> {
     match role {
         Role::Assistant => markdown_pieces(text),
         Role::System | Role::Developer | Role::User => vec![MarkdownPiece::Text(text)],
@@ -148,11 +166,7 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn turn(&self, index: usize, message: Message) -> Result<Turn<RequestedPicture>, RequestError> {
         let place = format!("messages[{index}]");
-        let speaker = match message.role {
-            Role::System | Role::Developer => Speaker::System,
-            Role::User => Speaker::User,
-            Role::Assistant => Speaker::Assistant,
-        };
+        let speaker = speaker(message.role);
         let pieces = match speaker {
             Speaker::Assistant => self.assistant_pieces(&place, message)?,
             Speaker::System | Speaker::User => {

@@ -31,6 +31,11 @@ pub(crate) fn decode(url: &str, max_bytes: usize) -> Result<Vec<u8>, PictureUrlF
     if !essence.is_empty() && !is_picture {
         return Err(PictureUrlFault::MediaType);
     }
+    decode_base64(data, max_bytes)
+}
+
+/// The bytes of a picture's bare base64, 1 to `max_bytes` of them.
+pub(super) fn decode_base64(data: &str, max_bytes: usize) -> Result<Vec<u8>, PictureUrlFault> {
     if data.is_empty() {
         return Err(PictureUrlFault::Empty);
     }
