@@ -179,6 +179,9 @@ impl TokenSampler {
 
     /// The likeliest token's weight is 1.
     fn keep_min_p(&self, candidates: &mut Vec<Candidate>) {
+        if self.min_p <= 0.0 {
+            return;
+        }
         let least = f64::from(self.min_p);
         candidates.retain(|candidate| candidate.weight >= least);
     }

@@ -73,7 +73,6 @@ fn multi_head_attention_within(
     Tensor::cat(&attended, 2)?.transpose(1, 2)?.reshape((batch, queries, channels))
 }
 
-/// (B, N, heads·width) → (B, heads, N, width), contiguous.
 /// What each of `query` (B, N, heads·width) looks at among `key` (B, M, heads·width): the probabilities by which
 /// [`multi_head_attention`] weighs values, the mean over heads, (B, N, M) in f32. Only to be looked at.
 ///
@@ -92,6 +91,7 @@ pub(crate) fn attention_map(heads: usize, query: &Tensor, key: &Tensor) -> Resul
     Tensor::cat(&(0..query.dim(0)?).map(row).collect::<Result<Vec<_>>>()?, 0)
 }
 
+/// (B, N, heads·width) → (B, heads, N, width), contiguous.
 fn split_heads(tensor: &Tensor, heads: usize) -> Result<Tensor> {
     let (batch, length, channels) = tensor.dims3()?;
     tensor.reshape((batch, length, heads, channels / heads))?.transpose(1, 2)?.contiguous()

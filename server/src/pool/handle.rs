@@ -87,6 +87,21 @@ impl PoolHandle {
         settled.map_or(EngineStatus::Failed, |status| *status)
     }
 
+    /// What the front decides about `question`.
+    fn ask<T>(
+        &self,
+        question: impl FnOnce(SyncSender<Result<T, SubmitError>>) -> FrontEvent,
+    ) -> Result<T, SubmitError> {
+        let (reply, decision) = sync_channel(1);
+        match self.0.inbox.try_send(question(reply)) {
+            Ok(()) => decision.recv().unwrap_or_else(|_front_ended| Err(self.gone())),
+            Err(TrySendError::Full(_)) => {
+                Err(SubmitError::QueueFull { waiting: INBOX, retry_after: BUSY_FOR })
+            }
+            Err(TrySendError::Disconnected(_)) => Err(self.gone()),
+        }
+    }
+
     fn gone(&self) -> SubmitError {
         match self.status() {
             EngineStatus::Draining => SubmitError::Draining,
@@ -102,26 +117,12 @@ impl DocumentEngine for PoolHandle {
     /// Waits for the front's decision, which takes as long as a look at its books.
     fn submit(&self, request: EngineRequest) -> Result<EventStream, SubmitError> {
         let wish = Box::new(submission(&request, &self.0.budget, self.0.has_choice));
-        let (reply, decision) = sync_channel(1);
         let request = Box::new(request);
-        match self.0.inbox.try_send(FrontEvent::Submit { request, wish, reply }) {
-            Ok(()) => decision.recv().unwrap_or_else(|_front_ended| Err(self.gone())),
-            Err(TrySendError::Full(_)) => {
-                Err(SubmitError::QueueFull { waiting: INBOX, retry_after: BUSY_FOR })
-            }
-            Err(TrySendError::Disconnected(_)) => Err(self.gone()),
-        }
+        self.ask(|reply| FrontEvent::Submit { request, wish, reply })
     }
 
     fn announce(&self, tenant: TenantId, priority: i32) -> Result<(), SubmitError> {
-        let (reply, decision) = sync_channel(1);
-        match self.0.inbox.try_send(FrontEvent::Announce { tenant, priority, reply }) {
-            Ok(()) => decision.recv().unwrap_or_else(|_front_ended| Err(self.gone())),
-            Err(TrySendError::Full(_)) => {
-                Err(SubmitError::QueueFull { waiting: INBOX, retry_after: BUSY_FOR })
-            }
-            Err(TrySendError::Disconnected(_)) => Err(self.gone()),
-        }
+        self.ask(|reply| FrontEvent::Announce { tenant, priority, reply })
     }
 
     fn status(&self) -> EngineStatus {

@@ -71,13 +71,16 @@ impl SpatialTransformer {
     ) -> Result<Tensor> {
         let mut tokens = self.proj_in.forward(&pixels(&self.norm.forward(input)?)?)?;
         for (index, block) in self.blocks.iter().enumerate() {
-            if probe.is_watched() {
-                let (batch, _, height, width) = input.dims4()?;
-                let map = block.cross_attention_map(&tokens, condition)?;
-                let map = map.reshape((batch, height, width, ()))?;
-                probe.show(format_args!("{name}.transformer_blocks.{index}.{MAPS}"), &map);
-            }
-            tokens = block.forward(&tokens, condition)?;
+            let look = |attention: &Attention, normed: &Tensor| {
+                if probe.is_watched() {
+                    let (batch, _, height, width) = input.dims4()?;
+                    let map = attention.map(normed, condition)?;
+                    let map = map.reshape((batch, height, width, ()))?;
+                    probe.show(format_args!("{name}.transformer_blocks.{index}.{MAPS}"), &map);
+                }
+                Ok(())
+            };
+            tokens = block.forward(&tokens, condition, look)?;
         }
         add(&picture_like(&self.proj_out.forward(&tokens)?, input)?, input)
     }
@@ -113,19 +116,17 @@ impl TransformerBlock {
         })
     }
 
-    /// What each token looks at in the condition, (B, N, Q). Computed beside the pass, for whoever looks.
-    fn cross_attention_map(&self, tokens: &Tensor, condition: &Tensor) -> Result<Tensor> {
+    /// `look` is shown the cross-attention and what goes into it.
+    fn forward(
+        &self,
+        tokens: &Tensor,
+        condition: &Tensor,
+        look: impl FnOnce(&Attention, &Tensor) -> Result<()>,
+    ) -> Result<Tensor> {
         let normed = self.norm1.forward(tokens)?;
         let tokens = self.attn1.forward_added(&normed, &normed, tokens)?;
         let normed = self.norm2.forward(&tokens)?;
-        let Attention { to_q, to_k, heads, .. } = &self.attn2;
-        attention_map(*heads, &to_q.forward(&normed)?, &to_k.forward(condition)?)
-    }
-
-    fn forward(&self, tokens: &Tensor, condition: &Tensor) -> Result<Tensor> {
-        let normed = self.norm1.forward(tokens)?;
-        let tokens = self.attn1.forward_added(&normed, &normed, tokens)?;
-        let normed = self.norm2.forward(&tokens)?;
+        look(&self.attn2, &normed)?;
         let tokens = self.attn2.forward_added(&normed, condition, &tokens)?;
         let normed = self.norm3.forward(&tokens)?;
         // GEGLU with the exact GELU (Shazeer 2020, arXiv 2002.05202), not its tanh approximation.
@@ -155,6 +156,11 @@ impl Attention {
             to_v: linear_no_bias(context, width, &vb.pp("to_v"))?,
             to_out: linear(width, width, &vb.pp("to_out.0"))?,
         })
+    }
+
+    /// What each of `tokens` (B, N, width) looks at in `context`, (B, N, M). Computed beside the pass, for whoever looks.
+    fn map(&self, tokens: &Tensor, context: &Tensor) -> Result<Tensor> {
+        attention_map(self.heads, &self.to_q.forward(tokens)?, &self.to_k.forward(context)?)
     }
 
     /// `tokens` (B, N, width) look at `context` (B, M, context width); what they see is added to `residual`.
