@@ -60,6 +60,8 @@ pub use response_answer::{
 };
 pub use response_format::ResponseFormat;
 pub use response_item::{InputItem, InputPart, ItemStatus, OutputItem, OutputText, ResponseInput};
-pub use response_request::{ImageTool, Reasoning, ResponseRequest, ResponseToolChoice, TextConfig};
+pub use response_request::{
+    ImageTool, Reasoning, ResponseRequest, ResponseToolChoice, TextConfig, TextFormat,
+};
 pub use tokenization::{DetokenizeAnswer, DetokenizeRequest, TokenizeAnswer, TokenizeRequest};
 pub use unknown::without_unknown_fields;

@@ -57,7 +57,7 @@ pub struct Response {
     pub store: bool,
     /// As given, or the checkpoint's.
     pub temperature: f64,
-    /// Always `text`.
+    /// As asked; its format is always said.
     pub text: TextConfig,
     /// As asked.
     pub tool_choice: ResponseToolChoice,
@@ -67,8 +67,12 @@ pub struct Response {
     pub top_logprobs: u64,
     /// As given, or 1.
     pub top_p: f64,
-    /// Always `disabled`.
+    /// As asked.
     pub truncation: Truncation,
+    /// What was left out of a conversation that was too long, where it may be: ids of stored items, or places in the
+    /// request such as `input[0]` (extension).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dropped_items: Option<Vec<String>>,
     /// What it took, once it has ended.
     pub usage: Option<ResponseUsage>,
     /// As asked.

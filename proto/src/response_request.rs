@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::chat_request::{ImageChoice, ImageFormat, MAX_METADATA_PAIRS, Sampler, Truncation};
 use crate::image_request::{Background, InputFidelity, Moderation, Quality};
 use crate::parse::{Empty, bounded};
+use crate::response_format::ResponseFormatType;
 use crate::response_item::ResponseInput;
 
 /// A request for a response. Null means the same as absent; any other field is an error.
@@ -42,7 +44,7 @@ pub struct ResponseRequest {
     pub tools: Option<Vec<ImageTool>>,
     /// Who decides that a picture is drawn.
     pub tool_choice: Option<ResponseToolChoice>,
-    /// What happens to a conversation that is too long: only `disabled` yet.
+    /// What happens to a conversation that is too long.
     pub truncation: Option<Truncation>,
     /// The shape of the text.
     pub text: Option<TextConfig>,
@@ -239,40 +241,49 @@ impl<'de> Deserialize<'de> for ResponseToolChoice {
     }
 }
 
-/// The shape that the text must have.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// What shape the text must have: `response_format` of chats, without its inner object.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TextFormat {
-    /// Which kind of shape.
-    pub r#type: TextFormatType,
+    /// Which kind of shape; the fields below belong to `json_schema`.
+    pub r#type: ResponseFormatType,
+    /// For the client alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// For the client alone: the model does not read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The schema itself, an object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
+    /// Accepted and ignored: a schema is always followed to the letter, or refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strict: Option<bool>,
 }
 
-/// A kind of shape.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TextFormatType {
-    /// Free text.
-    Text,
+impl TextFormat {
+    /// Text, of no shape.
+    pub fn plain() -> Self {
+        Self {
+            r#type: ResponseFormatType::Text,
+            name: None,
+            description: None,
+            schema: None,
+            strict: None,
+        }
+    }
 }
 
-/// The shape of the text.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// How the text is to be.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TextConfig {
-    /// Only `{"type": "text"}` yet.
+    /// Its shape.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<TextFormat>,
     /// Accepted and ignored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verbosity: Option<String>,
-}
-
-impl TextConfig {
-    /// Text, of no shape.
-    pub fn plain() -> Self {
-        let format = TextFormat { r#type: TextFormatType::Text };
-        Self { format: Some(format), verbosity: None }
-    }
 }
 
 /// How OpenAI's models reason.

@@ -292,7 +292,7 @@ async fn what_cannot_be_done_is_refused_by_its_name() {
             "unsupported_parameter",
         ),
         (json!({"top_logprobs": 2}), "top_logprobs", "unsupported_parameter"),
-        (json!({"truncation": "auto"}), "truncation", "unsupported_parameter"),
+        (json!({"truncation": "sometimes"}), "truncation", "invalid_value"),
         (json!({"include": ["message.output_text.logprobs"]}), "include[0]", "invalid_value"),
         (json!({"shininess": 3}), "shininess", "unknown_parameter"),
         (json!({"max_output_tokens": 0}), "max_output_tokens", "invalid_value"),
@@ -313,6 +313,105 @@ async fn what_cannot_be_done_is_refused_by_its_name() {
     }
     let missing = server.post("/v1/responses", &json!({"model": "reverie"})).await.error();
     assert_eq!(missing, (400, Some("input".into()), "missing_required_parameter".into()));
+}
+
+#[tokio::test]
+async fn text_of_a_shape_is_asked_for_and_said_back() {
+    let server = server();
+    let schema = json!({"type": "object", "properties": {"a": {"type": "integer"}}});
+    let format = json!({"type": "json_schema", "name": "shape", "schema": schema, "strict": true});
+    let text = json!({"format": format, "verbosity": "low"});
+    let answer = server.respond(json!({"text": text})).await;
+    assert_eq!(answer.status, 200, "{}", answer.json());
+    assert_eq!(answer.json()["text"], text);
+    let any = server.respond(json!({"text": {"format": {"type": "json_object"}}})).await;
+    assert_eq!(any.status, 200, "{}", any.json());
+    let plain = server.respond(json!({"text": {"verbosity": "high"}})).await.json();
+    assert_eq!(plain["text"], json!({"format": {"type": "text"}, "verbosity": "high"}));
+
+    let requests = server.engine.requests.lock().expect("no test panics with it");
+    let schemas: Vec<_> = requests.iter().map(|request| &request.sampling.json_schema).collect();
+    let asked = schemas[0].as_deref().expect("a schema");
+    assert_eq!(asked.parse::<Value>().expect("JSON"), schema);
+    assert_eq!(schemas[1].as_deref().map(String::as_str), Some(r#"{"type":"object"}"#));
+    assert_eq!(schemas[2], &None);
+    for request in &requests[..2] {
+        let pictures = (request.pictures.choice, request.pictures.max_images);
+        assert_eq!(pictures, (ImageChoice::None, 0), "JSON has none in it");
+    }
+}
+
+#[tokio::test]
+async fn shapes_that_no_text_can_have_are_refused_by_their_place() {
+    let format = |fields: Value| json!({"text": {"format": fields}});
+    let named = |schema: Value| json!({"type": "json_schema", "name": "n", "schema": schema});
+    let with = |more: Value| {
+        let mut fields = format(named(json!({})));
+        fields.as_object_mut().expect("an object").extend(more.as_object().expect("one").clone());
+        fields
+    };
+    check_refused([
+        (format(json!({"type": "json_schema"})), "text.format.name", "invalid_value"),
+        (
+            format(json!({"type": "json_schema", "name": "n"})),
+            "text.format.schema",
+            "invalid_value",
+        ),
+        (
+            format(json!({"type": "json_schema", "name": "", "schema": {}})),
+            "text.format.name",
+            "invalid_value",
+        ),
+        (
+            format(json!({"type": "json_object", "schema": {}})),
+            "text.format.schema",
+            "invalid_value",
+        ),
+        (format(json!({"type": "text", "name": "n"})), "text.format.name", "invalid_value"),
+        (format(json!({"type": "xml"})), "text.format.type", "invalid_value"),
+        (format(json!({"type": "text", "shape": 1})), "text.format.shape", "unknown_parameter"),
+        (format(named(json!({"type": "nothing"}))), "text.format.schema", "invalid_value"),
+        (
+            format(named(json!({"description": "a".repeat(100_000)}))),
+            "text.format.schema",
+            "string_too_long",
+        ),
+        (with(json!({"image_choice": "required"})), "image_choice", "invalid_value"),
+        (with(json!({"tool_choice": "required"})), "tool_choice", "invalid_value"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_left_out_is_called_by_its_id_or_place() {
+    let server = server();
+    // A byte is a position here, and 1,024 are all there are.
+    let first = server.respond(json!({"input": "a".repeat(200)})).await.json();
+    let input = json!([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "b".repeat(300)},
+                       {"role": "assistant", "content": "Yes."}, {"role": "user", "content": "c".repeat(700)}]);
+    let fields = json!({"input": input, "previous_response_id": first["id"], "max_output_tokens": 20,
+                        "truncation": "auto"});
+    let answer = server.respond(fields).await.json();
+    assert_eq!(answer["truncation"], "auto");
+    let dropped: Vec<&str> = answer["dropped_items"]
+        .as_array()
+        .expect("names")
+        .iter()
+        .map(|name| name.as_str().expect("a name"))
+        .collect();
+    let asked = server
+        .get(&format!("/v1/responses/{}/input_items", first["id"].as_str().expect("one")))
+        .await;
+    let mut wanted = vec![asked.json()["data"][0]["id"].as_str().expect("an id").to_owned()];
+    let output = first["output"].as_array().expect("items");
+    wanted.extend(output.iter().map(|item| item["id"].as_str().expect("an id").to_owned()));
+    wanted.extend(["input[1]".to_owned(), "input[2]".to_owned()]);
+    assert_eq!(dropped, wanted);
+
+    let fits = server.respond(json!({"truncation": "auto"})).await.json();
+    assert_eq!(fits["dropped_items"], json!([]));
+    let whole = server.respond(json!({})).await.json();
+    assert!(whole.get("dropped_items").is_none(), "nothing may be left out");
 }
 
 #[tokio::test]
@@ -377,7 +476,7 @@ async fn input_that_cannot_be_read_is_refused_by_its_place() {
         (
             user(json!({"type": "input_text", "text": "a".repeat(200_000)})),
             "input",
-            "string_too_long",
+            "context_length_exceeded",
         ),
         (
             user(json!({"type": "input_text", "text": "a".repeat(20_000)})),

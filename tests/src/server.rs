@@ -160,6 +160,18 @@ impl TestServer {
         self.client.post(url).json(body).send().await.expect("an answer")
     }
 
+    /// What a path answers to a request.
+    ///
+    /// # Panics
+    /// If that is an error, or no JSON.
+    pub async fn answer(&self, path: &str, body: &Value) -> Value {
+        let response = self.post_to(path, body).await;
+        let status = response.status();
+        let answer: Value = response.json().await.expect("JSON");
+        assert_eq!(status, 200, "{answer}");
+        answer
+    }
+
     /// The engine's numbers after its last step.
     pub fn stats(&self) -> SchedulerStats {
         self.daemon.engine().stats()

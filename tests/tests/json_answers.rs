@@ -2,7 +2,7 @@
 //! in company, whole or streamed.
 
 use reverie_tests::folders::mini;
-use reverie_tests::server::{Setup, TestServer, asking};
+use reverie_tests::server::{MODEL, Setup, TestServer, asking};
 use serde_json::{Value, json};
 
 /// A schema, and what its JSON must be.
@@ -59,11 +59,7 @@ fn request(shape: &Shape, seed: u64, max_tokens: usize) -> Value {
 }
 
 async fn ask(server: &TestServer, request: &Value) -> Value {
-    let response = server.post(request).await;
-    let status = response.status();
-    let body: Value = response.json().await.expect("JSON");
-    assert_eq!(status, 200, "{body}");
-    body
+    server.answer("/v1/chat/completions", request).await
 }
 
 fn content(answer: &Value) -> &str {
@@ -142,4 +138,20 @@ async fn a_shaped_answer_is_the_same_in_company_and_in_a_stream() {
         .filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str().map(str::to_owned))
         .collect();
     assert_eq!(said, content(&alone));
+}
+
+#[tokio::test]
+async fn a_response_has_the_shape_that_a_chat_has() {
+    let server = Setup::new(&mini()).start().await;
+    for shape in shapes() {
+        let chat = ask(&server, &request(&shape, 9, 120)).await;
+        let format = json!({"type": "json_schema", "name": shape.name, "schema": shape.schema});
+        let response = json!({"model": MODEL, "input": "Describe a large red circle as JSON.", "seed": 9,
+            "temperature": 1.3, "max_output_tokens": 120, "store": false, "text": {"format": format}});
+        let response = server.answer("/v1/responses", &response).await;
+        let output = response["output"].as_array().expect("items");
+        let [message] = output.as_slice() else { panic!("one message: {output:?}") };
+        assert_eq!(message["content"][0]["text"], content(&chat), "{}", shape.name);
+        assert_eq!(response["status"], "completed");
+    }
 }

@@ -3,11 +3,11 @@
 
 use image::ImageFormat;
 use reverie_tests::folders::mini;
-use reverie_tests::pictures::{BLUE, RED, part, scene};
-use reverie_tests::server::{Setup, TestServer, conversation};
+use reverie_tests::pictures::{BLUE, RED, data_url, part, scene};
+use reverie_tests::server::{MODEL, Setup, TestServer, conversation};
 use serde_json::{Value, json};
 
-/// Two questions about a picture of its own fit beside a system message, with room for an answer, and not a third.
+/// A few questions, each about a picture of its own, fit beside a system message with room for an answer, and not six.
 const SHORT_CONTEXT: usize = 160;
 
 /// A system message and twelve pictures, each with a question and all but the last with an answer.
@@ -42,11 +42,7 @@ fn asking(messages: &[Value], more: Value) -> Value {
 }
 
 async fn ask(server: &TestServer, request: &Value) -> Value {
-    let response = server.post(request).await;
-    let status = response.status();
-    let body: Value = response.json().await.expect("JSON");
-    assert_eq!(status, 200, "{body}");
-    body
+    server.answer("/v1/chat/completions", request).await
 }
 
 #[tokio::test]
@@ -135,5 +131,35 @@ async fn a_question_that_is_too_long_by_itself_is_refused_all_the_same() {
     let response = server.post(&asking(&messages, json!({"truncation": "auto"}))).await;
     assert_eq!(response.status(), 400);
     let error: Value = response.json().await.expect("JSON");
+    assert_eq!(error["error"]["code"], "context_length_exceeded");
+}
+
+#[tokio::test]
+async fn a_chain_of_responses_goes_on_beyond_the_context() {
+    let server = short(SHORT_CONTEXT).start().await;
+    let asked = |number: usize, previous: &Value, truncation: &str| {
+        let color = if number.is_multiple_of(2) { RED } else { BLUE };
+        let url = data_url(&scene(color, ImageFormat::Png), "image/png");
+        json!({"model": MODEL, "instructions": "Answer in one word.", "previous_response_id": previous,
+            "temperature": 0, "max_output_tokens": 8, "image_choice": "none", "truncation": truncation,
+            "input": [{"role": "user", "content": [{"type": "input_image", "image_url": url},
+                       {"type": "input_text", "text": "What color is the square?"}]}]})
+    };
+    let mut chain: Vec<Value> = Vec::new();
+    for number in 0..6 {
+        let previous = chain.last().map_or(Value::Null, |response| response["id"].clone());
+        let response = server.answer("/v1/responses", &asked(number, &previous, "auto")).await;
+        assert_eq!(response["truncation"], "auto");
+        chain.push(response);
+    }
+    let dropped = |response: &Value| response["dropped_items"].as_array().expect("names").clone();
+    assert!(dropped(&chain[0]).is_empty() && dropped(&chain[1]).is_empty(), "two fit");
+    let last = dropped(&chain[5]);
+    for response in &chain[..2] {
+        assert!(last.contains(&response["output"][0]["id"]), "{last:?}");
+    }
+    let refused = server.post_to("/v1/responses", &asked(6, &chain[5]["id"], "disabled")).await;
+    assert_eq!(refused.status(), 400);
+    let error: Value = refused.json().await.expect("JSON");
     assert_eq!(error["error"]["code"], "context_length_exceeded");
 }

@@ -21,11 +21,7 @@ fn text(count: usize, fields: Value) -> Value {
 }
 
 async fn ask(server: &TestServer, request: &Value) -> Value {
-    let response = server.post(request).await;
-    let status = response.status();
-    let body: Value = response.json().await.expect("JSON");
-    assert_eq!(status, 200, "{body}");
-    body
+    server.answer("/v1/chat/completions", request).await
 }
 
 fn content(answer: &Value, choice: usize) -> &str {

@@ -55,6 +55,11 @@ impl ResponseWriter {
         &self.response
     }
 
+    /// The response, if nothing more will happen to it.
+    pub(super) fn into_response(self) -> Response {
+        self.response
+    }
+
     /// The events before anything has happened.
     pub(super) fn begin(&mut self) -> Events {
         let response = || Box::new(self.response.clone());

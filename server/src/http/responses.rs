@@ -8,7 +8,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response as HttpResponse};
 use reverie_proto::{
     InputItem, Reasoning, Response, ResponseEvent, ResponseHappening, ResponseRequest,
-    ResponseStatus, TextConfig, Truncation, parse,
+    ResponseStatus, parse,
 };
 use tokio::sync::Mutex;
 use tokio_stream::StreamExt as _;
@@ -43,23 +43,27 @@ pub(super) async fn create(
         let num_bytes = body.len() as u64;
         let request = parse::response_request(&body)?;
         drop(body); // its pictures are in the request now
-        let ValidResponse { valid, input, echo } =
+        let ValidResponse { valid, input, turn_names, echo } =
             validate_response(request, &kept, limits, drawn_seed)?;
         check_size(num_bytes, &echo, &kept)?;
-        Ok((valid, (input, echo)))
+        Ok((valid, (input, turn_names, echo)))
     };
     let prepared = preparation::prepare_with(&state, asked, read).await;
-    let (prepared, (input, echo)) = prepared.map_err(ApiError::about_input)?;
-    let Prepared { valid, request, dropped: _none, provenance, identity } = prepared;
+    let (prepared, (input, turn_names, echo)) = prepared.map_err(ApiError::about_input)?;
+    let Prepared { valid, request, dropped, provenance, identity } = prepared;
     let mode = valid.delivery.mode;
     let delivery = PictureDelivery::new(&state, &valid, provenance, (shelf.clone(), &base))?;
     let submitted = state.engine.submit(request);
     let events = submitted.map_err(|error| ApiError::from(error).about_input())?;
     let id = shelf.response_id(&identity);
+    let dropped = valid.may_drop_turns.then(|| named(&dropped, &turn_names));
     let response = response(id, events.created(), valid, echo);
-    let input = named_items(input, id);
+    let response = Response { dropped_items: dropped, ..response };
+    let num_input_items = input.len();
+    // What is not stored is not needed any more: it may hold large pictures.
+    let input = if response.store { named_items(input, id) } else { Vec::new() };
     let format = wire_format(delivery.format);
-    let writer = ResponseWriter::new(response, (id, input.len()), format);
+    let writer = ResponseWriter::new(response, (id, num_input_items), format);
     let answering = Answering { writer, delivery, id, input, shelf, origin: state.origin.clone() };
     match mode {
         DeliveryMode::Whole => Ok(Json(answering.whole(events).await?).into_response()),
@@ -77,6 +81,11 @@ fn check_size(num_bytes: u64, echo: &ResponseEcho, shelf: &Shelf) -> Result<(), 
         return Err(RequestError::Conflict { param: "store".to_owned(), reason });
     }
     Ok(())
+}
+
+/// What the turns that were left out are called.
+fn named(dropped: &[usize], turn_names: &[String]) -> Vec<String> {
+    dropped.iter().filter_map(|turn| turn_names.get(*turn)).cloned().collect()
 }
 
 /// The response before anything is written.
@@ -104,12 +113,13 @@ fn response(id: StoredId, created_at: u64, valid: ValidRequest, echo: ResponseEc
         service_tier: "default".to_owned(),
         store: echo.store,
         temperature: effective.temperature,
-        text: TextConfig::plain(),
+        text: echo.text,
         tool_choice: echo.tool_choice,
         tools: echo.tools,
         top_logprobs: 0,
         top_p: effective.top_p,
-        truncation: Truncation::Disabled,
+        truncation: echo.truncation,
+        dropped_items: None,
         usage: None,
         user: echo.user,
         metadata: echo.metadata,
@@ -133,7 +143,7 @@ impl Answering {
         while let Some(event) = events.next().await {
             self.happen(event).await?;
             if self.writer.response().status != ResponseStatus::InProgress {
-                return Ok(self.writer.response().clone());
+                return Ok(self.writer.into_response());
             }
         }
         Err(ApiError::engine_gone())
@@ -186,10 +196,10 @@ impl Answering {
     }
 
     async fn store(&mut self, now: u64) -> Result<(), ApiError> {
-        let response = self.writer.response().clone();
-        if !response.store {
+        if !self.writer.response().store {
             return Ok(());
         }
+        let response = self.writer.response().clone();
         let stored = StoredResponse { response, input: std::mem::take(&mut self.input) };
         let (shelf, id) = (self.shelf.clone().later(now), self.id);
         let kept = preparation::blocking(move || Ok(shelf.keep_response(id, &stored)));

@@ -159,7 +159,7 @@ pub fn validate(
     abilities::check(&request, limits)?;
     let wish = SamplingWish::of_chat(&request)?;
     let mut sampling = sampling::sampling_params(&wish, limits, drawn_seed)?;
-    sampling.json_schema = text_shape::json_schema(&request, limits)?;
+    sampling.json_schema = text_shape::of_chat(&request, limits)?;
     let stopping = sampling::stopping_params(&StoppingWish::of_chat(&request), limits)?;
     let stopping = abilities::stopping(stopping, limits.abilities);
     let pictures = pictures::picture_params(&request, limits, &sampling)?;

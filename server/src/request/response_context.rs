@@ -1,17 +1,16 @@
 //! The conversation that a response goes on from: what is stored under `previous_response_id` and before it, then what is new;
 //! whatever is only named is found. Counted before any picture is decoded or read.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use reverie_model::config::{Abilities, Ability};
 use reverie_proto::message::MAX_MESSAGES;
 use reverie_proto::{InputItem, InputPart, OutputItem, Role};
 
-use super::own_pictures::{self, MarkdownPiece, OwnPictures, markdown_pieces};
-use super::stored_response::{ItemId, StoredItem, StoredResponse};
+use super::conversation::{self, positions_of_picture, speaker};
+use super::own_pictures::{self, MarkdownPiece, OwnPictures};
+use super::stored_response::{ItemId, StoredItem, StoredResponse, output_id};
 use super::{
-    EncodedPicture, Limits, PictureUrlFault, Piece, PromptForm, RequestError, RequestedPicture,
-    Speaker, Turn, abilities, conversation,
+    EncodedPicture, Limits, Piece, PromptForm, RequestError, RequestedPicture, Speaker, Turn,
+    abilities, data_url,
 };
 use crate::store::StoredId;
 
@@ -30,21 +29,40 @@ pub trait KeptItems: OwnPictures {
     fn file(&self, id: StoredId) -> Result<Option<Vec<u8>>, RequestError>;
 }
 
-/// The turns of `instructions`, of what is stored under `previous` and before it, and of `input`.
-pub(super) fn turns(
-    instructions: Option<&str>,
-    previous: Option<&str>,
-    input: &[InputItem],
+/// The conversation that a response goes on from.
+#[derive(Debug)]
+pub(super) struct ResponseContext {
+    /// An item's is one turn.
+    pub(super) turns: Vec<Turn<RequestedPicture>>,
+    /// What each turn is called: a stored item's id, or its place in the request.
+    pub(super) names: Vec<String>,
+}
+
+/// Where a conversation comes from.
+pub(super) struct Sources<'a> {
+    pub(super) instructions: Option<&'a str>,
+    /// What is stored under this id, and before it, comes first.
+    pub(super) previous: Option<&'a str>,
+    pub(super) input: &'a [InputItem],
+    /// Whether it need not fit into the context, because turns of it may be dropped.
+    pub(super) may_drop_turns: bool,
+}
+
+/// The conversation of `sources`; what is only named is found in `kept`.
+pub(super) fn gathered(
+    sources: &Sources<'_>,
     kept: &dyn KeptItems,
     limits: &Limits,
-) -> Result<Vec<Turn<RequestedPicture>>, RequestError> {
-    let mut gathering = Gathering::new(kept, limits);
-    if let Some(text) = instructions {
-        gathering.said(Role::System, Said::Text(text.to_owned()), "instructions")?;
+) -> Result<ResponseContext, RequestError> {
+    let mut gathering = Gathering::new(kept, sources.may_drop_turns, limits);
+    if let Some(text) = sources.instructions {
+        gathering.open(Role::System, "instructions");
+        gathering.said(Said::Text(text.to_owned()), "instructions")?;
     }
-    gathering.go_on_from(previous)?;
-    for (index, item) in input.iter().enumerate() {
-        gathering.asked(item, &format!("input[{index}]"))?;
+    gathering.go_on_from(sources.previous)?;
+    for (index, item) in sources.input.iter().enumerate() {
+        let place = format!("input[{index}]");
+        gathering.asked(item, &place, &place)?;
     }
     gathering.finish()
 }
@@ -64,11 +82,20 @@ enum Source {
     Drawn(String),
 }
 
-/// A conversation as it is gathered: who says what, and where it is named.
+/// What somebody says in one item.
+struct Gathered {
+    role: Role,
+    name: String,
+    /// With the parameter that each is to be blamed on.
+    said: Vec<(Said, String)>,
+}
+
+/// A conversation as it is gathered.
 struct Gathering<'a> {
     kept: &'a dyn KeptItems,
+    may_drop_turns: bool,
     limits: &'a Limits,
-    said: Vec<(Role, Said, String)>,
+    items: Vec<Gathered>,
     num_pictures: usize,
     positions: usize,
     /// Bytes that surely take room, and bytes in all.
@@ -76,9 +103,22 @@ struct Gathering<'a> {
 }
 
 impl<'a> Gathering<'a> {
-    fn new(kept: &'a dyn KeptItems, limits: &'a Limits) -> Self {
+    fn new(kept: &'a dyn KeptItems, may_drop_turns: bool, limits: &'a Limits) -> Self {
         let positions = 1; // `<s>`
-        Self { kept, limits, said: Vec::new(), num_pictures: 0, positions, text_bytes: (0, 0) }
+        Self {
+            kept,
+            may_drop_turns,
+            limits,
+            items: Vec::new(),
+            num_pictures: 0,
+            positions,
+            text_bytes: (0, 0),
+        }
+    }
+
+    /// From here on, until the next item, everything is said by `role`.
+    fn open(&mut self, role: Role, name: &str) {
+        self.items.push(Gathered { role, name: name.to_owned(), said: Vec::new() });
     }
 
     /// Everything before, oldest first.
@@ -103,18 +143,20 @@ impl<'a> Gathering<'a> {
         }
         for stored in chain.into_iter().rev() {
             for item in &stored.input {
-                self.asked(item, PREVIOUS)?;
+                self.asked(item, PREVIOUS, item.id().unwrap_or(PREVIOUS))?;
             }
             for item in stored.response.output {
-                self.answered(item, PREVIOUS)?;
+                let name = output_id(&item).to_owned();
+                self.answered(item, PREVIOUS, &name)?;
             }
         }
         Ok(())
     }
 
-    fn asked(&mut self, item: &InputItem, param: &str) -> Result<(), RequestError> {
+    fn asked(&mut self, item: &InputItem, param: &str, name: &str) -> Result<(), RequestError> {
         match item {
             InputItem::Message { id: _, role, content } => {
+                self.open(*role, name);
                 for (index, part) in content.iter().enumerate() {
                     let at = |field: &str| match param {
                         PREVIOUS => PREVIOUS.to_owned(),
@@ -122,47 +164,49 @@ impl<'a> Gathering<'a> {
                     };
                     match part {
                         InputPart::InputText(text) | InputPart::OutputText(text) => {
-                            self.said(*role, Said::Text(text.clone()), &at("text"))?;
+                            self.said(Said::Text(text.clone()), &at("text"))?;
                         }
                         InputPart::ImageUrl(url) => {
                             let picture = Said::Picture(Source::Url(url.clone()));
-                            self.said(*role, picture, &at("image_url"))?;
+                            self.said(picture, &at("image_url"))?;
                         }
                         InputPart::ImageFile(id) => {
                             let picture = Said::Picture(Source::File(id.clone()));
-                            self.said(*role, picture, &at("file_id"))?;
+                            self.said(picture, &at("file_id"))?;
                         }
                     }
                 }
                 Ok(())
             }
             InputItem::ImageGenerationCall { id: _, result: Some(result) } => {
+                self.open(Role::Assistant, name);
                 let picture = Said::Picture(Source::Base64(result.clone()));
-                self.said(Role::Assistant, picture, &format!("{param}.result"))
+                self.said(picture, &format!("{param}.result"))
             }
             InputItem::ImageGenerationCall { id: Some(id), result: None }
-            | InputItem::Reference { id } => self.referred(id, param),
+            | InputItem::Reference { id } => self.referred(id, param, name),
             InputItem::ImageGenerationCall { id: None, result: None } => Ok(()),
         }
     }
 
-    fn answered(&mut self, item: OutputItem, param: &str) -> Result<(), RequestError> {
+    fn answered(&mut self, item: OutputItem, param: &str, name: &str) -> Result<(), RequestError> {
+        self.open(Role::Assistant, name);
         match item {
             OutputItem::Message { content, .. } => {
                 for text in content {
-                    self.said(Role::Assistant, Said::Text(text.text), param)?;
+                    self.said(Said::Text(text.text), param)?;
                 }
                 Ok(())
             }
             OutputItem::ImageGenerationCall { result: Some(result), .. } => {
-                self.said(Role::Assistant, Said::Picture(Source::Drawn(result)), param)
+                self.said(Said::Picture(Source::Drawn(result)), param)
             }
             OutputItem::ImageGenerationCall { result: None, .. } => Ok(()),
         }
     }
 
-    /// An item by its name.
-    fn referred(&mut self, id: &str, param: &str) -> Result<(), RequestError> {
+    /// An item by its id.
+    fn referred(&mut self, id: &str, param: &str, name: &str) -> Result<(), RequestError> {
         let param = match param {
             PREVIOUS => PREVIOUS.to_owned(),
             _ => format!("{param}.id"),
@@ -172,19 +216,16 @@ impl<'a> Gathering<'a> {
         let stored = self.kept.response(item_id.response)?.ok_or_else(missing)?;
         match stored.item(item_id).ok_or_else(missing)? {
             StoredItem::Input(InputItem::Reference { .. }) => Err(missing()),
-            StoredItem::Input(item) => self.asked(&item, &param),
-            StoredItem::Output(item) => self.answered(item, &param),
+            StoredItem::Input(item) => self.asked(&item, &param, name),
+            StoredItem::Output(item) => self.answered(item, &param, name),
         }
     }
 
-    /// Counts one thing, and takes it up if it can still fit.
-    fn said(&mut self, role: Role, said: Said, param: &str) -> Result<(), RequestError> {
+    /// Counts one thing more of the open item, and takes it up if it can still fit.
+    fn said(&mut self, said: Said, param: &str) -> Result<(), RequestError> {
+        let Some(role) = self.items.last().map(|item| item.role) else { return Ok(()) };
         let num_pictures = match &said {
-            Said::Text(text) => {
-                self.text_bytes.1 += text.len();
-                conversation::check_length("input", self.text_bytes.1, self.limits)?;
-                self.count_text(role, text)
-            }
+            Said::Text(text) => self.count_text(role, text)?,
             Said::Picture(_) => 1,
         };
         self.num_pictures += num_pictures;
@@ -194,20 +235,31 @@ impl<'a> Gathering<'a> {
             return Err(RequestError::TooManyPictures { param, limit });
         }
         self.positions += num_pictures * positions_of_picture(role, limits);
-        conversation::check_room(self.positions, self.text_bytes.0, limits)?;
+        self.check_room()?;
         self.check_trained(role, num_pictures, param)?;
-        self.said.push((role, said, param.to_owned()));
+        if let Some(item) = self.items.last_mut() {
+            item.said.push((said, param.to_owned()));
+        }
         Ok(())
     }
 
-    /// Counts a text; the pictures in it, as Markdown.
-    fn count_text(&mut self, role: Role, text: &str) -> usize {
-        let pieces = match role {
-            Role::Assistant => markdown_pieces(text),
-            Role::System | Role::Developer | Role::User => vec![MarkdownPiece::Text(text)],
-        };
+    fn check_room(&self) -> Result<(), RequestError> {
+        if self.may_drop_turns {
+            return Ok(());
+        }
+        conversation::check_room(self.positions, self.text_bytes.0, self.limits)
+    }
+
+    /// Counts a text; the pictures in it, as Markdown. They are not looked for in what is too long anyway.
+    fn count_text(&mut self, role: Role, text: &str) -> Result<usize, RequestError> {
+        self.text_bytes.1 += text.len();
+        if self.text_bytes.1 > self.limits.max_text_bytes() {
+            self.text_bytes.0 += self.limits.countable_bytes(text);
+            self.check_room()?;
+            conversation::check_length("input", self.text_bytes.1, self.limits)?;
+        }
         let mut num_pictures = 0;
-        for piece in pieces {
+        for piece in conversation::said(role, text) {
             match piece {
                 MarkdownPiece::Text(text) => {
                     self.text_bytes.0 += self.limits.countable_bytes(text);
@@ -215,7 +267,7 @@ impl<'a> Gathering<'a> {
                 MarkdownPiece::Picture(_) => num_pictures += 1,
             }
         }
-        num_pictures
+        Ok(num_pictures)
     }
 
     fn check_trained(
@@ -235,41 +287,50 @@ impl<'a> Gathering<'a> {
     }
 
     /// Reads the pictures.
-    fn finish(self) -> Result<Vec<Turn<RequestedPicture>>, RequestError> {
-        let Self { kept, limits, said, .. } = self;
-        match said.last() {
-            Some((Role::User, ..)) => {}
-            Some((Role::System | Role::Developer | Role::Assistant, ..)) | None => {
+    fn finish(self) -> Result<ResponseContext, RequestError> {
+        let Self { kept, limits, items, .. } = self;
+        let items: Vec<Gathered> = items.into_iter().filter(|item| !item.said.is_empty()).collect();
+        match items.last().map(|item| item.role) {
+            Some(Role::User) => {}
+            Some(Role::System | Role::Developer | Role::Assistant) | None => {
                 let wanted = "something said, the last of it by the user";
                 return Err(RequestError::out_of_range("input", wanted));
             }
         }
         let is_caption = abilities::prompt_form(limits) == PromptForm::Caption;
-        if is_caption && said.iter().any(|(role, ..)| *role != Role::User) {
+        if is_caption && items.iter().any(|item| item.role != Role::User) {
             let wanted = "the user's words alone: this model draws from a bare caption";
             return Err(RequestError::out_of_range("input", wanted));
         }
-        let turn = |(role, said, param): (Role, Said, String)| {
-            let speaker = match role {
-                Role::System | Role::Developer => Speaker::System,
-                Role::User => Speaker::User,
-                Role::Assistant => Speaker::Assistant,
-            };
-            let pieces = match (speaker, said) {
-                (Speaker::Assistant, Said::Text(text)) => {
-                    own_pictures::restored(kept, &param, text)?
-                }
-                (_, Said::Text(text)) => vec![Piece::Text(text)],
-                (Speaker::System, Said::Picture(_)) => {
-                    return Err(RequestError::conflict(&param, "is a picture in a system message"));
-                }
-                (_, Said::Picture(source)) => {
-                    vec![Piece::Picture(read(source, param, kept, limits)?)]
-                }
-            };
-            Ok(Turn { speaker, pieces })
-        };
-        said.into_iter().map(turn).collect()
+        let (mut turns, mut names) = (Vec::new(), Vec::new());
+        for Gathered { role, name, said } in items {
+            let speaker = speaker(role);
+            let mut pieces = Vec::with_capacity(said.len());
+            for (said, param) in said {
+                pieces.extend(pieces_of(speaker, said, param, kept, limits)?);
+            }
+            turns.push(Turn { speaker, pieces });
+            names.push(name);
+        }
+        Ok(ResponseContext { turns, names })
+    }
+}
+
+/// What one thing said comes to; the assistant's texts may hold pictures of ours.
+fn pieces_of(
+    speaker: Speaker,
+    said: Said,
+    param: String,
+    kept: &dyn KeptItems,
+    limits: &Limits,
+) -> Result<Vec<Piece<RequestedPicture>>, RequestError> {
+    match (speaker, said) {
+        (Speaker::Assistant, Said::Text(text)) => own_pictures::restored(kept, &param, text),
+        (_, Said::Text(text)) => Ok(vec![Piece::Text(text)]),
+        (Speaker::System, Said::Picture(_)) => {
+            Err(RequestError::conflict(&param, "is a picture in a system message"))
+        }
+        (_, Said::Picture(source)) => Ok(vec![Piece::Picture(read(source, param, kept, limits)?)]),
     }
 }
 
@@ -299,13 +360,6 @@ fn is_picture(part: &InputPart) -> bool {
     }
 }
 
-fn positions_of_picture(role: Role, limits: &Limits) -> usize {
-    match role {
-        Role::Assistant => limits.picture_positions + limits.dream_positions,
-        Role::System | Role::Developer | Role::User => limits.picture_positions,
-    }
-}
-
 fn read(
     source: Source,
     param: String,
@@ -324,20 +378,12 @@ fn read(
             Ok(file(param, found.ok_or(missing)?))
         }
         Source::Drawn(base64) => {
-            let bytes = STANDARD.decode(base64).map_err(|_| RequestError::StoreFailed)?;
-            Ok(file(param, bytes))
+            let bytes = data_url::decode_base64(&base64, usize::MAX);
+            Ok(file(param, bytes.map_err(|_| RequestError::StoreFailed)?))
         }
-        Source::Base64(base64) => {
-            let fault = |fault| RequestError::PictureUrl { param: param.clone(), fault };
-            let limit = limits.max_image_bytes;
-            if base64.len().div_ceil(4).saturating_mul(3) > limit.saturating_add(2) {
-                return Err(fault(PictureUrlFault::TooLarge { limit }));
-            }
-            let bytes = STANDARD.decode(base64).map_err(|_| fault(PictureUrlFault::Base64))?;
-            if bytes.is_empty() {
-                return Err(fault(PictureUrlFault::Empty));
-            }
-            Ok(file(param, bytes))
-        }
+        Source::Base64(base64) => match data_url::decode_base64(&base64, limits.max_image_bytes) {
+            Ok(bytes) => Ok(file(param, bytes)),
+            Err(fault) => Err(RequestError::PictureUrl { param, fault }),
+        },
     }
 }

@@ -7,16 +7,16 @@ use std::collections::BTreeMap;
 use reverie_model::config::{Abilities, Ability};
 use reverie_proto::{
     Background, ImageChoice as Wish, ImageTool, InputItem, InputPart, ResponseInput,
-    ResponseRequest, ResponseToolChoice, Role, Truncation,
+    ResponseRequest, ResponseToolChoice, Role, TextConfig, TextFormat, Truncation,
 };
 
 use super::harmless::{check_label, check_only};
-use super::pictures::{DrawingWish, count, drawing};
-use super::response_context::{self, KeptItems};
+use super::pictures::{DrawingWish, PictureCount, count, drawing};
+use super::response_context::{self, KeptItems, ResponseContext, Sources};
 use super::sampling::{SamplingWish, StoppingWish, sampling_params, stopping_params};
 use super::{
     Delivery, DeliveryMode, Disclosure, Limits, RequestError, ValidRequest, abilities, effective,
-    images, in_range, model_name, negative_prompt, priority,
+    images, in_range, model_name, negative_prompt, priority, text_shape,
 };
 use crate::engine::request::PictureParams;
 use crate::engine::request::SamplingParams;
@@ -31,6 +31,8 @@ pub struct ValidResponse {
     pub valid: ValidRequest,
     /// What is new in the conversation, every message in parts.
     pub input: Vec<InputItem>,
+    /// What each turn of the conversation is called: a stored item's id, or its place in the request.
+    pub turn_names: Vec<String>,
     /// What the answer repeats.
     pub echo: ResponseEcho,
 }
@@ -52,6 +54,10 @@ pub struct ResponseEcho {
     pub tools: Vec<ImageTool>,
     /// Who decides that one is.
     pub tool_choice: ResponseToolChoice,
+    /// How the text is.
+    pub text: TextConfig,
+    /// What happens to a conversation that is too long.
+    pub truncation: Truncation,
     /// The client's own notes.
     pub metadata: BTreeMap<String, String>,
     /// The client's user.
@@ -82,7 +88,8 @@ pub fn validate_response(
         seed: request.seed,
         ..SamplingWish::default()
     };
-    let sampling = sampling_params(&sampling_wish, limits, drawn_seed)?;
+    let mut sampling = sampling_params(&sampling_wish, limits, drawn_seed)?;
+    sampling.json_schema = text_shape::of_response(&request, limits)?;
     if request.max_output_tokens == Some(0) {
         return Err(RequestError::out_of_range("max_output_tokens", "at least 1"));
     }
@@ -100,14 +107,19 @@ pub fn validate_response(
     let delivery = Delivery::inline(mode, pictures.format);
     let echo = echo(&request);
     let input = items(request.input);
-    let instructions = echo.instructions.as_deref();
-    let previous = echo.previous_response_id.as_deref();
-    let turns = response_context::turns(instructions, previous, &input, kept, limits)?;
+    let may_drop_turns = echo.truncation == Truncation::Auto;
+    let sources = Sources {
+        instructions: echo.instructions.as_deref(),
+        previous: echo.previous_response_id.as_deref(),
+        input: &input,
+        may_drop_turns,
+    };
+    let ResponseContext { turns, names } = response_context::gathered(&sources, kept, limits)?;
     Ok(ValidResponse {
         valid: ValidRequest {
             model,
             turns,
-            may_drop_turns: false,
+            may_drop_turns,
             priority: priority::priority(None, limits)?,
             prompt_form: abilities::prompt_form(limits),
             sampling,
@@ -120,6 +132,7 @@ pub fn validate_response(
             disclosure: Disclosure::Recipe,
         },
         input,
+        turn_names: names,
         echo,
     })
 }
@@ -145,13 +158,6 @@ fn check_offered(request: &ResponseRequest, tool: Option<&ImageTool>) -> Result<
         check_label("metadata", value)?;
     }
     check_only("top_logprobs", request.top_logprobs, 0)?;
-    match request.truncation {
-        None | Some(Truncation::Disabled) => {}
-        Some(Truncation::Auto) => {
-            let reason = "`auto` is not supported: nothing is left out of a conversation";
-            return Err(RequestError::unsupported("truncation", reason));
-        }
-    }
     if request.stream_options.is_some() && request.stream != Some(true) {
         return Err(RequestError::conflict("stream_options", "needs `stream: true`"));
     }
@@ -209,7 +215,11 @@ fn picture_params(
         (max_images, None) => max_images,
     };
     in_range("max_images", request.max_images.unwrap_or(0), 0..=limits.max_images as u64)?;
-    let count = count(wish, max_images, sampling.num_beams, limits)?;
+    let count = match sampling.json_schema {
+        // JSON has no pictures in it.
+        Some(_) => PictureCount::NONE,
+        None => count(wish, max_images, sampling.num_beams, limits)?,
+    };
     let seed = request.image_seed.unwrap_or(sampling.seed);
     drawing(drawing_wish, count, seed, (format, progress), limits).map_err(in_tool)
 }
@@ -251,6 +261,8 @@ fn wish(request: &ResponseRequest, trained: Abilities) -> Result<Wish, RequestEr
 }
 
 fn echo(request: &ResponseRequest) -> ResponseEcho {
+    let TextConfig { format, verbosity } = request.text.clone().unwrap_or_default();
+    let format = Some(format.unwrap_or_else(TextFormat::plain));
     ResponseEcho {
         store: request.store.unwrap_or(true),
         instructions: request.instructions.clone(),
@@ -259,6 +271,8 @@ fn echo(request: &ResponseRequest) -> ResponseEcho {
         max_tool_calls: request.max_tool_calls,
         tools: request.tools.clone().unwrap_or_default(),
         tool_choice: request.tool_choice.unwrap_or(ResponseToolChoice::Auto),
+        text: TextConfig { format, verbosity },
+        truncation: request.truncation.unwrap_or(Truncation::Disabled),
         metadata: request.metadata.clone().unwrap_or_default(),
         user: request.user.clone(),
         safety_identifier: request.safety_identifier.clone(),

@@ -93,7 +93,8 @@ impl StoredResponse {
     }
 }
 
-fn output_id(item: &OutputItem) -> &str {
+/// An answer's item's own name.
+pub(super) fn output_id(item: &OutputItem) -> &str {
     match item {
         OutputItem::Message { id, .. } | OutputItem::ImageGenerationCall { id, .. } => id,
     }
