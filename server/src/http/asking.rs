@@ -44,9 +44,7 @@ impl Asking {
         };
         let key = match only(headers, IDEMPOTENCY_KEY, KEY_WANTED)? {
             None => None,
-            Some(key) if (1..=MAX_KEY_BYTES).contains(&key.len()) => {
-                Some(Sha256::digest(key.as_bytes()).into())
-            }
+            Some(key) if is_key(key) => Some(Sha256::digest(key.as_bytes()).into()),
             Some(_) => return Err(ApiError::bad_header(IDEMPOTENCY_KEY, KEY_WANTED)),
         };
         let tenant = extensions.get().copied().unwrap_or(ONE_TENANT);
@@ -105,6 +103,10 @@ impl Asking {
 
 const TIMEOUT_WANTED: &str = "milliseconds from 1 to 86400000";
 const KEY_WANTED: &str = "1 to 255 visible ASCII characters";
+
+fn is_key(text: &str) -> bool {
+    (1..=MAX_KEY_BYTES).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
 
 /// A header that is given once at most.
 fn only<'a>(headers: &'a HeaderMap, name: &str, wanted: &str) -> Result<Option<&'a str>, ApiError> {
