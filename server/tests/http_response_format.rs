@@ -4,6 +4,7 @@ mod http_kit;
 
 use std::sync::Arc;
 
+use http_kit::responding::server;
 use http_kit::{Afterwards, ScriptedEngine, app, asking, chat, finished};
 use reverie_server::engine::event::FinishReason;
 use reverie_server::engine::request::{EngineRequest, ImageChoice};
@@ -102,4 +103,77 @@ async fn what_cannot_be_followed_is_named() {
     let answer = chat(&app, &with(schema(&json!({"type": "no type"})), json!({}))).await.json();
     let message = answer["error"]["message"].as_str().expect("a message");
     assert!(message.contains("cannot be followed: "), "it says why: {message}");
+}
+
+#[tokio::test]
+async fn text_of_a_shape_is_asked_for_and_said_back() {
+    let server = server();
+    let schema = json!({"type": "object", "properties": {"a": {"type": "integer"}}});
+    let format = json!({"type": "json_schema", "name": "shape", "schema": schema, "strict": true});
+    let text = json!({"format": format, "verbosity": "low"});
+    let answer = server.respond(json!({"text": text})).await;
+    assert_eq!(answer.status, 200, "{}", answer.json());
+    assert_eq!(answer.json()["text"], text);
+    let any = server.respond(json!({"text": {"format": {"type": "json_object"}}})).await;
+    assert_eq!(any.status, 200, "{}", any.json());
+    let plain = server.respond(json!({"text": {"verbosity": "high"}})).await.json();
+    assert_eq!(plain["text"], json!({"format": {"type": "text"}, "verbosity": "high"}));
+
+    let requests = server.engine.requests.lock().expect("no test panics with it");
+    let schemas: Vec<_> = requests.iter().map(|request| &request.sampling.json_schema).collect();
+    let asked = schemas[0].as_deref().expect("a schema");
+    assert_eq!(asked.parse::<Value>().expect("JSON"), schema);
+    assert_eq!(schemas[1].as_deref().map(String::as_str), Some(r#"{"type":"object"}"#));
+    assert_eq!(schemas[2], &None);
+    for request in &requests[..2] {
+        let pictures = (request.pictures.choice, request.pictures.max_images);
+        assert_eq!(pictures, (ImageChoice::None, 0), "JSON has none in it");
+    }
+}
+
+#[tokio::test]
+async fn shapes_that_no_text_can_have_are_refused_by_their_place() {
+    let format = |fields: Value| json!({"text": {"format": fields}});
+    let named = |schema: Value| json!({"type": "json_schema", "name": "n", "schema": schema});
+    let with = |more: Value| {
+        let mut fields = format(named(json!({})));
+        fields.as_object_mut().expect("an object").extend(more.as_object().expect("one").clone());
+        fields
+    };
+    let cases = [
+        (format(json!({"type": "json_schema"})), "text.format.name", "invalid_value"),
+        (
+            format(json!({"type": "json_schema", "name": "n"})),
+            "text.format.schema",
+            "invalid_value",
+        ),
+        (
+            format(json!({"type": "json_schema", "name": "", "schema": {}})),
+            "text.format.name",
+            "invalid_value",
+        ),
+        (
+            format(json!({"type": "json_object", "schema": {}})),
+            "text.format.schema",
+            "invalid_value",
+        ),
+        (format(json!({"type": "text", "name": "n"})), "text.format.name", "invalid_value"),
+        (format(json!({"type": "xml"})), "text.format.type", "invalid_value"),
+        (format(json!({"type": "text", "shape": 1})), "text.format.shape", "unknown_parameter"),
+        (format(named(json!({"type": "nothing"}))), "text.format.schema", "invalid_value"),
+        (
+            format(named(json!({"description": "a".repeat(100_000)}))),
+            "text.format.schema",
+            "string_too_long",
+        ),
+        (with(json!({"image_choice": "required"})), "image_choice", "invalid_value"),
+        (with(json!({"tool_choice": "required"})), "tool_choice", "invalid_value"),
+    ];
+    let server = server();
+    for (fields, param, code) in cases {
+        let refused = server.respond(fields.clone()).await;
+        let said = format!("{fields:.200}");
+        assert_eq!(refused.error(), (400, Some(param.to_owned()), code.to_owned()), "{said}");
+    }
+    assert!(server.engine.requests.lock().expect("no test panics with it").is_empty());
 }
