@@ -237,6 +237,28 @@ async fn a_conversation_with_more_pictures_than_a_request_may_have_is_refused() 
 }
 
 #[tokio::test]
+async fn a_chain_goes_on_beyond_the_pictures_that_are_read_if_the_oldest_may_be_left_out() {
+    let server = server();
+    let mut chain = vec![server.respond(json!({})).await.json()];
+    for _ in 0..6 {
+        let previous = &chain[chain.len() - 1]["id"];
+        let fields = json!({"previous_response_id": previous, "truncation": "auto"});
+        let answer = server.respond(fields).await;
+        assert_eq!(answer.status, 200, "{}", answer.json());
+        chain.push(answer.json());
+    }
+    // Each has two pictures, and four are read: those of the two before the last.
+    let mut wanted = Vec::new();
+    for response in &chain[..4] {
+        let path = format!("/v1/responses/{}/input_items", response["id"].as_str().expect("one"));
+        wanted.push(server.get(&path).await.json()["data"][0]["id"].clone());
+        let output = response["output"].as_array().expect("items");
+        wanted.extend(output.iter().map(|item| item["id"].clone()));
+    }
+    assert_eq!(chain[6]["dropped_items"], json!(wanted), "also of what was not even read");
+}
+
+#[tokio::test]
 async fn asking_again_under_one_key_is_the_same_response() {
     let mut script = drawn(0, 7);
     script.push(finished(FinishReason::EndOfText));

@@ -12,8 +12,12 @@ const SHORT_CONTEXT: usize = 160;
 
 /// A system message and twelve pictures, each with a question and all but the last with an answer.
 fn twelve_pictures() -> Vec<Value> {
+    pictures(12)
+}
+
+fn pictures(count: usize) -> Vec<Value> {
     let mut messages = vec![json!({"role": "system", "content": "Answer in one word."})];
-    for number in 0..12 {
+    for number in 0..count {
         let color = if number % 2 == 0 { RED } else { BLUE };
         let picture = part(&scene(color, ImageFormat::Png));
         let question = json!({"type": "text", "text": "What color is the square?"});
@@ -121,6 +125,24 @@ async fn whole_oldest_exchanges_are_left_out_and_told_of() {
         .filter_map(|chunk| chunk.get("truncation").cloned())
         .collect();
     assert_eq!(told, [cut["truncation"].clone()]);
+}
+
+#[tokio::test]
+async fn more_pictures_than_are_read_are_left_out_too() {
+    let server = Setup::new(&mini()).start().await;
+    let messages = pictures(20);
+    let refused = server.post(&asking(&messages, json!({}))).await;
+    assert_eq!(refused.status(), 400);
+    let error: Value = refused.json().await.expect("JSON");
+    assert_eq!(error["error"]["code"], "too_many_images");
+
+    let cut = ask(&server, &asking(&messages, json!({"truncation": "auto"}))).await;
+    let dropped = cut["truncation"]["dropped_messages"].as_array().expect("places").len();
+    assert!(dropped >= 8, "four pictures are beyond the sixteen that are read");
+    let mut kept = messages;
+    kept.drain(1..=dropped);
+    let by_hand = ask(&server, &asking(&kept, json!({}))).await;
+    assert_eq!(cut["choices"], by_hand["choices"], "as if they had never been sent");
 }
 
 #[tokio::test]

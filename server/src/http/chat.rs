@@ -40,9 +40,9 @@ pub(super) async fn completions(
     let head = AnswerHead {
         id: format!("chatcmpl-{identity}"),
         created: choices::created(&events),
+        truncation: valid.if_droppable(TruncationReport { dropped_messages: dropped }),
         model: valid.model,
         effective: valid.effective,
-        truncation: valid.may_drop_turns.then_some(TruncationReport { dropped_messages: dropped }),
     };
     let spelling = TokenSpelling::new(&state, valid.sampling.num_logprobs.is_some());
     match valid.delivery.mode {

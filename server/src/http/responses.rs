@@ -56,7 +56,7 @@ pub(super) async fn create(
     let submitted = state.engine.submit(request);
     let events = submitted.map_err(|error| ApiError::from(error).about_input())?;
     let id = shelf.response_id(&identity);
-    let dropped = valid.may_drop_turns.then(|| named(&dropped, &turn_names));
+    let dropped = valid.if_droppable(named(&dropped, &turn_names));
     let response = response(id, events.created(), valid, echo);
     let response = Response { dropped_items: dropped, ..response };
     let num_input_items = input.len();

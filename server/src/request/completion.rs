@@ -9,8 +9,8 @@ use super::pictures::{DrawingWish, PictureCount, drawing};
 use super::priority::priority;
 use super::sampling::{SamplingWish, StoppingWish, sampling_params, stopping_params};
 use super::{
-    Delivery, Disclosure, Limits, Piece, PromptForm, RequestError, Speaker, Turn, ValidRequest,
-    conversation, effective, model_name, num_choices,
+    Delivery, Disclosure, Dropping, Limits, Piece, PromptForm, RequestError, Speaker, Turn,
+    ValidRequest, conversation, effective, model_name, num_choices,
 };
 use crate::picture_codec::PictureFormat;
 
@@ -64,7 +64,7 @@ pub fn validate_completion(
     Ok(ValidRequest {
         model,
         turns: vec![Turn { speaker: Speaker::User, pieces: vec![Piece::Text(text)] }],
-        may_drop_turns: false,
+        dropping: Dropping::Never,
         prompt_form: PromptForm::Verbatim,
         effective: effective((&wish, &sampling), (&drawing_wish, &pictures), limits),
         sampling,

@@ -4,16 +4,17 @@
 use reverie_proto::{Content, ContentPart, ImageItem, Message, OrderedPart, Role};
 
 use super::own_pictures::{self, MarkdownPiece, OwnPictures, markdown_pieces};
+use super::truncation::{self, Dropping};
 use super::{Limits, Piece, RequestError, RequestedPicture, Speaker, Turn};
 
-/// The conversation of `messages`, which need not fit into the context where turns of it may be dropped;
-/// pictures of ours come from `own`.
+/// The conversation of `messages`, which need not fit where turns of it may be dropped; pictures of ours come from
+/// `own`. What surely is dropped is not read.
 pub(super) fn turns(
     mut messages: Vec<Message>,
     may_drop_turns: bool,
     own: &dyn OwnPictures,
     limits: &Limits,
-) -> Result<Vec<Turn<RequestedPicture>>, RequestError> {
+) -> Result<(Vec<Turn<RequestedPicture>>, Dropping), RequestError> {
     messages.iter_mut().for_each(Message::restore_order);
     match messages.last().map(|message| message.role) {
         Some(Role::User) => {}
@@ -24,9 +25,18 @@ pub(super) fn turns(
             ));
         }
     }
-    check_all_room(&messages, may_drop_turns, limits)?;
+    let exchanges = truncation::exchanges(messages.iter().map(|message| speaker(message.role)));
+    let num_dropped = check_all_room(&messages, may_drop_turns.then_some(&exchanges), limits)?;
     let reading = Reading { own, limits };
-    messages.into_iter().enumerate().map(|(index, message)| reading.turn(index, message)).collect()
+    let turn = |(index, message): (usize, Message)| {
+        if truncation::is_before(exchanges[index], num_dropped) {
+            return Ok(Turn { speaker: speaker(message.role), pieces: Vec::new() });
+        }
+        reading.turn(index, message)
+    };
+    let turns = messages.into_iter().enumerate().map(turn).collect::<Result<_, _>>()?;
+    let oldest = Dropping::Oldest { at_least: num_dropped };
+    Ok((turns, if may_drop_turns { oldest } else { Dropping::Never }))
 }
 
 /// Checks that `positions` and the least that `text_bytes` encode to can fit, without encoding.
@@ -51,46 +61,90 @@ pub(super) fn check_length(param: &str, bytes: usize, limits: &Limits) -> Result
     Ok(())
 }
 
-/// Counts pictures and text before any of it is decoded. Pictures are not looked for in texts that are too long
-/// anyway.
+/// Counts pictures and text before any of it is decoded: how many of the oldest exchanges have to be dropped, where
+/// they may be. Pictures are not looked for in texts that are too long anyway.
 fn check_all_room(
     messages: &[Message],
-    may_drop_turns: bool,
+    droppable: Option<&Vec<Option<usize>>>,
     limits: &Limits,
-) -> Result<(), RequestError> {
-    let all_texts = || messages.iter().flat_map(texts);
-    let all_bytes = all_texts().map(str::len).sum();
+) -> Result<usize, RequestError> {
+    let beyond = |loads: &[usize], limit| {
+        droppable.map_or(0, |exchanges| truncation::num_beyond(exchanges, loads, limit))
+    };
+    let is_dropped = |index: usize, count| {
+        droppable.is_some_and(|exchanges| truncation::is_before(exchanges[index], count))
+    };
+    let length = |message| texts(message).into_iter().map(str::len).sum::<usize>();
+    let lengths: Vec<usize> = messages.iter().map(length).collect();
+    let too_long = beyond(&lengths, limits.max_text_bytes());
+    let kept = messages.iter().enumerate().filter(|(index, _)| !is_dropped(*index, too_long));
+    let all_bytes = kept.clone().map(|(index, _)| lengths[index]).sum();
     if check_length("messages", all_bytes, limits).is_err() {
-        if !may_drop_turns {
-            let text_bytes = all_texts().map(|text| limits.countable_bytes(text)).sum();
-            check_room(1, text_bytes, limits)?;
+        if droppable.is_none() {
+            let all_texts = messages.iter().flat_map(texts);
+            check_room(1, all_texts.map(|text| limits.countable_bytes(text)).sum(), limits)?;
         }
-        return check_length("messages", all_bytes, limits);
+        check_length("messages", all_bytes, limits)?;
     }
-    let mut num_pictures = 0;
-    let mut positions = 1; // `<s>`
-    let mut text_bytes = 0;
+    let mut counts = vec![Count::default(); messages.len()];
+    kept.for_each(|(index, message)| counts[index] = Count::of(message, limits));
+    let num_pictures: Vec<usize> = counts.iter().map(|count| count.num_pictures).collect();
+    let too_many = beyond(&num_pictures, limits.max_input_images);
+    let num_dropped = too_long.max(too_many);
+
+    let mut sum = Count { positions: 1, ..Count::default() }; // `<s>`
     for (index, message) in messages.iter().enumerate() {
-        let mut shown = match &message.content {
-            None | Some(Content::Text(_)) => 0,
-            Some(Content::Parts(parts)) => parts.iter().filter(|part| is_picture(part)).count(),
-        };
-        for piece in texts(message).into_iter().flat_map(|text| said(message.role, text)) {
-            match piece {
-                MarkdownPiece::Text(text) => text_bytes += limits.countable_bytes(text),
-                MarkdownPiece::Picture(_) => shown += 1,
-            }
+        if is_dropped(index, num_dropped) {
+            continue;
         }
-        let own = message.images.as_ref().map_or(0, Vec::len);
-        num_pictures += shown + own;
-        if num_pictures > limits.max_input_images {
-            let list = if own > 0 { "images" } else { "content" };
+        sum = sum.and(counts[index]);
+        if sum.num_pictures > limits.max_input_images {
+            let has_images = message.images.as_ref().is_some_and(|images| !images.is_empty());
+            let list = if has_images { "images" } else { "content" };
             let param = format!("messages[{index}].{list}");
             return Err(RequestError::TooManyPictures { param, limit: limits.max_input_images });
         }
-        positions += (shown + own) * positions_of_picture(message.role, limits);
     }
-    if may_drop_turns { Ok(()) } else { check_room(positions, text_bytes, limits) }
+    if droppable.is_none() {
+        check_room(sum.positions, sum.text_bytes, limits)?;
+    }
+    Ok(num_dropped)
+}
+
+/// What messages surely take.
+#[derive(Debug, Clone, Copy, Default)]
+struct Count {
+    num_pictures: usize,
+    /// Of pictures.
+    positions: usize,
+    text_bytes: usize,
+}
+
+impl Count {
+    fn of(message: &Message, limits: &Limits) -> Self {
+        let mut num_pictures = message.images.as_ref().map_or(0, Vec::len);
+        num_pictures += match &message.content {
+            None | Some(Content::Text(_)) => 0,
+            Some(Content::Parts(parts)) => parts.iter().filter(|part| is_picture(part)).count(),
+        };
+        let mut text_bytes = 0;
+        for piece in texts(message).into_iter().flat_map(|text| said(message.role, text)) {
+            match piece {
+                MarkdownPiece::Text(text) => text_bytes += limits.countable_bytes(text),
+                MarkdownPiece::Picture(_) => num_pictures += 1,
+            }
+        }
+        let positions = num_pictures * positions_of_picture(message.role, limits);
+        Self { num_pictures, positions, text_bytes }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            num_pictures: self.num_pictures + other.num_pictures,
+            positions: self.positions + other.positions,
+            text_bytes: self.text_bytes + other.text_bytes,
+        }
+    }
 }
 
 /// Positions that a picture of this role takes.

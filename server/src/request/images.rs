@@ -10,9 +10,9 @@ use super::pictures::{DrawingWish, PictureCount, drawing};
 use super::priority::priority;
 use super::sampling::{SamplingWish, StoppingWish, sampling_params, stopping_params};
 use super::{
-    Delivery, DeliveryMode, Disclosure, EncodedPicture, Limits, OwnPictures, PicturePlace, Piece,
-    PromptForm, RequestError, RequestedPicture, Speaker, Turn, ValidRequest, Whereabouts,
-    conversation, effective, in_range, model_name, negative_prompt, num_choices,
+    Delivery, DeliveryMode, Disclosure, Dropping, EncodedPicture, Limits, OwnPictures,
+    PicturePlace, Piece, PromptForm, RequestError, RequestedPicture, Speaker, Turn, ValidRequest,
+    Whereabouts, conversation, effective, in_range, model_name, negative_prompt, num_choices,
 };
 use crate::engine::request::{PictureParams, ProgressReports, SamplingParams, StoppingParams};
 use crate::picture_codec::PictureFormat;
@@ -79,7 +79,7 @@ pub fn validate_images(
     Ok(ValidRequest {
         model,
         turns,
-        may_drop_turns: false,
+        dropping: Dropping::Never,
         prompt_form,
         sampling,
         stopping,

@@ -16,6 +16,7 @@ mod picture_url;
 mod pictures;
 mod priority;
 mod requested_picture;
+mod response_chain;
 mod response_context;
 mod responses;
 mod sampling;
@@ -62,7 +63,7 @@ pub use sampling::MAX_LOGPROBS;
 pub(crate) use sampling::{MAX_BEAMS, MAX_PENALTY};
 pub use stored_response::{ItemId, ItemKind, StoredItem, StoredResponse, named_items};
 pub use tokenization::{TextToTokenize, validate_detokenize, validate_tokenize};
-pub use truncation::{FittedRequest, Fitting, fit};
+pub use truncation::{Dropping, FittedRequest, Fitting, fit};
 
 /// A request that can be served, its input pictures still encoded or elsewhere.
 #[derive(Debug, Clone)]
@@ -71,8 +72,8 @@ pub struct ValidRequest {
     pub model: String,
     /// The conversation; the user speaks last.
     pub turns: Vec<Turn<RequestedPicture>>,
-    /// Whether its oldest turns may be left out where it is too long.
-    pub may_drop_turns: bool,
+    /// Whether its oldest exchanges may be left out where it is too long.
+    pub dropping: Dropping,
     /// How it is written down.
     pub prompt_form: PromptForm,
     /// How tokens are chosen.
@@ -171,11 +172,11 @@ pub fn validate(
     let effective = effective((&wish, &sampling), (&drawing, &pictures), limits);
     let negative_prompt = negative_prompt(request.negative_prompt, limits)?;
     let may_drop_turns = request.truncation == Some(Truncation::Auto);
-    let turns = conversation::turns(request.messages, may_drop_turns, own, limits)?;
+    let (turns, dropping) = conversation::turns(request.messages, may_drop_turns, own, limits)?;
     Ok(ValidRequest {
         model,
         turns,
-        may_drop_turns,
+        dropping,
         prompt_form: abilities::prompt_form(limits),
         sampling,
         stopping,
@@ -294,6 +295,14 @@ pub fn decode_pictures(
 }
 
 impl ValidRequest {
+    /// `dropped`, if anything could have been.
+    pub fn if_droppable<T>(&self, dropped: T) -> Option<T> {
+        match self.dropping {
+            Dropping::Never => None,
+            Dropping::Oldest { at_least: _ } => Some(dropped),
+        }
+    }
+
     /// What the engine is asked for: the prompt written down with `template`, `turns` being this
     /// request's own with their pictures decoded.
     pub fn engine_request(

@@ -2,12 +2,13 @@
 //! whatever is only named is found. Counted before any picture is decoded or read.
 
 use reverie_model::config::{Abilities, Ability};
-use reverie_proto::message::MAX_MESSAGES;
 use reverie_proto::{InputItem, InputPart, OutputItem, Role};
 
 use super::conversation::{self, positions_of_picture, speaker};
 use super::own_pictures::{self, MarkdownPiece, OwnPictures};
+use super::response_chain::{self, Before, DroppedItem, PREVIOUS};
 use super::stored_response::{ItemId, StoredItem, StoredResponse, output_id};
+use super::truncation::{self, Dropping};
 use super::{
     EncodedPicture, Limits, Piece, PromptForm, RequestError, RequestedPicture, Speaker, Turn,
     abilities, data_url,
@@ -36,6 +37,8 @@ pub(super) struct ResponseContext {
     pub(super) turns: Vec<Turn<RequestedPicture>>,
     /// What each turn is called: a stored item's id, or its place in the request.
     pub(super) names: Vec<String>,
+    /// Which turns may be dropped.
+    pub(super) dropping: Dropping,
 }
 
 /// Where a conversation comes from.
@@ -44,7 +47,7 @@ pub(super) struct Sources<'a> {
     /// What is stored under this id, and before it, comes first.
     pub(super) previous: Option<&'a str>,
     pub(super) input: &'a [InputItem],
-    /// Whether it need not fit into the context, because turns of it may be dropped.
+    /// Whether it need not fit, because turns of it may be dropped.
     pub(super) may_drop_turns: bool,
 }
 
@@ -88,6 +91,10 @@ struct Gathered {
     name: String,
     /// With the parameter that each is to be blamed on.
     said: Vec<(Said, String)>,
+    num_pictures: usize,
+    num_bytes: usize,
+    /// Nothing of it is read: it is beyond what is looked at of a conversation.
+    is_dropped: bool,
 }
 
 /// A conversation as it is gathered.
@@ -96,9 +103,10 @@ struct Gathering<'a> {
     may_drop_turns: bool,
     limits: &'a Limits,
     items: Vec<Gathered>,
+    /// Of what is not dropped.
     num_pictures: usize,
     positions: usize,
-    /// Bytes that surely take room, and bytes in all.
+    /// Bytes that surely take room, and bytes in all of what is not dropped.
     text_bytes: (usize, usize),
 }
 
@@ -118,37 +126,51 @@ impl<'a> Gathering<'a> {
 
     /// From here on, until the next item, everything is said by `role`.
     fn open(&mut self, role: Role, name: &str) {
-        self.items.push(Gathered { role, name: name.to_owned(), said: Vec::new() });
+        self.items.push(Gathered {
+            role,
+            name: name.to_owned(),
+            said: Vec::new(),
+            num_pictures: 0,
+            num_bytes: 0,
+            is_dropped: false,
+        });
+    }
+
+    /// Takes up no more than that it was there.
+    fn open_dropped(&mut self, role: Role, name: &str) {
+        self.open(role, name);
+        if let Some(item) = self.items.last_mut() {
+            item.is_dropped = true;
+        }
     }
 
     /// Everything before, oldest first.
     fn go_on_from(&mut self, previous: Option<&str>) -> Result<(), RequestError> {
-        let mut chain: Vec<StoredResponse> = Vec::new();
-        let mut next = previous.map(str::to_owned);
-        let mut num_pictures = 0;
-        while let Some(id) = next.take() {
-            let missing = || RequestError::NoPreviousResponse { id: id.clone() };
-            let stored = match id.parse() {
-                Ok(id) => self.kept.response(id)?.ok_or_else(missing)?,
-                Err(_not_an_id) => return Err(missing()),
-            };
-            num_pictures += num_pictures_of(&stored);
-            // No longer chain can fit: what is held meanwhile stays in proportion.
-            if num_pictures > self.limits.max_input_images || chain.len() == MAX_MESSAGES {
-                let (param, limit) = (PREVIOUS.to_owned(), self.limits.max_input_images);
-                return Err(RequestError::TooManyPictures { param, limit });
+        let Some(previous) = previous else { return Ok(()) };
+        let chain = response_chain::chain(previous, self.kept, self.may_drop_turns, self.limits)?;
+        for before in chain {
+            match before {
+                Before::Read(stored) => self.take_up(stored)?,
+                Before::Dropped(items) => {
+                    for DroppedItem { role, name, of_system } in items {
+                        match of_system {
+                            Some(item) => self.asked(&item, PREVIOUS, &name)?,
+                            None => self.open_dropped(role, &name),
+                        }
+                    }
+                }
             }
-            next.clone_from(&stored.response.previous_response_id);
-            chain.push(stored);
         }
-        for stored in chain.into_iter().rev() {
-            for item in &stored.input {
-                self.asked(item, PREVIOUS, item.id().unwrap_or(PREVIOUS))?;
-            }
-            for item in stored.response.output {
-                let name = output_id(&item).to_owned();
-                self.answered(item, PREVIOUS, &name)?;
-            }
+        Ok(())
+    }
+
+    fn take_up(&mut self, stored: StoredResponse) -> Result<(), RequestError> {
+        for item in &stored.input {
+            self.asked(item, PREVIOUS, item.id().unwrap_or(PREVIOUS))?;
+        }
+        for item in stored.response.output {
+            let name = output_id(&item).to_owned();
+            self.answered(item, PREVIOUS, &name)?;
         }
         Ok(())
     }
@@ -221,18 +243,21 @@ impl<'a> Gathering<'a> {
         }
     }
 
-    /// Counts one thing more of the open item, and takes it up if it can still fit.
+    /// Counts one thing more of the open item, and takes it up if it can still fit, after older things were dropped if
+    /// they may be.
     fn said(&mut self, said: Said, param: &str) -> Result<(), RequestError> {
         let Some(role) = self.items.last().map(|item| item.role) else { return Ok(()) };
         let num_pictures = match &said {
             Said::Text(text) => self.count_text(role, text)?,
             Said::Picture(_) => 1,
         };
-        self.num_pictures += num_pictures;
         let limits = self.limits;
-        if self.num_pictures > limits.max_input_images {
-            let (param, limit) = (param.to_owned(), limits.max_input_images);
-            return Err(RequestError::TooManyPictures { param, limit });
+        self.count(num_pictures, 0);
+        while self.num_pictures > limits.max_input_images {
+            if !self.drop_oldest() {
+                let (param, limit) = (param.to_owned(), limits.max_input_images);
+                return Err(RequestError::TooManyPictures { param, limit });
+            }
         }
         self.positions += num_pictures * positions_of_picture(role, limits);
         self.check_room()?;
@@ -241,6 +266,35 @@ impl<'a> Gathering<'a> {
             item.said.push((said, param.to_owned()));
         }
         Ok(())
+    }
+
+    fn count(&mut self, num_pictures: usize, num_bytes: usize) {
+        self.num_pictures += num_pictures;
+        self.text_bytes.1 += num_bytes;
+        if let Some(item) = self.items.last_mut() {
+            item.num_pictures += num_pictures;
+            item.num_bytes += num_bytes;
+        }
+    }
+
+    /// Drops the oldest exchange that is still there, if it may be dropped and is not the last one.
+    fn drop_oldest(&mut self) -> bool {
+        let exchanges = truncation::exchanges(self.items.iter().map(|item| speaker(item.role)));
+        let numbered = exchanges.iter().zip(&self.items);
+        let oldest = numbered.filter(|(_, item)| !item.is_dropped).find_map(|(number, _)| *number);
+        let last = exchanges.iter().flatten().max().copied();
+        if !self.may_drop_turns || oldest.is_none() || oldest == last {
+            return false;
+        }
+        for (item, exchange) in self.items.iter_mut().zip(exchanges) {
+            if exchange == oldest {
+                self.num_pictures -= item.num_pictures;
+                self.text_bytes.1 -= item.num_bytes;
+                item.said.clear();
+                (item.num_pictures, item.num_bytes, item.is_dropped) = (0, 0, true);
+            }
+        }
+        true
     }
 
     fn check_room(&self) -> Result<(), RequestError> {
@@ -252,7 +306,8 @@ impl<'a> Gathering<'a> {
 
     /// Counts a text; the pictures in it, as Markdown. They are not looked for in what is too long anyway.
     fn count_text(&mut self, role: Role, text: &str) -> Result<usize, RequestError> {
-        self.text_bytes.1 += text.len();
+        self.count(0, text.len());
+        while self.text_bytes.1 > self.limits.max_text_bytes() && self.drop_oldest() {}
         if self.text_bytes.1 > self.limits.max_text_bytes() {
             self.text_bytes.0 += self.limits.countable_bytes(text);
             self.check_room()?;
@@ -288,8 +343,9 @@ impl<'a> Gathering<'a> {
 
     /// Reads the pictures.
     fn finish(self) -> Result<ResponseContext, RequestError> {
-        let Self { kept, limits, items, .. } = self;
-        let items: Vec<Gathered> = items.into_iter().filter(|item| !item.said.is_empty()).collect();
+        let Self { kept, may_drop_turns, limits, items, .. } = self;
+        let is_there = |item: &Gathered| item.is_dropped || !item.said.is_empty();
+        let items: Vec<Gathered> = items.into_iter().filter(is_there).collect();
         match items.last().map(|item| item.role) {
             Some(Role::User) => {}
             Some(Role::System | Role::Developer | Role::Assistant) | None => {
@@ -302,8 +358,9 @@ impl<'a> Gathering<'a> {
             let wanted = "the user's words alone: this model draws from a bare caption";
             return Err(RequestError::out_of_range("input", wanted));
         }
+        let dropping = if may_drop_turns { dropping(&items) } else { Dropping::Never };
         let (mut turns, mut names) = (Vec::new(), Vec::new());
-        for Gathered { role, name, said } in items {
+        for Gathered { role, name, said, .. } in items {
             let speaker = speaker(role);
             let mut pieces = Vec::with_capacity(said.len());
             for (said, param) in said {
@@ -312,8 +369,16 @@ impl<'a> Gathering<'a> {
             turns.push(Turn { speaker, pieces });
             names.push(name);
         }
-        Ok(ResponseContext { turns, names })
+        Ok(ResponseContext { turns, names, dropping })
     }
+}
+
+/// What is dropped already is dropped in any case.
+fn dropping(items: &[Gathered]) -> Dropping {
+    let exchanges = truncation::exchanges(items.iter().map(|item| speaker(item.role)));
+    let dropped = exchanges.iter().zip(items).filter(|(_, item)| item.is_dropped);
+    let last = dropped.filter_map(|(exchange, _)| *exchange).max();
+    Dropping::Oldest { at_least: last.map_or(0, |exchange| exchange + 1) }
 }
 
 /// What one thing said comes to; the assistant's texts may hold pictures of ours.
@@ -331,32 +396,6 @@ fn pieces_of(
             Err(RequestError::conflict(&param, "is a picture in a system message"))
         }
         (_, Said::Picture(source)) => Ok(vec![Piece::Picture(read(source, param, kept, limits)?)]),
-    }
-}
-
-/// Names what came before.
-const PREVIOUS: &str = "previous_response_id";
-
-/// Pictures that it holds itself.
-fn num_pictures_of(stored: &StoredResponse) -> usize {
-    let is_drawn = |item: &&OutputItem| match item {
-        OutputItem::Message { .. } => false,
-        OutputItem::ImageGenerationCall { .. } => true,
-    };
-    let shown = stored.input.iter().map(|item| match item {
-        InputItem::Message { content, .. } => {
-            content.iter().filter(|part| is_picture(part)).count()
-        }
-        InputItem::ImageGenerationCall { .. } => 1,
-        InputItem::Reference { .. } => 0,
-    });
-    shown.sum::<usize>() + stored.response.output.iter().filter(is_drawn).count()
-}
-
-fn is_picture(part: &InputPart) -> bool {
-    match part {
-        InputPart::InputText(_) | InputPart::OutputText(_) => false,
-        InputPart::ImageUrl(_) | InputPart::ImageFile(_) => true,
     }
 }
 

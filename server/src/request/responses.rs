@@ -107,19 +107,19 @@ pub fn validate_response(
     let delivery = Delivery::inline(mode, pictures.format);
     let echo = echo(&request);
     let input = items(request.input);
-    let may_drop_turns = echo.truncation == Truncation::Auto;
     let sources = Sources {
         instructions: echo.instructions.as_deref(),
         previous: echo.previous_response_id.as_deref(),
         input: &input,
-        may_drop_turns,
+        may_drop_turns: echo.truncation == Truncation::Auto,
     };
-    let ResponseContext { turns, names } = response_context::gathered(&sources, kept, limits)?;
+    let ResponseContext { turns, names, dropping } =
+        response_context::gathered(&sources, kept, limits)?;
     Ok(ValidResponse {
         valid: ValidRequest {
             model,
             turns,
-            may_drop_turns,
+            dropping,
             priority: priority::priority(None, limits)?,
             prompt_form: abilities::prompt_form(limits),
             sampling,

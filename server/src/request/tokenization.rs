@@ -49,7 +49,8 @@ pub fn validate_tokenize(
                 let reason = "must be true: every prompt ends with the opening of the answer";
                 return Err(RequestError::unsupported("add_generation_prompt", reason));
             }
-            Ok(TextToTokenize::Conversation(conversation::turns(messages, false, own, limits)?))
+            let (turns, _nothing_dropped) = conversation::turns(messages, false, own, limits)?;
+            Ok(TextToTokenize::Conversation(turns))
         }
     }
 }

@@ -4,10 +4,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reverie_proto::{ParseError, parse};
 use reverie_server::request::{
-    EditedPictures, Limits, NoOwnPictures, PictureUrl, PictureUrlPolicy, Piece, RequestError,
-    RequestedPicture, ValidRequest, validate, validate_completion, validate_detokenize,
-    validate_images, validate_tokenize,
+    EditedPictures, KeptItems, Limits, NoOwnPictures, OwnPictureFault, OwnPictures, PictureUrl,
+    PictureUrlPolicy, Piece, RequestError, RequestedPicture, StoredResponse, ValidRequest,
+    validate, validate_completion, validate_detokenize, validate_images, validate_response,
+    validate_tokenize,
 };
+use reverie_server::store::StoredId;
 use serde_json::json;
 
 use crate::http_kit;
@@ -30,7 +32,7 @@ fn limits() -> Limits {
 pub(crate) fn request_json(input: &[u8]) {
     let Some((route, body)) = input.split_first() else { return };
     let limits = limits();
-    match route % 6 {
+    match route % 7 {
         0 => checked(read(parse::chat_request(body), |request| {
             validate(request, &NoOwnPictures, &limits, 1)
         })),
@@ -46,9 +48,31 @@ pub(crate) fn request_json(input: &[u8]) {
         4 => refused(read(parse::tokenize_request(body), |request| {
             validate_tokenize(request, &NoOwnPictures, &limits)
         })),
-        _ => refused(read(parse::detokenize_request(body), |request| {
+        5 => refused(read(parse::detokenize_request(body), |request| {
             validate_detokenize(request, &limits, 356)
         })),
+        _ => checked(read(parse::response_request(body), |request| {
+            validate_response(request, &NothingKept, &limits, 1).map(|response| response.valid)
+        })),
+    }
+}
+
+/// A store in which nobody finds anything.
+struct NothingKept;
+
+impl OwnPictures for NothingKept {
+    fn at(&self, _url: &str) -> Option<Result<Vec<u8>, OwnPictureFault>> {
+        None
+    }
+}
+
+impl KeptItems for NothingKept {
+    fn response(&self, _id: StoredId) -> Result<Option<StoredResponse>, RequestError> {
+        Ok(None)
+    }
+
+    fn file(&self, _id: StoredId) -> Result<Option<Vec<u8>>, RequestError> {
+        Ok(None)
     }
 }
 
@@ -77,6 +101,13 @@ fn checked(result: Result<ValidRequest, RequestError>) {
 /// An error is short, and names a place that is not empty.
 fn refused<T>(result: Result<T, RequestError>) {
     let Err(error) = result else { return };
+    // Whoever answers clips what the client wrote.
+    if let RequestError::NoPreviousResponse { .. }
+    | RequestError::NoItem { .. }
+    | RequestError::NoFile { .. } = error
+    {
+        return;
+    }
     assert!(error.to_string().len() < MAX_MESSAGE, "{error:.200}");
     match error {
         RequestError::OutOfRange { param, .. }
