@@ -122,15 +122,17 @@ export class ExchangeView {
     this.foot.replaceChildren(...rows);
   }
 
-  /** How the answer was made, on request; its seed at a glance. */
+  /** How the answer was made and where it comes from, on request; its seed at a glance. */
   #facts() {
     const { effective, usage, provenance } = this.exchange.answer;
     if (!effective) return "";
+    const { pictures = [], parameters: saidAbove, request: ownWords, ...origin } = provenance ?? {};
+    const digests = pictures.map(({ index, pixels_sha256: digest }) => [`picture ${index + 1} pixels sha256`, digest]);
     const positions = usage && {
       "prompt tokens": usage.prompt_tokens, "completion tokens": usage.completion_tokens,
       ...usage.images && { "positions left": usage.images.positions_left, "pictures that still fit": usage.images.more_images_fit },
     };
-    const entries = Object.entries({ ...effective, ...positions, ...provenance });
+    const entries = Object.entries({ ...effective, ...positions, ...origin, ...Object.fromEntries(digests) });
     const rows = entries.flatMap(([name, value]) => [
       element("dt", {}, name.replaceAll("_", " ")),
       element("dd", {}, typeof value === "object" ? JSON.stringify(value) : String(value)),

@@ -23,7 +23,7 @@ let running = null; // stops what is being asked
 async function ask(question, from, overrides = {}) {
   if (running || isEmpty(question) || !parameters.check()) return;
   const before = exchanges.slice(0, from);
-  const request = { ...parameters.values(), ...overrides, messages: messages(before, question) };
+  const request = { ...parameters.values(), ...overrides, provenance: true, messages: messages(before, question) };
   const exchange = newExchange(question, withoutEmpty(request));
   exchanges = [...before, exchange];
   edit(null);

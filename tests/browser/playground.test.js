@@ -36,14 +36,16 @@ const setParameter = async (name, value) => {
   await page.locator(`#parameter-${name}`).fill(String(value));
 };
 
-/** A transfer with one picture of the gallery as a file. */
-const transfer = (number) => page.evaluateHandle(async (at) => {
-  const url = document.querySelectorAll(".gallery img")[at].src;
-  const bytes = Uint8Array.from(atob(url.split(",")[1]), (char) => char.charCodeAt(0));
+/** A transfer with these pictures of the gallery as files. */
+const transfer = (...numbers) => page.evaluateHandle(async (places) => {
   const data = new DataTransfer();
-  data.items.add(new File([bytes], "shape.png", { type: "image/png" }));
+  for (const at of places) {
+    const url = document.querySelectorAll(".gallery img")[at].src;
+    const bytes = Uint8Array.from(atob(url.split(",")[1]), (char) => char.charCodeAt(0));
+    data.items.add(new File([bytes], "shape.png", { type: "image/png" }));
+  }
   return data;
-}, number);
+}, numbers);
 
 test("text and pictures appear in the order in which the model made them, and survive a reload", async () => {
   await setParameter("seed", 3);
@@ -53,6 +55,9 @@ test("text and pictures appear in the order in which the model made them, and su
   assert.deepEqual(shown.map((part) => part === "picture"), [false, true, false, true, false]);
   assert.match(shown[0], /yellow star/);
   assert.equal(await page.locator(".facts summary").textContent(), "Seed 3");
+  const facts = await page.locator(".facts dl").textContent();
+  assert.match(facts, /model sha256[0-9a-f]{64}/);
+  assert.equal(facts.match(/picture \d pixels sha256[0-9a-f]{64}/g).length, 2, "where each picture comes from");
 
   const drawn = await pictures(page);
   await page.reload();
@@ -91,6 +96,20 @@ test("pictures stand where they are dropped and pasted, and are sent in that ord
   assert.deepEqual(messages.map(({ role }) => role), ["user", "assistant", "user"]);
   assert.equal(messages[1].images.length, 1);
   assert.deepEqual(messages[1].content_parts.at(-1), { type: "image_ref", index: 0 });
+});
+
+test("several pictures dropped at once are taken in their order", async () => {
+  await page.locator("#editor").click();
+  await page.keyboard.type("What do they have in common?");
+  const urls = await page.locator(".gallery img").evaluateAll((images) => [7, 8, 6].map((at) => images[at].src));
+  await page.dispatchEvent("#editor", "drop", { dataTransfer: await transfer(7, 8, 6) });
+  await page.waitForSelector("#editor img:nth-of-type(3)");
+  const request = page.waitForRequest(/chat\/completions/);
+  await page.keyboard.press("Enter");
+  const { content } = (await request).postDataJSON().messages[0];
+  const sent = content.filter((part) => part.type === "image_url").map((part) => part.image_url.url);
+  assert.deepEqual(sent, urls);
+  await answered(page);
 });
 
 test("stopping in the middle of a picture keeps what was written and frees the server", async () => {
