@@ -53,7 +53,7 @@ pub enum InputItem {
         /// Text and pictures in order.
         content: Vec<InputPart>,
     },
-    /// A picture that the model drew.
+    /// A picture that the model drew; with neither name nor file, one that it did not complete.
     ImageGenerationCall {
         /// Its name, by which it is found if there is no `result`.
         id: Option<String>,
@@ -195,6 +195,17 @@ impl TryFrom<FlatItem> for InputItem {
                 };
                 Ok(Self::Message { id, role, content })
             }
+            // A call of a response that failed, as a client holds it: there is no such picture, here or elsewhere.
+            FlatItem {
+                r#type: Some(ItemType::ImageGenerationCall),
+                status: Some(status),
+                role: None,
+                content: None,
+                result: None,
+                ..
+            } if status != ItemStatus::Completed => {
+                Ok(Self::ImageGenerationCall { id: None, result: None })
+            }
             FlatItem {
                 r#type: Some(ItemType::ImageGenerationCall),
                 id,
@@ -227,6 +238,11 @@ impl From<InputItem> for FlatItem {
                 role: Some(role),
                 status: completed,
                 content: Some(MessageContent(content, false)),
+                ..Self::default()
+            },
+            InputItem::ImageGenerationCall { id: None, result: None } => Self {
+                r#type: Some(ItemType::ImageGenerationCall),
+                status: Some(ItemStatus::Failed),
                 ..Self::default()
             },
             InputItem::ImageGenerationCall { id, result } => Self {

@@ -11,6 +11,7 @@ use http_kit::{
 use reverie_server::engine::event::FinishReason;
 use reverie_server::http::{ApiKey, HttpSettings};
 use serde_json::{Value, json};
+use tokio_stream::StreamExt as _;
 
 #[tokio::test]
 async fn a_conversation_goes_on_with_the_very_context_of_the_same_chat() {
@@ -222,8 +223,18 @@ async fn a_client_that_leaves_ends_the_document_and_nothing_is_stored() {
     let request = request(Method::POST, "/v1/responses", None, &body);
     let response = tower::Service::call(&mut app, request).await.expect("a response");
     assert_eq!(response.status(), 200);
-    drop(response);
+    let mut events = response.into_body().into_data_stream();
+    let mut told = String::new();
+    while !told.contains("resp_") {
+        let bytes = events.next().await.expect("more to come").expect("bytes");
+        told.push_str(std::str::from_utf8(&bytes).expect("UTF-8"));
+    }
+    let id = &told[told.find("resp_").expect("an id")..][.."resp_".len() + 32];
+    drop(events);
     left.await.expect("the document is given up");
+    let path = format!("/v1/responses/{id}");
+    let gone = send(&app, self::request(Method::GET, &path, None, &Value::Null)).await;
+    assert_eq!(gone.status, 404);
 }
 
 #[tokio::test]
@@ -256,6 +267,25 @@ async fn a_chain_goes_on_beyond_the_pictures_that_are_read_if_the_oldest_may_be_
         wanted.extend(output.iter().map(|item| item["id"].clone()));
     }
     assert_eq!(chain[6]["dropped_items"], json!(wanted), "also of what was not even read");
+}
+
+#[tokio::test]
+async fn what_a_failed_response_did_not_complete_is_taken_back_as_nothing() {
+    let server = server();
+    let call = |status: &str| {
+        json!({"type": "image_generation_call", "id": "ig_0123", "status": status, "result": null,
+               "output_format": "png", "size": "64x64", "quality": "auto", "background": "opaque"})
+    };
+    for status in ["failed", "in_progress", "generating", "incomplete"] {
+        let input = json!([{"role": "user", "content": "Draw."}, call(status), {"role": "user", "content": "Again."}]);
+        let answer = server.respond(json!({"input": input})).await;
+        let id = id_of(&answer);
+        let next = server.respond(json!({"previous_response_id": id})).await;
+        assert_eq!(next.status, 200, "and is stored: {}", next.json());
+    }
+    let input = json!([call("completed"), {"role": "user", "content": "Again."}]);
+    let missing = server.respond(json!({"input": input})).await.error();
+    assert_eq!((missing.0, missing.2.as_str()), (404, "item_not_found"), "one that was drawn");
 }
 
 #[tokio::test]
