@@ -138,9 +138,11 @@ impl ApiError {
     }
 
     fn about(self, conversation: &str) -> Self {
-        match self.param.as_deref() {
-            Some("messages") => self.at(conversation),
-            Some(_) | None => self,
+        match (self.code, self.param.as_deref()) {
+            // That one is the client's own.
+            ("unknown_parameter", _) => self,
+            (_, Some("messages")) => self.at(conversation),
+            (_, Some(_) | None) => self,
         }
     }
 
