@@ -34,7 +34,7 @@ fn golden() -> Tokenizer {
 }
 
 fn mini() -> Tokenizer {
-    Tokenizer::load(&path("assets/mini"), 1024).unwrap()
+    Tokenizer::load(&path("assets/mini"), 1536).unwrap()
 }
 
 fn ids(value: &Value) -> Vec<u32> {
@@ -109,7 +109,7 @@ fn the_special_ids_are_those_of_the_checkpoint() {
         assert_eq!(stated[*name], id, "{name}");
     }
     assert_eq!((tokenizer.special().unk, tokenizer.vocab_size()), (0, 488));
-    assert_eq!(mini().special().all(), [0, 1, 2, 1016, 1017, 1018, 1019, 1020, 1021, 1022, 1023]);
+    assert_eq!(mini().special().all(), [0, 1, 2, 1528, 1529, 1530, 1531, 1532, 1533, 1534, 1535]);
 }
 
 #[test]

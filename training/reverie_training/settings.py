@@ -76,7 +76,7 @@ _FULL_PLANS = {
     "unet": Plan(steps=2500, batch=32, rates=(5e-3, 2e-3)),
     # The creation half ends at about the step from which there are two.
     "llm": Plan(steps=6200, batch=1800, rates=(3e-3, 1.5e-3), warmup=100, plateau=0.2, twin=3000),
-    "joint": Plan(steps=350, batch=1500, rates=(1e-3, 5e-4), plateau=0.1, twin=0),
+    "joint": Plan(steps=200, batch=1500, rates=(1e-3, 5e-4), plateau=0.1, twin=0),
 }
 
 

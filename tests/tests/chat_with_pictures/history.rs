@@ -69,7 +69,7 @@ async fn an_answer_sent_back_takes_the_positions_that_it_took_when_it_was_writte
     let first = first_turn(&server, story, fields).await;
     assert!(first.document.parts.len() >= 4, "text between pictures: {:?}", first.document.texts());
 
-    let tokenizer = Tokenizer::load(&mini(), 1024).expect("its tokenizer");
+    let tokenizer = Tokenizer::load(&mini(), 1536).expect("its tokenizer");
     let next = tokenizer.encode_text("USER: How many objects are there? ASSISTANT:").len();
     let question = "How many objects are there?";
     for assistant in [first.message(), as_parts(&first)] {
