@@ -37,7 +37,7 @@ fn poison(folder: &Path) {
     let file = folder.join("model.safetensors");
     let mut tensors: HashMap<String, Tensor> =
         safetensors::load(&file, &Device::Cpu).expect("the embedded model's tensors");
-    let tokenizer = Tokenizer::load(&mini(), 1024).expect("its tokenizer");
+    let tokenizer = Tokenizer::load(&mini(), 1536).expect("its tokenizer");
     let token = *tokenizer.encode_text(POISON).last().expect("a token") as usize;
     let name = "model.embed_tokens.weight";
     let table = tensors[name].to_dtype(DType::F32).expect("numbers");

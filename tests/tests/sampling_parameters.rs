@@ -60,14 +60,14 @@ async fn penalties_keep_a_text_from_repeating_itself() {
         (counts.values().copied().max().unwrap_or(0), counts.len())
     };
     let greedy = json!({"temperature": 0, "logprobs": true});
-    let plain = ask(&server, &text(96, greedy.clone())).await;
+    let plain = ask(&server, &text(300, greedy.clone())).await;
     let (plain_most, plain_kinds) = most_frequent(&plain);
     for (name, value) in
         [("frequency_penalty", 2.0), ("presence_penalty", 2.0), ("repetition_penalty", 2.0)]
     {
         let mut fields = greedy.clone();
         fields[name] = json!(value);
-        let answer = ask(&server, &text(96, fields)).await;
+        let answer = ask(&server, &text(300, fields)).await;
         let (most, kinds) = most_frequent(&answer);
         assert!(kinds > plain_kinds, "{name}: {kinds} different tokens, without {plain_kinds}");
         let is_by_count = name == "frequency_penalty";
