@@ -29,7 +29,7 @@ pub(super) async fn retrieve(
 ) -> Result<Json<Response>, ApiError> {
     let streams = fields(query.as_deref(), &["stream"])?
         .into_iter()
-        .any(|(name, value)| name == "stream" && !matches!(value, "" | "false"));
+        .any(|(name, value)| name == "stream" && value != "false");
     if streams {
         return Err(ApiError::bad_query(
             "stream",

@@ -306,8 +306,8 @@ fn responses(operation: &Operation) -> Value {
         let schema = match (*media_type, *schema) {
             (JSON, "") => json!({"type": "object"}),
             (_, "") => json!({"type": "string"}),
+            // Of no type: some readers hold each event against it, others the whole text.
             (EVENTS, name) => json!({
-                "type": "string",
                 "description": "Events. The data of each is JSON, of an `error` event an ErrorBody; `[DONE]` may end them.",
                 "contentMediaType": EVENTS,
                 "x-event": {"anyOf": name.split('|').map(reference).collect::<Vec<_>>()},
