@@ -14,7 +14,7 @@ pub(super) const PREVIOUS: &str = "previous_response_id";
 
 /// A response of a chain.
 pub(super) enum Before {
-    Read(StoredResponse),
+    Read(Box<StoredResponse>),
     /// Only its items' names are of use.
     Dropped(Vec<DroppedItem>),
 }
@@ -74,7 +74,11 @@ pub(super) fn chain(
             return Err(RequestError::TooManyPictures { param, limit });
         }
         next.clone_from(&stored.response.previous_response_id);
-        chain.push(if is_beyond { Before::dropped(stored) } else { Before::Read(stored) });
+        chain.push(if is_beyond {
+            Before::dropped(stored)
+        } else {
+            Before::Read(Box::new(stored))
+        });
     }
     chain.reverse();
     Ok(chain)

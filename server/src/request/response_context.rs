@@ -150,7 +150,7 @@ impl<'a> Gathering<'a> {
         let chain = response_chain::chain(previous, self.kept, self.may_drop_turns, self.limits)?;
         for before in chain {
             match before {
-                Before::Read(stored) => self.take_up(stored)?,
+                Before::Read(stored) => self.take_up(*stored)?,
                 Before::Dropped(items) => {
                     for DroppedItem { role, name, of_system } in items {
                         match of_system {
