@@ -4,7 +4,7 @@ mod http_kit;
 
 use std::sync::Arc;
 
-use http_kit::responding::server;
+use http_kit::responding::{check_refused, server};
 use http_kit::{Afterwards, ScriptedEngine, app, asking, chat, finished};
 use reverie_server::engine::event::FinishReason;
 use reverie_server::engine::request::{EngineRequest, ImageChoice};
@@ -169,11 +169,5 @@ async fn shapes_that_no_text_can_have_are_refused_by_their_place() {
         (with(json!({"image_choice": "required"})), "image_choice", "invalid_value"),
         (with(json!({"tool_choice": "required"})), "tool_choice", "invalid_value"),
     ];
-    let server = server();
-    for (fields, param, code) in cases {
-        let refused = server.respond(fields.clone()).await;
-        let said = format!("{fields:.200}");
-        assert_eq!(refused.error(), (400, Some(param.to_owned()), code.to_owned()), "{said}");
-    }
-    assert!(server.engine.requests.lock().expect("no test panics with it").is_empty());
+    check_refused(cases).await;
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http_kit::responding::{NOW, server, server_with};
+use http_kit::responding::{NOW, check_refused, server, server_with};
 use http_kit::{Answer, data_url, finished, picture, png, settings, text};
 use reverie_server::engine::event::{EngineError, EngineEvent, FinishReason};
 use reverie_server::engine::request::{ImageChoice, ProgressReports};
@@ -267,17 +267,6 @@ async fn what_clients_send_by_themselves_is_taken() {
         .await;
     assert_eq!(answer.status, 200, "{}", answer.json());
     assert_eq!(answer.json()["prompt_cache_key"], "k");
-}
-
-/// Each of these is refused by its name, and nobody is asked.
-async fn check_refused(cases: impl IntoIterator<Item = (Value, &'static str, &'static str)>) {
-    let server = server();
-    for (fields, param, code) in cases {
-        let refused = server.respond(fields.clone()).await;
-        let said = format!("{fields:.200}");
-        assert_eq!(refused.error(), (400, Some(param.to_owned()), code.to_owned()), "{said}");
-    }
-    assert!(server.engine.requests.lock().expect("no test panics with it").is_empty());
 }
 
 #[tokio::test]

@@ -26,7 +26,8 @@ pub(super) fn turns(
         }
     }
     let exchanges = truncation::exchanges(messages.iter().map(|message| speaker(message.role)));
-    let num_dropped = check_all_room(&messages, may_drop_turns.then_some(&exchanges), limits)?;
+    let num_dropped =
+        check_all_room(&messages, may_drop_turns.then_some(exchanges.as_slice()), limits)?;
     let reading = Reading { own, limits };
     let turn = |(index, message): (usize, Message)| {
         if truncation::is_before(exchanges[index], num_dropped) {
@@ -65,7 +66,7 @@ pub(super) fn check_length(param: &str, bytes: usize, limits: &Limits) -> Result
 /// they may be. Pictures are not looked for in texts that are too long anyway.
 fn check_all_room(
     messages: &[Message],
-    droppable: Option<&Vec<Option<usize>>>,
+    droppable: Option<&[Option<usize>]>,
     limits: &Limits,
 ) -> Result<usize, RequestError> {
     let beyond = |loads: &[usize], limit| {
@@ -79,12 +80,12 @@ fn check_all_room(
     let too_long = beyond(&lengths, limits.max_text_bytes());
     let kept = messages.iter().enumerate().filter(|(index, _)| !is_dropped(*index, too_long));
     let all_bytes = kept.clone().map(|(index, _)| lengths[index]).sum();
-    if check_length("messages", all_bytes, limits).is_err() {
+    if let Err(far_too_long) = check_length("messages", all_bytes, limits) {
         if droppable.is_none() {
             let all_texts = messages.iter().flat_map(texts);
             check_room(1, all_texts.map(|text| limits.countable_bytes(text)).sum(), limits)?;
         }
-        check_length("messages", all_bytes, limits)?;
+        return Err(far_too_long);
     }
     let mut counts = vec![Count::default(); messages.len()];
     kept.for_each(|(index, message)| counts[index] = Count::of(message, limits));

@@ -201,7 +201,10 @@ fn leaving_while_reading(client: &Client) -> Asked {
     }
     let head = format!("content-length: {}", slow.body.len());
     drop(client.open(&head, &slow.body[..slow.body.len() / 2]));
-    ask(client, showing(&small(ImageFormat::Png), "image/png"))
+    let mut asked = ask(client, showing(&small(ImageFormat::Png), "image/png"));
+    // As slow as theirs, which began before: once it is answered, nothing of them is left for the next row.
+    asked.extend(ask(client, slow));
+    asked
 }
 
 /// Every way to break a picture, and one text for each code.

@@ -7,7 +7,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request};
 use reverie_server::engine::event::EngineEvent;
-use reverie_server::http::{HttpSettings, Origin, router};
+use reverie_server::http::{AppState, HttpSettings, Origin, router};
+use reverie_server::store::RecordStore;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -24,8 +25,23 @@ pub(crate) struct Server {
 
 pub(crate) fn server_with(script: Vec<EngineEvent>, settings: HttpSettings) -> Server {
     let engine = ScriptedEngine::new(script, Afterwards::Wait);
-    let mut state = state_with(&engine, settings);
-    let (clock, number) = (Arc::new(AtomicU64::new(NOW)), AtomicUsize::new(1));
+    let state = state_with(&engine, settings);
+    server_of(engine, state, 1)
+}
+
+/// A server over `store`, whose requests are numbered from `first`: one of several.
+pub(crate) fn server_over(
+    store: Arc<dyn RecordStore>,
+    settings: HttpSettings,
+    first: usize,
+) -> Server {
+    let engine = ScriptedEngine::new(interleaved(), Afterwards::Wait);
+    let state = AppState { store, ..state_with(&engine, settings) };
+    server_of(engine, state, first)
+}
+
+fn server_of(engine: Arc<ScriptedEngine>, mut state: AppState, first: usize) -> Server {
+    let (clock, number) = (Arc::new(AtomicU64::new(NOW)), AtomicUsize::new(first));
     let time = Arc::clone(&clock);
     let identity = move || Uuid::from_u128(number.fetch_add(1, Ordering::Relaxed) as u128);
     state.origin = Origin::new(identity, move || time.load(Ordering::Relaxed));
@@ -87,4 +103,17 @@ impl Server {
 pub(crate) fn id_of(answer: &Answer) -> String {
     assert_eq!(answer.status, 200, "{}", answer.json());
     answer.json()["id"].as_str().expect("an id").to_owned()
+}
+
+/// Each of these is refused by its name, and nobody is asked.
+pub(crate) async fn check_refused(
+    cases: impl IntoIterator<Item = (Value, &'static str, &'static str)>,
+) {
+    let server = server();
+    for (fields, param, code) in cases {
+        let refused = server.respond(fields.clone()).await;
+        let said = format!("{fields:.200}");
+        assert_eq!(refused.error(), (400, Some(param.to_owned()), code.to_owned()), "{said}");
+    }
+    assert!(server.engine.requests.lock().expect("no test panics with it").is_empty());
 }
