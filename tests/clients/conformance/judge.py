@@ -5,7 +5,6 @@
 A second turn is compared with the same conversation asked over plain HTTP: with the first picture in it, which the client's
 answer must equal byte by byte, and without. Whatever is neither right nor a loss that can be named ends the run."""
 
-import base64
 import dataclasses
 import functools
 import json
@@ -25,11 +24,12 @@ FEATURES = {
     "text": ("default", "text"),
     "picture": ("draw",),
     "several pictures": ("story", "several"),
+    "previews": ("previews",),
     "pictures in": ("see",),
-    "second turn": ("turns", "chain"),
+    "second turn": ("turns", "chain", "resent"),
     "usage": ("draw", "several", "text"),
     "error": ("error",),
-    "load": ("load",),
+    "load": ("load", "capped"),
 }
 # Surfaces on which a whole answer to an edit or a drawing is one picture.
 PICTURES_ONLY = ("generations", "edits")
@@ -96,11 +96,17 @@ class Judge:
             return usage(case)
         if feature == "load":
             return load(case)
+        if case.mode == "stream" and not case.calls[-1].is_streamed():
+            return "not streamed"
         sent = self.shown(case, case.calls[-1].document())
         if feature == "pictures in" and (loss := self.pictures_in(case)) != YES:
             return loss
         if feature == "second turn":
             return self.second_turn(case, sent)
+        if feature == "previews":
+            return previews(case.saw, sent)
+        if case.client.endswith("-url"):
+            return by_address(case.saw, sent)
         return document(self.seen(case), sent)
 
     def shown(self, case: Case, sent: Document) -> Document:
@@ -111,10 +117,8 @@ class Judge:
         for index, piece in enumerate(MARKDOWN_PICTURE.split("".join(text for _, text in sent.elements))):
             if index % 2 == 0:
                 looked.text(piece.strip("\n"))
-                continue
-            with urllib.request.urlopen(urllib.parse.urljoin(self.daemon, piece), timeout=30) as file:
-                kind = file.headers["content-type"]
-                looked.picture(f"data:{kind};base64,{base64.b64encode(file.read()).decode()}")
+            else:
+                looked.picture(urllib.parse.urljoin(self.daemon, piece))
         return looked
 
     def seen(self, case: Case) -> dict[str, Any]:
@@ -145,18 +149,21 @@ class Judge:
         parts = [
             {"type": "text", "text": value} if kind == "text" else image(value) for kind, value in first.elements
         ]
+        texts, again = [part for part in parts if part["type"] == "text"], self.scenario["again"]
+        histories = [(parts, again), (texts, again)]
+        if case.kind == "resent":  # The picture goes into the question, for the client keeps none in its history.
+            pictures = [part for part in parts if part["type"] == "image_url"]
+            histories[0] = (texts, [*pictures, {"type": "text", "text": again}])
         answers = []
-        for history in (parts, [part for part in parts if part["type"] == "text"]):
-            messages = [
-                user(self.scenario["draw"]),
-                {"role": "assistant", "content": history},
-                user(self.scenario["again"]),
-            ]
+        for history, question in histories:
+            messages = [user(self.scenario["draw"]), {"role": "assistant", "content": history}, user(question)]
             answers.append(self.raw(model, messages, seed).elements)
         with_picture, without = answers
         if with_picture == without:
             raise Unexplained("the second turn does not depend on the picture")
         if sent.elements == with_picture:
+            if lost := [url for url in first.addresses if url.encode() not in case.calls[-1].request]:
+                raise Unexplained(f"not sent back as they came: {lost}")
             return document(self.seen(case), sent)
         if sent.elements == without:
             return "picture not sent back"
@@ -193,6 +200,26 @@ def document(saw: dict[str, Any], sent: Document) -> str:
     raise Unexplained(f"seen {saw}, sent {sent.elements}")
 
 
+def by_address(saw: dict[str, Any], sent: Document) -> str:
+    """Whether pictures that were sent by their addresses were seen, or the addresses alone."""
+    if len(sent.addresses) != sent.kinds().count("image"):
+        raise Unexplained("pictures were not sent by their addresses")
+    addresses = [value for kind, value in saw["elements"] if kind == "address"]
+    return "address in place of bytes" if addresses and addresses == sent.addresses else document(saw, sent)
+
+
+def previews(saw: dict[str, Any], sent: Document) -> str:
+    """Whether every preview that was sent was seen before its picture."""
+    is_final = lambda element: not element[0].startswith("preview")
+    if all(map(is_final, sent.elements)):
+        raise Unexplained("no previews were sent")
+    if saw["elements"] == list(filter(is_final, sent.elements)):
+        return "previews dropped"
+    if saw["elements"] == [element if is_final(element) else ["image", element[1]] for element in sent.elements]:
+        return "previews shown as pictures"
+    return document(saw, sent)
+
+
 def usage(case: Case) -> str:
     sent = case.calls[-1].document().usage
     seen = case.saw.get("usage") or {}
@@ -212,7 +239,9 @@ def load(case: Case) -> str:
     if wrong := {name: value for name, value in case.saw["usage"].items() if value != wanted[name]}:
         raise Unexplained(f"usage {wrong}, sent {wanted}")
     lost = wanted.keys() - case.saw["usage"].keys()
-    return f"no tokens {' and '.join(sorted(lost))}" if lost else YES
+    if not lost:
+        return YES
+    return f"no tokens {' and '.join(sorted(lost))}{' of incomplete answers' if case.kind == 'capped' else ''}"
 
 
 def error(case: Case) -> str:

@@ -13,8 +13,15 @@ HERE = pathlib.Path(__file__).parent
 CLIENTS = {
     "openai-python-2": ("openai (Python)", "../requirements.txt", "openai"),
     "openai-python-3": ("openai (Python)", "python/requirements.txt", "openai"),
+    "openai-python-3-url": ("openai (Python), `image_delivery: url`", "python/requirements.txt", "openai"),
     "openai-node": ("openai (Node)", "node/package.json", "openai"),
+    "openai-node-url": ("openai (Node), `image_delivery: url`", "node/package.json", "openai"),
     "litellm": ("litellm", "python/requirements.txt", "litellm"),
+    "litellm-registered": (
+        "litellm, `supports_native_streaming` registered",
+        "python/requirements.txt",
+        "litellm",
+    ),
     "langchain-openai": ("langchain-openai", "python/requirements.txt", "langchain-openai"),
     "langchain-openai-markdown": (
         "langchain-openai, `image_delivery: markdown`",
@@ -23,6 +30,11 @@ CLIENTS = {
     ),
     "ai-sdk-openai": ("AI SDK, `openai`", "node/package.json", "@ai-sdk/openai"),
     "ai-sdk-openai-store-false": ("AI SDK, `openai`, `store: false`", "node/package.json", "@ai-sdk/openai"),
+    "ai-sdk-openai-store-false-resent": (
+        "AI SDK, `openai`, `store: false`, picture put into the question",
+        "node/package.json",
+        "@ai-sdk/openai",
+    ),
     "ai-sdk-openai-chat": ("AI SDK, `openai.chat`", "node/package.json", "@ai-sdk/openai"),
     "ai-sdk-openai-compatible": ("AI SDK, `openai-compatible`", "node/package.json", "@ai-sdk/openai-compatible"),
     "ai-sdk-openai-compatible-markdown": (
@@ -31,6 +43,16 @@ CLIENTS = {
         "@ai-sdk/openai-compatible",
     ),
     "openrouter-ai-sdk-provider": ("AI SDK, `openrouter`", "node/package.json", "@openrouter/ai-sdk-provider"),
+    "openrouter-ai-sdk-provider-markdown": (
+        "AI SDK, `openrouter`, `image_delivery: markdown`",
+        "node/package.json",
+        "@openrouter/ai-sdk-provider",
+    ),
+    "openrouter-ai-sdk-provider-url": (
+        "AI SDK, `openrouter`, `image_delivery: url`",
+        "node/package.json",
+        "@openrouter/ai-sdk-provider",
+    ),
     "async-openai": ("async-openai, its types", "async-openai/Cargo.toml", "async-openai"),
     "async-openai-byot": ("async-openai, `byot`", "async-openai/Cargo.toml", "async-openai"),
     "aiperf": ("aiperf", "python/requirements-aiperf.txt", "aiperf"),
@@ -42,15 +64,16 @@ SURFACES = {
     "edits": "Edits (`/v1/images/edits`)",
     "completions": "Raw prompts (`/v1/completions`)",
 }
-FEATURES = ["text", "picture", "several pictures", "pictures in", "second turn", "usage", "error", "load"]
+FEATURES = ["text", "picture", "several pictures", "previews", "pictures in", "second turn", "usage", "error", "load"]
 HEAD = """# Clients
 
 Every client here is unmodified, in the version that is named, and was driven against the daemon with the built-in model by
 `./test clients`, which writes this page and fails if it differs. **yes** means: a person using that client sees the very bytes
 that the daemon sent, each picture at its place; and in the column *second turn*, that "Now make it blue." reached the first
 picture: the answer is byte for byte what plain HTTP gets with that picture in the history. Anything else is what the client
-itself loses. An empty cell is not asked. *usage* is tokens in and out as sent; *error* is status, code, parameter and message;
-*load*: every request of a short load was answered and counted right.
+itself loses. An empty cell is not asked. *previews* are those of `partial_images`, each before its picture; *usage* is tokens in
+and out as sent; *error* is status, code, parameter and message; *load*: every request of a short load was answered and counted
+right.
 """
 
 
@@ -64,9 +87,9 @@ def version(file: str, name: str) -> str:
 
 def row(client: str, mode: str, cells: dict[str, set[str]], features: list[str]) -> str:
     name, file, package = CLIENTS[client]
-    results = [" / ".join(sorted(cells.get(feature, {""}))) for feature in features]
-    emphasised = ["**yes**" if result == "yes" else result for result in results]
-    return f"| {name} {version(file, package)} | {mode} | {' | '.join(emphasised)} |"
+    results = [sorted(cells.get(feature, {""}), key=lambda result: (result != "yes", result)) for feature in features]
+    shown = [" / ".join("**yes**" if result == "yes" else result for result in several) for several in results]
+    return f"| {name} {version(file, package)} | {mode} | {' | '.join(shown)} |"
 
 
 def main() -> None:

@@ -6,18 +6,22 @@ import email.parser
 import email.policy
 import hashlib
 import json
+import urllib.request
 from typing import Any
 
-# One element of a document: ["text", what it says] or ["image", the SHA-256 of its file].
+# One element of a document: ["text", what it says] or ["image", the SHA-256 of its file]; in a stream that was asked for
+# previews also ["preview N", likewise].
 Element = list[str]
 
 
 @dataclasses.dataclass
 class Document:
-    """An answer as it was sent: its elements in order, its pictures' data URLs or base64 by digest, and what it took."""
+    """An answer as it was sent: its elements in order, its pictures' data URLs or base64 by digest, what it took, and the
+    addresses of pictures that are elsewhere."""
 
     elements: list[Element] = dataclasses.field(default_factory=list)
     files: dict[str, str] = dataclasses.field(default_factory=dict)
+    addresses: list[str] = dataclasses.field(default_factory=list)
     usage: dict[str, int] = dataclasses.field(default_factory=dict)
     effective: dict[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -30,12 +34,33 @@ class Document:
             self.elements.append(["text", value])
 
     def picture(self, encoded: str) -> None:
-        digest = hashlib.sha256(base64.b64decode(encoded.rpartition(",")[2], validate=True)).hexdigest()
-        self.files[digest] = encoded
-        self.elements.append(["image", digest])
+        """A picture as base64, as a data URL, or by its address, which is followed."""
+        if encoded.startswith("http"):
+            self.addresses.append(encoded)
+            encoded = fetched(encoded)
+        self.files[digest(encoded)] = encoded
+        self.elements.append(["image", digest(encoded)])
+
+    def preview(self, index: int, encoded: str) -> None:
+        """What the next picture will be like; the previews of one picture are counted from 0."""
+        last = self.elements[-1][0] if self.elements else ""
+        if index and last != f"preview {index - 1}":
+            raise ValueError(f"preview {index} after {last or 'nothing'}")
+        self.elements.append([f"preview {index}", digest(encoded)])
 
     def kinds(self) -> list[str]:
         return [kind for kind, _ in self.elements]
+
+
+def digest(encoded: str) -> str:
+    """Of a file in base64, with or without a data URL's prefix."""
+    return hashlib.sha256(base64.b64decode(encoded.rpartition(",")[2], validate=True)).hexdigest()
+
+
+def fetched(address: str) -> str:
+    """The data URL of a picture that is elsewhere."""
+    with urllib.request.urlopen(address, timeout=30) as file:
+        return f"data:{file.headers['content-type']};base64,{base64.b64encode(file.read()).decode()}"
 
 
 @dataclasses.dataclass
@@ -73,9 +98,12 @@ class Call:
     def error(self) -> dict[str, Any]:
         return json.loads(self.answer)["error"]
 
+    def is_streamed(self) -> bool:
+        return self.answer_type.startswith("text/event-stream")
+
     def document(self) -> Document:
         surface = self.case.split("-")[0]
-        if self.answer_type.startswith("text/event-stream"):
+        if self.is_streamed():
             return STREAMED[surface](events(self.answer))
         return WHOLE[surface](json.loads(self.answer))
 
@@ -151,7 +179,9 @@ def whole_images(answer: dict[str, Any]) -> Document:
 def streamed_images(happened: list[Any]) -> Document:
     document = Document()
     for event in happened:
-        if event["type"].endswith(".completed"):
+        if event["type"].endswith(".partial_image"):
+            document.preview(event["partial_image_index"], event["b64_json"])
+        elif event["type"].endswith(".completed"):
             document.picture(event["b64_json"])
             document.usage = images_usage(event["usage"])
     return document
@@ -160,21 +190,32 @@ def streamed_images(happened: list[Any]) -> Document:
 def whole_response(response: dict[str, Any]) -> Document:
     document = Document(usage=images_usage(response["usage"]), effective=response["effective"])
     for item in response["output"]:
-        if item["type"] == "message":
-            for part in item["content"]:
-                document.text(part["text"])
-        else:
-            document.picture(item["result"])
+        push_item(document, item)
     return document
 
 
+def push_item(document: Document, item: dict[str, Any]) -> None:
+    if item["type"] == "message":
+        for part in item["content"]:
+            document.text(part["text"])
+    else:
+        document.picture(item["result"])
+
+
 def streamed_response(happened: list[Any]) -> Document:
-    """By the last event; the items that are done before must be the same, in order."""
+    """By the items that are done and the previews between them; the items must be the same at the end, in order."""
     last = happened[-1]["response"]
-    done = [event["item"] for event in happened if event["type"] == "response.output_item.done"]
+    document = Document(usage=images_usage(last["usage"]), effective=last["effective"])
+    done = []
+    for event in happened:
+        if event["type"] == "response.image_generation_call.partial_image":
+            document.preview(event["partial_image_index"], event["partial_image_b64"])
+        elif event["type"] == "response.output_item.done":
+            done.append(event["item"])
+            push_item(document, event["item"])
     if done != last["output"]:
         raise ValueError("the items of the stream are not those of its end")
-    return whole_response(last)
+    return document
 
 
 WHOLE = {

@@ -6,7 +6,7 @@ import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { createOpenRouter } from "@openrouter/ai-sdk-provider";
 import { generateImage, generateText, streamText } from "ai";
 
-import { MODEL, SCENARIO, address, joined, picture, say } from "./report.js";
+import { MODEL, SCENARIO, address, joined, picture, preview, say } from "./report.js";
 
 globalThis.AI_SDK_LOG_WARNINGS = false;
 
@@ -15,9 +15,17 @@ const compatible = (name) => createOpenAICompatible({ name: "reverie", baseURL: 
 const openrouter = (name) => createOpenRouter({ baseURL: address(name), apiKey: "none", compatibility: "strict" });
 
 const PROVIDERS = {
-  "ai-sdk-openai": { responses: (name) => openai(name)(MODEL), settings: {} },
+  "ai-sdk-openai": {
+    responses: (name) => openai(name)(MODEL),
+    images: (name) => openai(name).imageModel(MODEL),
+    settings: {},
+  },
   "ai-sdk-openai-store-false": {
     responses: (name) => openai(name)(MODEL),
+    settings: { providerOptions: { openai: { store: false } } },
+  },
+  "ai-sdk-openai-store-false-resent": {
+    resent: (name) => openai(name)(MODEL),
     settings: { providerOptions: { openai: { store: false } } },
   },
   "ai-sdk-openai-chat": { chat: (name) => openai(name).chat(MODEL) },
@@ -30,6 +38,14 @@ const PROVIDERS = {
     settings: { providerOptions: { reverie: { image_delivery: "markdown" } } },
   },
   "openrouter-ai-sdk-provider": { chat: (name) => openrouter(name).chat(MODEL) },
+  "openrouter-ai-sdk-provider-markdown": {
+    chat: (name) => openrouter(name).chat(MODEL),
+    settings: { providerOptions: { openrouter: { image_delivery: "markdown" } } },
+  },
+  "openrouter-ai-sdk-provider-url": {
+    chat: (name) => openrouter(name).chat(MODEL),
+    settings: { providerOptions: { openrouter: { image_delivery: "url" } } },
+  },
 };
 
 const user = (content) => ({ role: "user", content });
@@ -43,15 +59,20 @@ const tokens = (usage) => ({ input: usage.inputTokens, output: usage.outputToken
 /** What the SDK gives a person to show, in its order. */
 function element(part) {
   if (part.type === "text") return ["text", part.text];
-  if (part.type === "file") return picture(part.file.uint8Array);
+  if (part.type === "file") {
+    const { base64 } = part.file;
+    return base64.startsWith("http") ? ["address", base64] : picture(part.file.uint8Array);
+  }
   if (part.type === "tool-result" && !part.preliminary) return picture(part.output.result);
   return ["text", ""];
 }
 
+const results = (content) => content.filter(({ type }) => type === "tool-result").map(({ output }) => output.result);
+
 async function whole(model, messages, settings) {
   const result = await generateText({ model, messages, ...options, ...settings });
   const saw = { elements: joined(result.content.map(element)), usage: tokens(result.usage) };
-  return { saw, messages: result.response.messages };
+  return { saw, messages: result.response.messages, pictures: results(result.content) };
 }
 
 async function stream(model, messages, settings) {
@@ -59,12 +80,15 @@ async function stream(model, messages, settings) {
   const onError = ({ error }) => (failure = error);
   const result = streamText({ model, messages, onError, ...options, ...settings });
   const elements = [];
+  let previews = 0;
   for await (const part of result.fullStream) {
-    elements.push(part.type === "text-delta" ? ["text", part.text] : element(part));
+    if (part.type === "text-delta") elements.push(["text", part.text]);
+    else if (part.preliminary) elements.push(preview(previews++, part.output.result));
+    else elements.push(element(part));
   }
   if (failure) throw failure;
   const saw = { elements: joined(elements), usage: tokens(await result.usage) };
-  return { saw, messages: (await result.response).messages };
+  return { saw, messages: (await result.response).messages, pictures: results(await result.content) };
 }
 
 async function documents(surface, mode, ask, model, settings) {
@@ -83,6 +107,24 @@ async function documents(surface, mode, ask, model, settings) {
     return (await ask(model(name), messages, fixed)).saw;
   });
   await one("error", SCENARIO.default, { temperature: 3 });
+}
+
+/** The second turn of who gives the picture back by hand, for the provider does not. */
+async function resent(mode, ask, model, settings) {
+  const fixed = { ...settings, temperature: 0 };
+  await say(`responses-${mode}-resent`, async (name) => {
+    const messages = [user(SCENARIO.draw)];
+    const answer = await ask(model(name), messages, fixed);
+    messages.push(...answer.messages, user([...answer.pictures.map(image), { type: "text", text: SCENARIO.again }]));
+    return (await ask(model(name), messages, fixed)).saw;
+  });
+}
+
+async function previews(model, settings) {
+  const tools = { image_generation: createOpenAI().tools.imageGeneration({ partialImages: 2 }) };
+  await say("responses-stream-previews", async (name) => {
+    return (await stream(model(name), [user(SCENARIO.draw)], { ...settings, tools, temperature: 0 })).saw;
+  });
 }
 
 async function images(model) {
@@ -108,5 +150,10 @@ if (provider.chat) {
 if (provider.responses) {
   await documents("responses", "whole", whole, provider.responses, provider.settings);
   await documents("responses", "stream", stream, provider.responses, provider.settings);
+  await previews(provider.responses, provider.settings);
+}
+if (provider.resent) {
+  await resent("whole", whole, provider.resent, provider.settings);
+  await resent("stream", stream, provider.resent, provider.settings);
 }
 if (provider.images) await images(provider.images);

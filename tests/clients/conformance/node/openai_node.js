@@ -2,7 +2,7 @@
 
 import OpenAI, { toFile } from "openai";
 
-import { MODEL, SCENARIO, address, joined, picture, say } from "./report.js";
+import { CLIENT, MODEL, SCENARIO, address, joined, picture, preview, say } from "./report.js";
 
 const client = (name) => new OpenAI({ baseURL: address(name), apiKey: "none", maxRetries: 0 });
 const user = (content) => ({ role: "user", content });
@@ -44,18 +44,20 @@ async function chatStream(name, messages, options) {
   return { saw: { elements: joined(elements), usage }, message: await stream.finalMessage() };
 }
 
-async function chat(mode, ask) {
+/** Chats; `more` are the daemon's own fields. */
+async function chat(mode, ask, more) {
   const one = (name, content, options) =>
-    say(`chat-${mode}-${name}`, async (name) => (await ask(name, [user(content)], options)).saw);
+    say(`chat-${mode}-${name}`, async (name) => (await ask(name, [user(content)], { ...more, ...options })).saw);
+  const seeded = { ...more, ...fixed };
   await one("default", SCENARIO.default);
   await one("draw", SCENARIO.draw, fixed);
   await one("story", SCENARIO.story, fixed);
   await one("see", see, { temperature: 0 });
   await say(`chat-${mode}-turns`, async (name) => {
     const messages = [user(SCENARIO.draw)];
-    const { message } = await ask(name, messages, fixed);
+    const { message } = await ask(name, messages, seeded);
     messages.push(message, user(SCENARIO.again));
-    return (await ask(name, messages, fixed)).saw;
+    return (await ask(name, messages, seeded)).saw;
   });
   await one("error", SCENARIO.default, { temperature: 3 });
 }
@@ -81,6 +83,8 @@ async function responseStream(name, input, options) {
   const elements = [];
   for await (const event of stream) {
     if (event.type === "response.output_text.delta") elements.push(["text", event.delta]);
+    else if (event.type === "response.image_generation_call.partial_image")
+      elements.push(preview(event.partial_image_index, event.partial_image_b64));
     else if (event.type === "response.output_item.done" && event.item.type === "image_generation_call")
       elements.push(picture(event.item.result));
   }
@@ -107,6 +111,8 @@ async function responses(mode, ask) {
     return (await ask(name, SCENARIO.again, { previous_response_id: id, ...fixed })).saw;
   });
   await one("error", SCENARIO.default, { temperature: 3 });
+  const tools = [{ type: "image_generation", partial_images: 2 }];
+  if (mode === "stream") await one("previews", SCENARIO.draw, { tools, ...fixed });
 }
 
 const usage = (answer) => ({ input: answer.usage.input_tokens, output: answer.usage.output_tokens });
@@ -119,6 +125,7 @@ async function imagesStream(stream) {
   const elements = [];
   let last;
   for await (const event of stream) {
+    if (event.type.endsWith(".partial_image")) elements.push(preview(event.partial_image_index, event.b64_json));
     if (!event.type.endsWith(".completed")) continue;
     elements.push(picture(event.b64_json));
     last = event;
@@ -137,6 +144,8 @@ async function images(surface) {
   await say(`${surface}-whole-default`, async (name) => imagesWhole(await ask(name, {})));
   await say(`${surface}-whole-several`, async (name) => imagesWhole(await ask(name, { n: 2, ...seed })));
   await say(`${surface}-stream-draw`, async (name) => imagesStream(await ask(name, { stream: true, ...seed })));
+  const previewed = { stream: true, partial_images: 2, ...seed };
+  await say(`${surface}-stream-previews`, async (name) => imagesStream(await ask(name, previewed)));
   await say(`${surface}-whole-error`, async (name) => imagesWhole(await ask(name, { n: 99 })));
 }
 
@@ -162,10 +171,13 @@ async function completions() {
   await say("completions-whole-error", (name) => whole(name, { temperature: 3 }));
 }
 
-await chat("whole", chatWhole);
-await chat("stream", chatStream);
-await responses("whole", responseWhole);
-await responses("stream", responseStream);
-await images("generations");
-await images("edits");
-await completions();
+const more = CLIENT.endsWith("-url") ? { image_delivery: "url" } : {};
+await chat("whole", chatWhole, more);
+await chat("stream", chatStream, more);
+if (!CLIENT.endsWith("-url")) {
+  await responses("whole", responseWhole);
+  await responses("stream", responseStream);
+  await images("generations");
+  await images("edits");
+  await completions();
+}

@@ -3,18 +3,31 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 
-const { BASE, CLIENT, MODEL: served, SCENARIO: file } = process.env;
+const { BASE, CLIENT: name, MODEL: served, SCENARIO: file } = process.env;
 
+export const CLIENT = name;
 export const MODEL = served;
 export const SCENARIO = JSON.parse(readFileSync(file, "utf8"));
 
 /** Where a case is sent to: a client appends its routes to this, as to any server's `/v1`. */
 export const address = (name) => `${BASE}/${CLIENT}/${name}/v1`;
 
-/** A picture's file, from bytes or from base64 with or without a data URL's prefix: ["image", its SHA-256]. */
+/**
+ * A picture's file, from bytes or from base64 with or without a data URL's prefix: ["image", its SHA-256]. Of a picture that is
+ * elsewhere, the address, until it is followed.
+ */
 export function picture(data) {
+  if (typeof data === "string" && data.startsWith("http")) return ["image", data];
   const bytes = typeof data === "string" ? Buffer.from(data.slice(data.lastIndexOf(",") + 1), "base64") : data;
   return ["image", createHash("sha256").update(bytes).digest("hex")];
+}
+
+/** What a picture will be like: `index` is the client's. */
+export const preview = (index, data) => [`preview ${index}`, picture(data)[1]];
+
+async function followed(element) {
+  if (element[0] !== "image" || !element[1].startsWith("http")) return element;
+  return picture(new Uint8Array(await (await fetch(element[1])).arrayBuffer()));
 }
 
 /** Neighbouring texts made one. */
@@ -33,6 +46,7 @@ export async function say(name, act) {
   let saw;
   try {
     saw = await act(name);
+    saw.elements = await Promise.all(saw.elements.map(followed));
   } catch (error) {
     const body = error.data?.error ?? error;
     saw = {

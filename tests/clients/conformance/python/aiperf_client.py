@@ -14,7 +14,9 @@ OPTIONS = {
     "chat-stream-load": ["--endpoint-type", "chat", "--streaming", "--output-tokens-mean", "16"],
     "chat-whole-load": ["--endpoint-type", "chat", "--output-tokens-mean", "16"],
     "responses-whole-load": ["--endpoint-type", "responses", "--output-tokens-mean", "16"],
-    "responses-stream-load": ["--endpoint-type", "responses", "--streaming", "--output-tokens-mean", "16"],
+    # Of a stream that `max_output_tokens` ends it takes no usage: it reads `response.completed`, not `response.incomplete`.
+    "responses-stream-capped": ["--endpoint-type", "responses", "--streaming", "--output-tokens-mean", "16"],
+    "responses-stream-load": ["--endpoint-type", "responses", "--streaming"],
     "completions-stream-load": ["--endpoint-type", "completions", "--streaming", "--output-tokens-mean", "16"],
     "generations-whole-load": ["--endpoint-type", "image_generation", "--extra-inputs", "num_inference_steps:4"],
     "generations-stream-load": [

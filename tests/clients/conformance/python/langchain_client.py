@@ -41,8 +41,9 @@ def stream(case: str, messages: list[Any], **options: Any) -> tuple[dict[str, An
     return result(message), message
 
 
-def model(case: str, **options: Any) -> ChatOpenAI:
-    return ChatOpenAI(model=MODEL, base_url=address(case), api_key="none", max_retries=0, timeout=300, **options)
+def model(case: str, tools: Any = (), **options: Any) -> Any:
+    chat = ChatOpenAI(model=MODEL, base_url=address(case), api_key="none", max_retries=0, timeout=300, **options)
+    return chat.bind_tools(tools) if tools else chat
 
 
 def surface(name: str, fixed: dict[str, Any]) -> None:
@@ -71,6 +72,9 @@ def main() -> None:
         return
     surface("chat", {})
     surface("responses", {"use_responses_api": True})
+    tools = [{"type": "image_generation", "partial_images": 2}]
+    options = {"use_responses_api": True, "tools": tools}
+    say("responses-stream-previews", lambda case: stream(case, [HumanMessage(SCENARIO["draw"])], **options)[0])
 
 
 if __name__ == "__main__":

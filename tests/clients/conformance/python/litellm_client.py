@@ -1,9 +1,11 @@
-"""LiteLLM, unmodified, as a person uses it: chats, and pictures alone."""
+"""LiteLLM, unmodified, as a person uses it: chats, responses, and pictures alone."""
 
+import base64
+from collections.abc import Callable
 from typing import Any
 
 import litellm
-from report import MODEL, SCENARIO, Element, address, joined, picture, say
+from report import CLIENT, MODEL, SCENARIO, Element, address, joined, picture, preview, say
 
 litellm.suppress_debug_info = True
 
@@ -77,19 +79,105 @@ def chat() -> None:
         one("error", SCENARIO["default"], temperature=3)
 
 
-def drawn(case: str, **options: Any) -> dict[str, Any]:
-    answer = litellm.image_generation(
-        prompt=SCENARIO["draw"], model=WIRE, api_base=address(case), api_key="none", timeout=300, **options
+def respond(case: str, given: Any, **options: Any) -> Any:
+    return litellm.responses(
+        input=given, model=WIRE, api_base=address(case), api_key="none", max_retries=0, timeout=300, **options
     )
-    saw = {"input": answer.usage.input_tokens, "output": answer.usage.output_tokens}
-    return {"elements": [picture(item.b64_json) for item in answer.data], "usage": saw}
+
+
+def items(output: list[Any]) -> list[Element]:
+    elements: list[Element] = []
+    for item in output:
+        if item.type == "message":
+            elements += [["text", part.text] for part in item.content]
+        elif item.type == "image_generation_call":
+            elements.append(picture(item.result))
+    return joined(elements)
+
+
+def whole_response(case: str, given: Any, **options: Any) -> tuple[dict[str, Any], Any]:
+    response = respond(case, given, **options)
+    return {"elements": items(response.output), "usage": tokens(response.usage)}, response
+
+
+def streamed_response(case: str, given: Any, **options: Any) -> tuple[dict[str, Any], Any]:
+    elements: list[Element] = []
+    response = None
+    for event in respond(case, given, stream=True, **options):
+        if event.type == "response.output_text.delta":
+            elements.append(["text", event.delta])
+        elif event.type == "response.image_generation_call.partial_image":
+            elements.append(preview(event.partial_image_index, event.partial_image_b64))
+        elif event.type == "response.output_item.done" and event.item.type == "image_generation_call":
+            elements.append(picture(event.item.result))
+        elif event.type == "response.completed":
+            response = event.response
+    return {"elements": joined(elements), "usage": tokens(response.usage)}, response
+
+
+RESPONSES = {"whole": whole_response, "stream": streamed_response}
+
+
+def responses(*modes: str) -> None:
+    first, second = SCENARIO["pictures"]
+    shown = [
+        {"type": "input_image", "image_url": first, "detail": "auto"},
+        {"type": "input_text", "text": SCENARIO["see"]},
+        {"type": "input_image", "image_url": second, "detail": "auto"},
+    ]
+    user = lambda content: {"role": "user", "content": content}
+    for mode in modes:
+        do = RESPONSES[mode]
+
+        def one(name: str, given: Any, do: Any = do, mode: str = mode, **options: Any) -> None:
+            say(f"responses-{mode}-{name}", lambda case: do(case, given, **options)[0])
+
+        def turns(case: str, do: Any = do) -> dict[str, Any]:
+            given: list[Any] = [user(SCENARIO["draw"])]
+            given += do(case, given, temperature=0)[1].output
+            return do(case, [*given, user(SCENARIO["again"])], temperature=0)[0]
+
+        def chain(case: str, do: Any = do) -> dict[str, Any]:
+            before = do(case, SCENARIO["draw"], temperature=0)[1].id
+            return do(case, SCENARIO["again"], previous_response_id=before, temperature=0)[0]
+
+        one("default", SCENARIO["default"])
+        one("draw", SCENARIO["draw"], temperature=0)
+        one("story", SCENARIO["story"], temperature=0)
+        one("see", [user(shown)], temperature=0)
+        say(f"responses-{mode}-turns", turns)
+        say(f"responses-{mode}-chain", chain)
+        one("error", SCENARIO["default"], temperature=3)
+        tools = [{"type": "image_generation", "partial_images": 2}]
+        if mode == "stream":
+            one("previews", SCENARIO["draw"], tools=tools, temperature=0)
+
+
+def tokens(usage: Any) -> dict[str, int]:
+    return {"input": usage.input_tokens, "output": usage.output_tokens}
+
+
+def images(surface: str, ask: Callable[..., Any], given: dict[str, Any]) -> None:
+    def one(case: str, **options: Any) -> dict[str, Any]:
+        answer = ask(model=WIRE, api_base=address(case), api_key="none", timeout=300, **given, **options)
+        return {"elements": [picture(item.b64_json) for item in answer.data], "usage": tokens(answer.usage)}
+
+    say(f"{surface}-whole-default", one)
+    say(f"{surface}-whole-several", lambda case: one(case, n=2, extra_body={"seed": SCENARIO["seed"]}))
+    say(f"{surface}-whole-error", lambda case: one(case, n=99, max_retries=0))
 
 
 def main() -> None:
+    if CLIENT.endswith("-registered"):
+        # LiteLLM streams responses of models only that it is told can stream.
+        litellm.register_model({WIRE: {"litellm_provider": "openai", "supports_native_streaming": True}})
+        responses("stream")
+        return
     chat()
-    say("generations-whole-default", drawn)
-    say("generations-whole-several", lambda case: drawn(case, n=2, extra_body={"seed": SCENARIO["seed"]}))
-    say("generations-whole-error", lambda case: drawn(case, n=99, max_retries=0))
+    responses("whole", "stream")
+    images("generations", litellm.image_generation, {"prompt": SCENARIO["draw"]})
+    file = base64.b64decode(SCENARIO["pictures"][0].partition(",")[2])
+    images("edits", litellm.image_edit, {"prompt": SCENARIO["edit"], "image": file})
 
 
 if __name__ == "__main__":

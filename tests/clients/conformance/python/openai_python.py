@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import openai
-from report import MODEL, SCENARIO, Element, address, joined, picture, say
+from report import CLIENT, MODEL, SCENARIO, Element, address, joined, picture, preview, say
 
 
 def client(case: str) -> openai.OpenAI:
@@ -60,22 +60,24 @@ def chat_stream(case: str, messages: list[Any], **options: Any) -> tuple[dict[st
     return {"elements": elements, "usage": chat_usage(final.usage)}, final.choices[0].message
 
 
-def chat() -> None:
+def chat(**more: Any) -> None:
+    """Chats; `more` are the daemon's own fields."""
+    seeded = {"temperature": 0, "seed": SCENARIO["seed"]}
     for mode, ask in (("whole", chat_whole), ("stream", chat_stream)):
 
         def one(name: str, content: Any, ask: Any = ask, mode: str = mode, **options: Any) -> None:
             user = [{"role": "user", "content": content}]
-            say(f"chat-{mode}-{name}", lambda case: ask(case, user, **options)[0])
+            say(f"chat-{mode}-{name}", lambda case: ask(case, user, extra_body=more, **options)[0])
 
         def turns(case: str, ask: Any = ask) -> dict[str, Any]:
             messages: list[Any] = [{"role": "user", "content": SCENARIO["draw"]}]
-            _, message = ask(case, messages, temperature=0, seed=SCENARIO["seed"])
+            _, message = ask(case, messages, extra_body=more, **seeded)
             messages += [message, {"role": "user", "content": SCENARIO["again"]}]
-            return ask(case, messages, temperature=0, seed=SCENARIO["seed"])[0]
+            return ask(case, messages, extra_body=more, **seeded)[0]
 
         one("default", SCENARIO["default"])
-        one("draw", SCENARIO["draw"], temperature=0, seed=SCENARIO["seed"])
-        one("story", SCENARIO["story"], temperature=0, seed=SCENARIO["seed"])
+        one("draw", SCENARIO["draw"], **seeded)
+        one("story", SCENARIO["story"], **seeded)
         one("see", see(), temperature=0)
         say(f"chat-{mode}-turns", turns)
         one("error", SCENARIO["default"], temperature=3)
@@ -106,6 +108,8 @@ def response_stream(case: str, given: Any, **options: Any) -> tuple[dict[str, An
         for event in stream:
             if event.type == "response.output_text.delta":
                 elements.append(["text", event.delta])
+            elif event.type == "response.image_generation_call.partial_image":
+                elements.append(preview(event.partial_image_index, event.partial_image_b64))
             elif event.type == "response.output_item.done":
                 elements += [element for element in items([event.item]) if element[0] == "image"]
         response = stream.get_final_response()
@@ -142,6 +146,8 @@ def responses() -> None:
         say(f"responses-{mode}-turns", turns)
         say(f"responses-{mode}-chain", chain)
         one("error", SCENARIO["default"], temperature=3)
+    tool = {"type": "image_generation", "partial_images": 2}
+    say("responses-stream-previews", lambda case: response_stream(case, SCENARIO["draw"], tools=[tool], **seeded)[0])
 
 
 def images() -> None:
@@ -155,7 +161,9 @@ def images() -> None:
         last = None
         elements = []
         for event in events:
-            if event.type.endswith(".completed"):
+            if event.type.endswith(".partial_image"):
+                elements.append(preview(event.partial_image_index, event.b64_json))
+            elif event.type.endswith(".completed"):
                 elements.append(picture(event.b64_json))
                 last = event
         return {"elements": elements, "usage": usage(last)}
@@ -177,6 +185,8 @@ def images() -> None:
         say(f"{surface}-whole-default", lambda case, asked=asked: whole(asked(case)))
         say(f"{surface}-whole-several", lambda case, asked=asked: whole(asked(case, n=2, **seed)))
         say(f"{surface}-stream-draw", lambda case, asked=asked: stream(asked(case, stream=True, **seed)))
+        previewed = {"stream": True, "partial_images": 2, **seed}
+        say(f"{surface}-stream-previews", lambda case, asked=asked, how=previewed: stream(asked(case, **how)))
         say(f"{surface}-whole-error", lambda case, asked=asked: whole(asked(case, n=99)))
 
 
@@ -208,6 +218,9 @@ def completions() -> None:
 
 
 def main() -> None:
+    if CLIENT.endswith("-url"):
+        chat(image_delivery="url")
+        return
     chat()
     responses()
     images()

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import traceback
+import urllib.request
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ MODEL = os.environ["MODEL"]
 with open(os.environ["SCENARIO"], encoding="utf-8") as file:
     SCENARIO: dict[str, Any] = json.load(file)
 
-# One element of a document: ["text", what it says] or ["image", the SHA-256 of its file].
+# One element of a document: ["text", what it says], ["image", the SHA-256 of its file] or ["preview N", likewise].
 Element = list[str]
 
 
@@ -24,9 +25,18 @@ def address(case: str) -> str:
 
 
 def picture(encoded: str) -> Element:
-    """A picture that a client handed over as base64, with or without a data URL's prefix."""
-    data = base64.b64decode(encoded.rpartition(",")[2], validate=True)
+    """A picture that a client handed over as base64, with or without a data URL's prefix, or by its address."""
+    if encoded.startswith("http"):
+        with urllib.request.urlopen(encoded, timeout=30) as file:
+            data = file.read()
+    else:
+        data = base64.b64decode(encoded.rpartition(",")[2], validate=True)
     return ["image", hashlib.sha256(data).hexdigest()]
+
+
+def preview(index: int, encoded: str) -> Element:
+    """What a picture will be like, as a client handed it over: `index` is the client's."""
+    return [f"preview {index}", picture(encoded)[1]]
 
 
 def joined(elements: list[Element]) -> list[Element]:

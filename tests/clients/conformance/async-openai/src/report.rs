@@ -84,6 +84,11 @@ pub fn picture(encoded: &str) -> Outcome<Value> {
     Ok(json!(["image", hexadecimal]))
 }
 
+/// What a picture will be like: `index` is the client's.
+pub fn preview(index: u64, encoded: &str) -> Outcome<Value> {
+    Ok(json!([format!("preview {index}"), picture(encoded)?[1]]))
+}
+
 /// Adds a text, joined with the one before it.
 pub fn push_text(elements: &mut Vec<Value>, text: &str) {
     match elements.last_mut() {
