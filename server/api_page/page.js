@@ -11,22 +11,24 @@ function element(name, attributes = {}, ...children) {
   return made;
 }
 
+const mustBeGiven = () => element("span", { class: "must" }, "required");
+
 function fields(schema) {
   const required = schema.required ?? [];
   const rows = Object.entries(schema.properties ?? {}).map(([name, field]) =>
     element("tr", {},
-      element("th", { scope: "row" }, element("code", {}, name), required.includes(name) ? " *" : ""),
+      element("th", { scope: "row" }, element("code", {}, name), ...(required.includes(name) ? [mustBeGiven()] : [])),
       element("td", { class: "type" }, typeText(field)),
       element("td", {}, field.description ?? "")),
   );
-  return element("table", {}, element("tbody", {}, ...rows));
+  return element("table", { class: "fields" }, element("tbody", {}, ...rows));
 }
 
 /** A component, and folded below it those that it mentions. */
 function component(name, components, seen) {
   seen.add(name);
   const schema = components[name];
-  const parts = [element("h4", {}, name)];
+  const parts = [element("h5", {}, name)];
   if (schema.description) parts.push(element("p", {}, schema.description));
   parts.push(schema.properties ? fields(schema) : element("p", { class: "type" }, typeText(schema)));
   for (const inner of mentioned(schema)) {
@@ -50,12 +52,14 @@ function bodies(content, components) {
 function curl(method, path, operation) {
   const example = Object.values(operation.requestBody?.content?.["application/json"]?.examples ?? {})[0]?.value;
   const lines = [`curl ${location.origin}${path}`];
+  if (method !== "get" && !example) lines[0] = lines[0].replace("curl", `curl -X ${method.toUpperCase()}`);
   if (operation.security.length) lines.push('-H "authorization: Bearer $KEY"');
   if (example) {
     const body = JSON.stringify(example, null, 2).replaceAll("'", "'\\''");
     lines.push("-H 'content-type: application/json'", `-d '${body}'`);
   }
-  return method === "get" || example ? element("pre", {}, element("code", {}, lines.join(" \\\n  "))) : "";
+  const label = `Example of ${method} ${path}`; // it may be wider than the page: then it is scrolled, also by keyboard
+  return element("pre", { tabindex: 0, role: "group", "aria-label": label }, element("code", {}, lines.join(" \\\n  ")));
 }
 
 function answers(responses) {
@@ -64,7 +68,7 @@ function answers(responses) {
       element("th", { scope: "row", class: status < 400 ? "good" : "bad" }, status),
       element("td", {}, description)),
   );
-  return element("table", {}, element("tbody", {}, ...rows));
+  return element("table", { class: "statuses" }, element("tbody", {}, ...rows));
 }
 
 function article(method, path, operation, components) {
@@ -89,13 +93,15 @@ function show({ info, tags, paths, components: { schemas } }) {
   const link = element("a", { href: "openapi.json" }, "openapi.json");
   document.getElementById("description").replaceChildren(`${info.description} The whole of it: `, link, ".");
   const contents = document.getElementById("contents");
+  contents.open = !matchMedia("(max-width: 60rem)").matches; // where it is not beside the operations, it stands before them
   const all = Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({ method, path, operation })),
   );
   for (const { name, description } of tags) {
     const members = all.filter(({ operation }) => operation.tags.includes(name));
-    const links = members.map(({ path, operation }) =>
-      element("li", {}, element("a", { href: `#${operation.operationId}` }, path)),
+    const links = members.map(({ method, path, operation }) =>
+      element("li", {}, element("a", { href: `#${operation.operationId}` },
+        element("span", { class: "method" }, method), element("span", {}, path))),
     );
     contents.append(element("h2", {}, name), element("ul", {}, ...links));
     document.getElementById("operations").append(
@@ -105,6 +111,13 @@ function show({ info, tags, paths, components: { schemas } }) {
   }
 }
 
+/** The operation that the address names was not there yet when the page was opened. */
+function followAddress() {
+  if (location.hash) location.replace(location.hash);
+}
+
 const answer = await fetch("openapi.json");
-if (answer.ok) show(await answer.json());
-else document.getElementById("description").textContent = `openapi.json was not to be had: ${answer.status}`;
+if (answer.ok) {
+  show(await answer.json());
+  followAddress();
+} else document.getElementById("description").textContent = `openapi.json was not to be had: ${answer.status}`;

@@ -1,5 +1,7 @@
 // The conversation as a file to keep: a page or Markdown, pictures inside. Knows exchanges; escapes what people wrote.
 
+import { described, drawnAgain } from "./exchange.js";
+
 const style = `:root { color-scheme: light dark; }
 body { max-width: 42rem; margin: 3rem auto; padding: 0 1rem; font: 1.15rem/1.65 Charter, Georgia, serif; }
 .question { font: .95rem/1.5 system-ui, sans-serif; border-left: 3px solid #8886; padding-left: 1rem; margin: 2.5rem 0 1.5rem; }
@@ -17,18 +19,22 @@ export function documentFile(format, exchanges) {
 
 /** How the last answer was made, so that it can be made again. */
 function footer(exchanges) {
-  const { effective, request } = exchanges.at(-1).answer;
-  const facts = Object.entries(effective ?? {}).map(([name, value]) => `${name} ${value}`);
-  return ["Reverie", request.model, ...facts].join(" · ");
+  const { answer } = exchanges.at(-1);
+  const facts = Object.entries(answer.effective ?? {}).map(([name, value]) => `${name} ${value}`);
+  const again = drawnAgain(answer).map(({ number, imageSeed }) => `picture ${number} drawn again with image_seed ${imageSeed}`);
+  return ["Reverie", answer.request.model, ...facts, ...again].join(" · ");
 }
+
+const alternative = (exchange, part) => (exchange.question.includes(part) ? "Picture in the question" : described(exchange, part));
 
 const escaped = (text) => text.replace(/[&<>"]/g, (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", "\"": "&quot;" })[sign]);
 
 function page(exchanges) {
-  const parts = (list) => list.map((part, at) => ("text" in part
+  const parts = (list, exchange) => list.map((part) => ("text" in part
     ? `<p>${escaped(part.text.trim())}</p>`
-    : `<img src="${escaped(part.picture)}" alt="Picture ${at + 1}">`)).join("\n");
-  const body = exchanges.map(({ question, answer }) => `<div class="question">\n${parts(question)}\n</div>\n${parts(answer.parts)}`);
+    : `<img src="${escaped(part.picture)}" alt="${escaped(alternative(exchange, part))}">`)).join("\n");
+  const body = exchanges.map((exchange) =>
+    `<div class="question">\n${parts(exchange.question, exchange)}\n</div>\n${parts(exchange.answer.parts, exchange)}`);
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -51,8 +57,10 @@ ${body.join("\n")}
 
 function markdown(exchanges) {
   const plain = (text) => text.trim().replace(/[\\`*_[\]<>#]/g, "\\$&");
-  const parts = (list) => list.map((part, at) => ("text" in part ? plain(part.text) : `![Picture ${at + 1}](${part.picture})`));
-  const quoted = (list) => parts(list).join("\n\n").replace(/^/gm, "> ");
-  const body = exchanges.map(({ question, answer }) => [quoted(question), ...parts(answer.parts)].join("\n\n"));
+  const parts = (list, exchange) => list.map((part) => ("text" in part
+    ? plain(part.text)
+    : `![${plain(alternative(exchange, part)).replaceAll("\n", " ")}](${part.picture})`));
+  const quoted = (exchange) => parts(exchange.question, exchange).join("\n\n").replace(/^/gm, "> ");
+  const body = exchanges.map((exchange) => [quoted(exchange), ...parts(exchange.answer.parts, exchange)].join("\n\n"));
   return `${body.join("\n\n")}\n\n---\n\n${footer(exchanges)}\n`;
 }

@@ -1,7 +1,7 @@
 // One exchange on the page: the question, and the answer as it grows. Shows data and hands wishes on; asks no server.
 
 import { button, element } from "./element.js";
-import { countPictures } from "./exchange.js";
+import { countPictures, described, drawnAgain } from "./exchange.js";
 
 /** Silence after which something slower than text is surely being made, milliseconds. */
 const quietAfter = 250;
@@ -98,14 +98,15 @@ export class ExchangeView {
   #figure(part) {
     const { parts } = this.exchange.answer;
     const number = countPictures(parts.slice(0, parts.indexOf(part) + 1));
-    const picture = element("img", { src: part.picture, alt: `Picture ${number} of the answer` });
+    const picture = element("img", { src: part.picture, alt: described(this.exchange, part) });
     picture.onload = () => picture.classList.toggle("tiny", picture.naturalWidth < 160);
-    const save = element("a", { href: part.picture, download: `picture-${number}.png`, className: "quiet" }, "Save");
+    const act = (label, act) => button(label, act, { className: "quiet", ariaLabel: `${label}: picture ${number}` });
+    const file = { href: part.picture, download: `picture-${number}.png` };
+    const save = element("a", { ...file, className: "quiet", ariaLabel: `Save: picture ${number}` }, "Save");
     const manner = part.redrawing ? "redrawing" : this.exchange.answer.state === "waiting" ? "fresh" : "";
     return element("figure", { className: manner }, picture, element("figcaption", {},
-      button("Draw again", () => this.wishes.redraw(part), { className: "quiet" }),
-      button("Use in message", () => this.wishes.take(part.picture), { className: "quiet" }), save,
-      ...(part.imageSeed === undefined ? [] : [`picture seed ${part.imageSeed}`])));
+      act("Draw again", () => this.wishes.redraw(part)), act("Use in message", () => this.wishes.take(part.picture)), save,
+      ...(part.imageSeed === undefined ? [] : [element("span", {}, `picture seed ${part.imageSeed}`)])));
   }
 
   #writeFoot(waiting) {
@@ -127,12 +128,16 @@ export class ExchangeView {
     const { effective, usage, provenance } = this.exchange.answer;
     if (!effective) return "";
     const { pictures = [], parameters: saidAbove, request: ownWords, ...origin } = provenance ?? {};
-    const digests = pictures.map(({ index, pixels_sha256: digest }) => [`picture ${index + 1} pixels sha256`, digest]);
+    const again = drawnAgain(this.exchange.answer);
+    const replaced = again.map(({ number }) => number - 1); // their digests are of what stood there before
+    const digests = pictures.filter(({ index }) => !replaced.includes(index))
+      .map(({ index, pixels_sha256: digest }) => [`picture ${index + 1} pixels sha256`, digest]);
+    const seeds = again.map(({ number, imageSeed }) => [`picture ${number} image seed`, imageSeed]);
     const positions = usage && {
       "prompt tokens": usage.prompt_tokens, "completion tokens": usage.completion_tokens,
       ...usage.images && { "positions left": usage.images.positions_left, "pictures that still fit": usage.images.more_images_fit },
     };
-    const entries = Object.entries({ ...effective, ...positions, ...origin, ...Object.fromEntries(digests) });
+    const entries = Object.entries({ ...effective, ...positions, ...origin, ...Object.fromEntries([...digests, ...seeds]) });
     const rows = entries.flatMap(([name, value]) => [
       element("dt", {}, name.replaceAll("_", " ")),
       element("dd", {}, typeof value === "object" ? JSON.stringify(value) : String(value)),

@@ -3,7 +3,8 @@
 import { documentFile } from "./document_file.js";
 import { Editor } from "./editor.js";
 import { announce, byId, element } from "./element.js";
-import { appendText, countPictures, isEmpty, messages, newExchange } from "./exchange.js";
+import { examplesFor, isBuiltIn } from "./examples.js";
+import { appendText, countPictures, described, isEmpty, lastWords, messages, newExchange, requestsOf } from "./exchange.js";
 import { ExchangeView } from "./exchange_view.js";
 import { fillGallery } from "./gallery.js";
 import * as notebook from "./notebook.js";
@@ -35,8 +36,9 @@ async function ask(question, from, overrides = {}) {
 
 const withoutEmpty = (request) => Object.fromEntries(Object.entries(request).filter(([, value]) => value !== undefined));
 
-/** Lets the answer grow until its end, a fault, or a wish to stop. */
-async function listen({ answer: growing }, view) {
+/** Lets the answer grow until its end, a fault, or a wish to stop. What is whole of it is read out as it comes. */
+async function listen(exchange, view) {
+  const growing = exchange.answer;
   await whileRunning(async (signal) => {
     for await (const event of answer(growing.request, signal)) {
       if (event.progress) {
@@ -44,12 +46,15 @@ async function listen({ answer: growing }, view) {
         continue;
       }
       if (event.text) appendText(growing.parts, event.text);
-      if (event.picture) growing.parts.push({ picture: event.picture });
+      if (event.picture) {
+        growing.parts.push({ picture: event.picture });
+        announce(described(exchange, growing.parts.at(-1)));
+      }
       if (event.end) Object.assign(growing, event.end, { state: "whole" });
       following(() => view.update());
     }
     parameters.showDefaults(growing.effective ?? {});
-    announce(`Answered, with ${countPictures(growing.parts)} pictures.`);
+    announce(`${lastWords(growing.parts)} End of the answer.`);
   }, (fault) => {
     growing.state = fault ? "failed" : "stopped";
     growing.fault = fault?.facts;
@@ -156,11 +161,24 @@ function showParameters(open) {
   document.body.classList.toggle("with-parameters", open);
 }
 
-function showRequest({ request, effective }) {
-  const same = { ...request, seed: request.seed ?? effective?.seed };
+function closeParameters() {
+  showParameters(false);
+  byId("parameters-toggle").focus();
+}
+
+/** The code that makes an answer again; where no one request does, of which part of it is a choice. */
+function showRequest(answer) {
+  const requests = requestsOf(answer);
+  const choices = requests.map(({ label }, at) => {
+    const input = element("input", { type: "radio", name: "made", value: at, checked: at === requests.length - 1 });
+    return element("label", {}, input, label);
+  });
+  byId("request-made").replaceChildren(byId("request-made").querySelector("legend"), ...choices);
+  byId("request-made").hidden = requests.length === 1;
   const write = () => {
     const language = document.querySelector("[name=language]:checked").value;
-    byId("request-code").value = code(language, withoutEmpty(same), address("v1"), apiKey.get() !== null);
+    const { request } = requests[document.querySelector("[name=made]:checked").value];
+    byId("request-code").value = code(language, withoutEmpty(request), address("v1"), apiKey.get() !== null);
     byId("copy").textContent = "Copy";
   };
   byId("request").onchange = write;
@@ -191,7 +209,9 @@ async function begin() {
     byId("key-form").hidden = true;
     byId("model-name").textContent = cards[0].id;
     parameters.describe(cards, defaults);
-    fillGallery(byId("gallery"), cards[0].abilities ?? [], (question) => ask(question, 0));
+    fillGallery(byId("gallery"), examplesFor(cards[0]), (question) => ask(question, 0));
+    byId("built-in-note").hidden = !isBuiltIn(cards[0]);
+    byId("other-note").hidden = isBuiltIn(cards[0]);
   } catch (fault) {
     byId("model-name").textContent = fault.facts ?? String(fault);
     if (fault.status === 401) askForKey();
@@ -224,6 +244,7 @@ addEventListener("keydown", (event) => {
     menu.open = false;
     menu.querySelector("summary").focus();
   } else if (running) running.abort();
+  else if (byId("parameters").contains(document.activeElement)) closeParameters();
   else if (edited !== null) edit(null);
 });
 addEventListener("click", (event) => {
@@ -244,11 +265,11 @@ byId("new-document").addEventListener("click", () => {
   showDocument();
 });
 byId("download").addEventListener("click", ({ target }) => target.dataset.file && download(target.dataset.file));
-byId("parameters-toggle").addEventListener("click", () => showParameters(byId("parameters").hidden));
-byId("parameters-close").addEventListener("click", () => {
-  showParameters(false);
-  byId("parameters-toggle").focus();
+byId("parameters-toggle").addEventListener("click", () => {
+  showParameters(byId("parameters").hidden);
+  if (!byId("parameters").hidden) byId("parameter-model").focus({ preventScroll: true }); // they stand after the document
 });
+byId("parameters-close").addEventListener("click", closeParameters);
 byId("copy").addEventListener("click", copy);
 document.querySelector("[data-close]").addEventListener("click", () => byId("request").close());
 

@@ -1,6 +1,12 @@
 // Debian's Chromium, and pages that remember whatever went wrong on them.
 
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+
 import { chromium } from "playwright-core";
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync"];
@@ -9,22 +15,49 @@ const flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-ru
 export const openBrowser = () =>
   chromium.launch({ executablePath: "/usr/bin/chromium", args: flags, headless: true });
 
-/** A page at `url` in a tab of its own; `page.faults` collects errors, of the console, of scripts and of the policy. */
-export async function openPage(browser, url, options = {}) {
+/** Ways to look at a page. */
+export const looks = {
+  light: { colorScheme: "light" },
+  dark: { colorScheme: "dark" },
+  phone: { colorScheme: "light", viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true },
+};
+
+/**
+ * A page at `url` in a tab of its own, with `ready` on it. `page.faults` collects errors, of the console, of scripts and of the
+ * policy, and what was asked of anybody else.
+ */
+export async function openPage(browser, url, { ready = ".gallery li", ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, reducedMotion: "reduce", ...options });
   await context.grantPermissions(["clipboard-read", "clipboard-write"]);
   const page = await context.newPage();
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(60_000); // three pictures by an unoptimised daemon, on a machine that also does something else
   page.faults = [];
   page.on("pageerror", (error) => page.faults.push(String(error)));
   page.on("console", (message) => {
     if (message.type() === "error") page.faults.push(message.text());
   });
+  page.on("request", (request) => {
+    if (/^(https?|wss?):/.test(request.url()) && new URL(request.url()).origin !== new URL(url).origin) page.faults.push(`asked ${request.url()}`);
+  });
   await page.exposeFunction("reportViolation", (violated) => page.faults.push(`policy: ${violated}`));
   await page.addInitScript(() => addEventListener("securitypolicyviolation", (event) => window.reportViolation(event.violatedDirective)));
   await page.goto(url);
-  await page.waitForSelector(".gallery li", { state: "attached" });
+  await page.waitForSelector(ready, { state: "attached" });
   return page;
+}
+
+/** That no rule of accessibility is broken. */
+export async function assertAccessible(page, where) {
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => window.axe.run());
+  const found = violations.map(({ id, impact, nodes }) => `${where}: ${impact} ${id}: ${nodes[0].html}`);
+  assert.deepEqual(found, []);
+}
+
+/** That nothing is wider than the window. */
+export async function assertFits(page, where) {
+  const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  assert.ok(over <= 0, `${where}: the page is ${over} px wider than its window`);
 }
 
 /** Sends what stands in the editor and waits for the end of the answer. */
