@@ -252,6 +252,9 @@ impl Task<'_> {
     }
 }
 
+/// How many lines ahead are asked for.
+const AHEAD: usize = 48;
+
 /// Adds the products of these steps of a block, whose lines are given, to the sums.
 #[inline(always)]
 fn accumulate<S: Simd, const R: usize, const P: usize>(
@@ -264,7 +267,9 @@ fn accumulate<S: Simd, const R: usize, const P: usize>(
     for step in steps.start..steps.end.min(BLOCK) {
         let mut vectors = [simd.zero(); P];
         for index in 0..P {
-            vectors[index] = simd.load(&lines[index][step - steps.start]);
+            let at = step - steps.start;
+            simd.prefetch(lines[index].as_ptr().wrapping_add(at + AHEAD));
+            vectors[index] = simd.load(&lines[index][at]);
         }
         for row in 0..R {
             for index in 0..P {

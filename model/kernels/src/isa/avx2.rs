@@ -2,7 +2,8 @@
 #![expect(unsafe_code, reason = "vector instructions are unsafe until detected; audited here")]
 
 use std::arch::x86_64::{
-    __m256, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps,
+    __m256, _MM_HINT_T0, _mm_prefetch, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps,
+    _mm256_setzero_ps, _mm256_storeu_ps,
 };
 
 use super::{Kernel, Simd};
@@ -43,6 +44,12 @@ impl Simd for Avx2 {
         let start = line.0.as_ptr();
         // SAFETY: `self` proves AVX2; a line has sixteen floats.
         unsafe { [_mm256_loadu_ps(start), _mm256_loadu_ps(start.add(8))] }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, line: *const Line) {
+        // SAFETY: a hint reads nothing; any address may be given.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) }
     }
 
     #[inline(always)]

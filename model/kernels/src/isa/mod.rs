@@ -88,6 +88,8 @@ pub(crate) trait Simd: Copy {
 
     fn zero(self) -> Self::Vector;
     fn load(self, line: &Line) -> Self::Vector;
+    /// Asks for a line that will be loaded soon; it need not exist.
+    fn prefetch(self, line: *const Line);
     /// `scalar · vector + sum`, rounded once.
     fn mul_add(self, scalar: f32, vector: Self::Vector, sum: Self::Vector) -> Self::Vector;
     fn lanes(self, vector: Self::Vector) -> [f32; 16];

@@ -27,6 +27,9 @@ impl Simd for Portable {
     }
 
     #[inline(always)]
+    fn prefetch(self, _line: *const Line) {}
+
+    #[inline(always)]
     fn mul_add(self, scalar: f32, vector: [f32; 16], sum: [f32; 16]) -> [f32; 16] {
         std::array::from_fn(|lane| scalar.mul_add(vector[lane], sum[lane]))
     }
