@@ -127,7 +127,8 @@ async fn a_document_is_the_same_bytes_in_every_company() {
     assert_same(&found[..wanted.len()], &wanted, "among 31 others");
     let stats = server.stats();
     let rows_per_pass = stats.num_denoised_rows as f64 / stats.num_denoiser_passes as f64;
-    assert!(rows_per_pass > 4.0, "pictures shared passes: {stats:?}");
+    // A picture alone has two, with guidance and without. How many meet depends on when they are begun.
+    assert!(rows_per_pass > 3.0, "pictures shared passes: {stats:?}");
 
     let tight = |config: &mut reverie_server::config::Config| {
         config.engine.max_num_seqs = Some(12);

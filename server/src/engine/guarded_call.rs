@@ -14,7 +14,8 @@ pub(super) fn guarded<T>(
         .map_err(|panic| EngineFailure::Panicked(panic_text(&*panic).to_owned()))
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without words")
 }

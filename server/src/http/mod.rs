@@ -10,6 +10,7 @@ mod capabilities;
 mod chat;
 mod choices;
 mod completions;
+mod defect;
 mod drawing_trace;
 mod embedded_file;
 mod error;
@@ -39,6 +40,7 @@ use axum::Router;
 use axum::http::Uri;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
+use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::trace::{DefaultOnResponse, TraceLayer};
 use tracing::Level;
 
@@ -101,6 +103,7 @@ fn layered(routes: Router<AppState>, state: AppState) -> Router {
         .fallback(async |uri: Uri| ApiError::no_such_route(uri.path()))
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(from_fn_with_state(state.clone(), access::require_known_host))
+        .layer(CatchPanicLayer::custom(defect::response))
         .layer(
             TraceLayer::new_for_http()
                 .make_span_with(origin::request_span)
