@@ -90,6 +90,11 @@ pub struct BenchArgs {
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 
+    /// Write the requests of an open loop and their times into this file first, a line each, so that another
+    /// load generator can send the same (aiperf: --custom-dataset-type mooncake-trace)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "max_concurrency"])]
+    pub save_trace: Option<PathBuf>,
+
     /// Write NAME.jsonl besides: every request, with the moment of every piece of its answer, microseconds
     #[arg(long, requires = "out")]
     pub records: bool,

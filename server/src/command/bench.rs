@@ -14,6 +14,7 @@ use reverie_bench::micros::Micros;
 use reverie_bench::report::{Part, Report, svg, table};
 use reverie_bench::scenario::{Bench, Load, Scenario, ScenarioError};
 use reverie_bench::stopwatch::Stopwatch;
+use reverie_bench::trace::mooncake_lines;
 use reverie_bench::workload::Workload;
 use serde_json::{Map, Value, json};
 
@@ -92,6 +93,10 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode, Failure> {
         warm_up: args.warm_up,
         on_part: &say,
     };
+    if let (Some(path), Scenario::Plain(Load::Open { rate, extent })) = (&args.save_trace, scenario)
+    {
+        save_trace(path, &bench.workload, &bench.workload.arrivals(rate, extent))?;
+    }
     let report = runtime.block_on(bench.run(scenario))?;
     notes["slo"] = json!(bench.bounds.map(|bounds| bounds.to_string()));
     write_files(args, &report, &notes)?;
@@ -185,6 +190,11 @@ fn write_files(args: &BenchArgs, report: &Report, notes: &Value) -> Result<(), F
         write("jsonl", report.record_lines())?;
     }
     Ok(())
+}
+
+fn save_trace(path: &Path, workload: &Workload, arrivals: &[Micros]) -> Result<(), Failure> {
+    let lines = mooncake_lines(&workload.requests(arrivals.len()), arrivals);
+    fs::write(path, lines).map_err(|error| unusable(path, &error))
 }
 
 fn unusable(path: &Path, error: &std::io::Error) -> Failure {

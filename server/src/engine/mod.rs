@@ -13,7 +13,7 @@ pub mod candle_runner;
 pub mod document_engine;
 pub mod event;
 mod failpoint;
-mod guarded_call;
+pub(crate) mod guarded_call;
 pub mod order;
 pub mod request;
 pub mod runner;
@@ -137,7 +137,8 @@ pub fn serve(
     let (budget, max_jobs, class) = (runner.budget(), config.max_jobs(duty.role), duty.class);
     let scheduler = scheduler_config(config, budget, cost);
     let kv_positions = scheduler.kv.num_positions();
-    if outbox.say(EngineMessage::Ready { budget, max_jobs, kv_positions, class }).is_err() {
+    let ready = EngineMessage::Ready { budget, max_jobs, kv_positions, class };
+    if outbox.say(ready).and_then(|()| outbox.flush()).is_err() {
         return Ok(());
     }
     Worker::new(runner, scheduler, duty.role, outbox).run(orders)

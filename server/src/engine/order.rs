@@ -234,9 +234,15 @@ pub struct FrontGone;
 
 /// Where an engine's messages go, in order.
 pub trait Outbox {
-    /// Sends a message; may wait for room.
+    /// Takes a message; may wait for room. It leaves with the next [`flush`](Self::flush) at the latest.
     ///
     /// # Errors
     /// If it will never arrive.
     fn say(&mut self, message: EngineMessage) -> Result<(), FrontGone>;
+
+    /// Sends what was said and has not left yet.
+    ///
+    /// # Errors
+    /// If it will never arrive.
+    fn flush(&mut self) -> Result<(), FrontGone>;
 }

@@ -57,21 +57,19 @@ impl<'a> Worker<'a> {
         outbox: &'a mut dyn Outbox,
     ) -> Self {
         let scheduler = Scheduler::new(config);
-        let (sessions, names) = (BTreeMap::new(), BTreeMap::new());
-        let (next_id, told) = (0, scheduler.stats());
-        let (has_spoken, is_unheard) = (false, false);
+        let told = scheduler.stats();
         Self {
             runner,
             scheduler,
             role,
-            sessions,
-            names,
+            sessions: BTreeMap::new(),
+            names: BTreeMap::new(),
             unprepared: Vec::new(),
-            next_id,
+            next_id: 0,
             outbox,
             told,
-            has_spoken,
-            is_unheard,
+            has_spoken: false,
+            is_unheard: false,
         }
     }
 
@@ -83,6 +81,7 @@ impl<'a> Worker<'a> {
         while !self.is_unheard && self.take_orders(orders)? {
             self.has_spoken = false;
             self.begin_prepared()?;
+            self.flush();
             self.step()?;
             let stats = self.scheduler.stats();
             if stats != self.told {
@@ -91,6 +90,7 @@ impl<'a> Worker<'a> {
             } else if !self.has_spoken {
                 self.say(EngineMessage::Heartbeat);
             }
+            self.flush();
         }
         Ok(())
     }
@@ -101,6 +101,7 @@ impl<'a> Worker<'a> {
             let order = match orders.try_recv() {
                 Ok(order) => order,
                 Err(TryRecvError::Empty) if self.names.is_empty() => {
+                    self.flush();
                     let is_busy = !self.unprepared.is_empty();
                     match orders.recv_timeout(if is_busy { LOOK_EVERY } else { HEARTBEAT_EVERY }) {
                         Ok(order) => order,
@@ -459,6 +460,11 @@ impl<'a> Worker<'a> {
     fn say(&mut self, message: EngineMessage) {
         self.has_spoken = true;
         self.is_unheard |= self.outbox.say(message).is_err();
+    }
+
+    /// What a step says leaves together: whoever listens is woken once, not once for every row.
+    fn flush(&mut self) {
+        self.is_unheard |= self.outbox.flush().is_err();
     }
 }
 

@@ -62,6 +62,11 @@ impl<R: Read> FrameReader<R> {
         Self { stream, next: 0 }
     }
 
+    /// What it reads from.
+    pub fn stream(&self) -> &R {
+        &self.stream
+    }
+
     /// The next frame's value.
     ///
     /// # Errors
@@ -114,7 +119,7 @@ impl<W: Write> FrameWriter<W> {
         self.stream
     }
 
-    /// Writes `value` as the next frame.
+    /// Writes `value` as the next frame; a stream with a buffer keeps it until [`flush`](Self::flush).
     ///
     /// # Errors
     /// [`FrameError`]; nothing sensible can be written after it.
@@ -129,7 +134,14 @@ impl<W: Write> FrameWriter<W> {
         self.next += 1;
         self.stream.write_all(&head)?;
         self.stream.write_all(&contents)?;
-        self.stream.flush()?;
         Ok(())
+    }
+
+    /// Sends what a buffer has kept.
+    ///
+    /// # Errors
+    /// [`FrameError::Stream`]; nothing sensible can be written after it.
+    pub fn flush(&mut self) -> Result<(), FrameError> {
+        Ok(self.stream.flush()?)
     }
 }

@@ -209,7 +209,9 @@ impl Front {
                 read.into_iter().for_each(|request| self.tell_read(request));
             }
             FrontEvent::Wake => self.handle(Event::Tick, None),
-            FrontEvent::Said { worker, epoch, message } => self.said(worker, epoch, message),
+            FrontEvent::Said { worker, epoch, messages } => {
+                messages.into_iter().for_each(|message| self.said(worker, epoch, message));
+            }
             FrontEvent::Down { worker, epoch, end } => self.down(worker, epoch, end),
         }
     }

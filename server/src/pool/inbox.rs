@@ -9,7 +9,7 @@ use crate::engine::document_engine::{EventStream, SubmitError};
 use crate::engine::order::{EngineMessage, FrontGone, Outbox};
 use crate::engine::request::EngineRequest;
 
-/// Events that wait for the front at most. Workers wait for room, which slows them down to the front's pace;
+/// Events that wait for the front at most, a worker's step being one. Workers wait for room, which slows them down to the front's pace;
 /// clients are told to come again.
 pub(super) const INBOX: usize = 4096;
 
@@ -30,8 +30,8 @@ pub(super) enum FrontEvent {
     Read(RequestId),
     /// Look around: something was asked for that is not in this channel.
     Wake,
-    /// A worker speaks.
-    Said { worker: WorkerId, epoch: Epoch, message: EngineMessage },
+    /// A worker speaks: what it has said since it last did.
+    Said { worker: WorkerId, epoch: Epoch, messages: Vec<EngineMessage> },
     /// A worker has ended.
     Down { worker: WorkerId, epoch: Epoch, end: WorkerEnd },
 }
@@ -48,22 +48,25 @@ pub struct WorkerEnd {
 }
 
 /// A worker's way to the front: one life of one worker.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct WorkerLine {
     inbox: SyncSender<FrontEvent>,
     worker: WorkerId,
     epoch: Epoch,
+    /// What was said and has not left yet.
+    said: Vec<EngineMessage>,
 }
 
 impl WorkerLine {
     pub(super) fn new(inbox: SyncSender<FrontEvent>, worker: WorkerId, epoch: Epoch) -> Self {
-        Self { inbox, worker, epoch }
+        Self { inbox, worker, epoch, said: Vec::new() }
     }
 
-    /// The last thing that is heard of this life.
-    pub fn down(&self, end: WorkerEnd) {
+    /// The last thing that is heard of this life, after all that it said.
+    pub fn down(&mut self, end: WorkerEnd) {
         let (worker, epoch) = (self.worker, self.epoch);
         // A front that has ended needs no news.
+        let _ended = self.flush();
         let _ended = self.inbox.send(FrontEvent::Down { worker, epoch, end });
     }
 
@@ -75,16 +78,26 @@ impl WorkerLine {
 
 impl Outbox for WorkerLine {
     fn say(&mut self, message: EngineMessage) -> Result<(), FrontGone> {
-        let (worker, epoch, is_passing) = (self.worker, self.epoch, message.is_passing());
-        let said = FrontEvent::Said { worker, epoch, message };
-        if is_passing {
-            // A front that is behind need not hear what the answer does not depend on.
-            return match self.inbox.try_send(said) {
-                Ok(()) | Err(TrySendError::Full(_)) => Ok(()),
-                Err(TrySendError::Disconnected(_)) => Err(FrontGone),
-            };
+        self.said.push(message);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), FrontGone> {
+        if self.said.is_empty() {
+            return Ok(());
         }
-        self.inbox.send(said).map_err(|_ended| FrontGone)
+        let (worker, epoch, messages) = (self.worker, self.epoch, std::mem::take(&mut self.said));
+        match self.inbox.try_send(FrontEvent::Said { worker, epoch, messages }) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(mut said)) => {
+                // A front that is behind need not hear what the answer does not depend on.
+                if let FrontEvent::Said { messages, .. } = &mut said {
+                    messages.retain(|message| !message.is_passing());
+                }
+                self.inbox.send(said).map_err(|_ended| FrontGone)
+            }
+            Err(TrySendError::Disconnected(_)) => Err(FrontGone),
+        }
     }
 }
 

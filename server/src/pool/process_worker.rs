@@ -1,7 +1,7 @@
 //! Workers as processes of their own, on the other side of a socket. A thread for each of them starts it,
 //! listens to it, and says how it ended; another one writes to it. Knows no model.
 
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, BufWriter};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -202,7 +202,12 @@ impl Keeper {
                     is_known = true;
                 }
                 (Ok(Speech::Engine(message)), true) => {
-                    if self.line.say(message).is_err() {
+                    let mut said = self.line.say(message);
+                    // What has come together goes on together.
+                    if frames.stream().buffer().is_empty() {
+                        said = said.and_then(|()| self.line.flush());
+                    }
+                    if said.is_err() {
                         break FrameError::Closed;
                     }
                 }
@@ -233,11 +238,11 @@ impl Keeper {
 }
 
 fn write(stream: &UnixStream, setup: &Setup, orders: &Receiver<EngineOrder>) {
-    let mut frames = FrameWriter::new(stream);
-    let mut written = frames.write(setup);
+    let mut frames = FrameWriter::new(BufWriter::new(stream));
+    let mut written = frames.write(setup).and_then(|()| frames.flush());
     while written.is_ok() {
         let Ok(order) = orders.recv() else { break };
-        written = frames.write(&order);
+        written = frames.write(&order).and_then(|()| frames.flush());
     }
     // Whoever reads notices; an unwritable order is a broken conversation, too.
     let _closed_already =

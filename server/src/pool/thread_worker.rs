@@ -31,14 +31,13 @@ impl ThreadPlace {
 }
 
 impl WorkerPlace for ThreadPlace {
-    fn start(&mut self, line: WorkerLine) -> io::Result<Box<dyn WorkerPort>> {
+    fn start(&mut self, mut line: WorkerLine) -> io::Result<Box<dyn WorkerPort>> {
         let (sender, orders) = sync_channel(ORDERS);
         let (load, setup) = (std::sync::Arc::clone(&self.load), self.setup.clone());
         let name = format!("engine-{}", line.worker().0);
         std::thread::Builder::new().name(name).spawn(move || {
-            let mut outbox = line.clone();
             let ended =
-                catch_unwind(AssertUnwindSafe(|| serve(|| load(), &setup, &orders, &mut outbox)));
+                catch_unwind(AssertUnwindSafe(|| serve(|| load(), &setup, &orders, &mut line)));
             line.down(match ended {
                 Ok(Ok(())) => told_to_end(),
                 Ok(Err(failure)) => failed(failure),

@@ -55,6 +55,7 @@ impl Conversation {
         let mut writer = FrameWriter::new(BufWriter::new(stream.try_clone()?));
         let mut frames = FrameReader::new(BufReader::new(stream));
         writer.write(&Speech::Hello { protocol: PROTOCOL, build: build().to_owned() })?;
+        writer.flush()?;
         let setup: Setup = frames.read()?;
         if setup.protocol != PROTOCOL || setup.build != build() {
             return Err(WorkerFailure::Skewed { found: setup.build });
@@ -108,5 +109,9 @@ struct SocketOutbox(FrameWriter<BufWriter<UnixStream>>);
 impl Outbox for SocketOutbox {
     fn say(&mut self, message: EngineMessage) -> Result<(), FrontGone> {
         self.0.write(&Speech::Engine(message)).map_err(|_gone| FrontGone)
+    }
+
+    fn flush(&mut self) -> Result<(), FrontGone> {
+        self.0.flush().map_err(|_gone| FrontGone)
     }
 }
