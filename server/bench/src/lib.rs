@@ -1,8 +1,8 @@
 //! Loads a server from outside and measures what its clients get: a seeded workload of texts, questions about
 //! pictures, pictures and illustrated documents, sent at times that do not wait for answers.
 //!
-//! A leaf: it knows the wire and pictures, no engine, no model, no tensor. `workload`, `arrivals`, `summary`
-//! and `report` are pure; `client`, `generator` and `scenario` wait and look at the clock.
+//! A leaf: it knows the wire and pictures, no engine, no model, no tensor. `workload`, `arrivals`, `trace`,
+//! `summary` and `report` are pure; `client`, `generator` and `scenario` wait and look at the clock.
 
 pub mod arrivals;
 pub mod bounds;
@@ -16,4 +16,5 @@ pub mod report;
 pub mod scenario;
 pub mod stopwatch;
 pub mod summary;
+pub mod trace;
 pub mod workload;

@@ -1,14 +1,14 @@
 //! One load, as it was asked for: what its clients got. Claims nothing.
 
 use super::{Bench, Load};
-use crate::arrivals::{Extent, poisson};
+use crate::arrivals::Extent;
 use crate::generator::Until;
 use crate::report::{Chart, Part, Report};
 
 pub(super) async fn run(bench: &Bench<'_>, load: Load) -> Report {
     let part = match load {
         Load::Open { rate, extent } => {
-            let arrivals = poisson(bench.workload.seed, rate, extent);
+            let arrivals = bench.workload.arrivals(rate, extent);
             bench.open_part("open loop", &bench.workload, &arrivals).await
         }
         Load::Closed { concurrency, extent } => {

@@ -10,6 +10,9 @@ use serde_json::{Map, Value, json};
 
 pub use kind::{Kind, Mix};
 
+use crate::arrivals::{Extent, Rate, poisson};
+use crate::micros::Micros;
+
 /// No text of the toy world is longer, and a document of five pictures is not either.
 const MAX_TOKENS: u64 = 300;
 
@@ -72,6 +75,11 @@ impl Workload {
             fields.extend(self.extra_body.clone());
         }
         Planned { index, kind, body: body.to_string() }
+    }
+
+    /// When its requests are sent in an open loop.
+    pub fn arrivals(&self, rate: Rate, extent: Extent) -> Vec<Micros> {
+        poisson(self.seed, rate, extent)
     }
 
     /// The requests of these numbers.
