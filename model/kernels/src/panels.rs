@@ -102,6 +102,22 @@ impl<'a> Panels<'a> {
         }
     }
 
+    /// Where what is read after the `len` lines from `start` on begins, if `count` panels are read side by side: their
+    /// next lines, or the first ones of as many further panels. An address to ask for, not to read; none where a
+    /// context's blocks lie anywhere.
+    #[inline(always)]
+    pub(crate) fn following(
+        &self,
+        panel: usize,
+        (start, len): (usize, usize),
+        count: usize,
+    ) -> Option<*const Line> {
+        let Place::Together { lines, stride } = self.place else { return None };
+        let end = start + len;
+        let next = if end < self.depth { panel * stride + end } else { (panel + count) * stride };
+        Some(lines.as_ptr().wrapping_add(next))
+    }
+
     /// The [lines](Self::lines) of `P` panels side by side.
     #[inline(always)]
     pub(crate) fn neighbours<const P: usize>(

@@ -185,10 +185,12 @@ impl Product<'_, '_> {
         let blocks = self.right.depth.div_ceil(BLOCK);
         let tiling = Tiling::of(self.rows);
         let most = if S::WIDE || P > 1 { TILE_ROWS } else { TILE_ROWS / 2 };
+        let parts_of = |tile| tiling.range(tile).len().div_ceil(most);
+        let passes = (0..tiling.tiles).map(parts_of).sum();
         for block in 0..blocks {
+            let mut pass = 0;
             for tile in 0..tiling.tiles {
-                let rows = tiling.range(tile);
-                let parts = rows.len().div_ceil(most);
+                let (rows, parts) = (tiling.range(tile), parts_of(tile));
                 for part in 0..parts {
                     let (start, end) = (part * rows.len() / parts, (part + 1) * rows.len() / parts);
                     let task = Task {
@@ -199,8 +201,11 @@ impl Product<'_, '_> {
                         panel,
                         column: (panel - self.panels.start) * LANES,
                         block,
+                        pass,
+                        passes,
                     };
                     task.dispatch::<S, P>(simd, &mut self.out);
+                    pass += 1;
                 }
             }
         }
@@ -217,6 +222,9 @@ struct Task<'a> {
     panel: usize,
     column: usize,
     block: usize,
+    /// Which of so many walks over these lines.
+    pass: usize,
+    passes: usize,
 }
 
 /// A task whose number of rows and panels the compiler knows.
@@ -252,24 +260,55 @@ impl Task<'_> {
     }
 }
 
-/// How many lines ahead are asked for.
-const AHEAD: usize = 48;
+/// Lines that are read next, asked for while the present ones are used: evenly over all walks over these, for memory
+/// is idle in all but the first.
+struct Ahead<const P: usize> {
+    lines: [*const Line; P],
+    /// Steps from one to the next.
+    every: usize,
+}
+
+impl<const P: usize> Ahead<P> {
+    const NOTHING: Self = Self { lines: [std::ptr::null(); P], every: usize::MAX };
+
+    /// This task's share of what follows its `len` lines from `start` on.
+    #[inline(always)]
+    fn of(task: &Task<'_>, start: usize, len: usize) -> Self {
+        let Task { panel, pass, passes, .. } = *task;
+        let mut lines = [std::ptr::null(); P];
+        for (index, line) in lines.iter_mut().enumerate() {
+            let Some(next) = task.right.following(panel + index, (start, len), P) else {
+                return Self::NOTHING;
+            };
+            *line = next.wrapping_add(pass * len / passes);
+        }
+        Self { lines, every: passes }
+    }
+}
 
 /// Adds the products of these steps of a block, whose lines are given, to the sums.
 #[inline(always)]
 fn accumulate<S: Simd, const R: usize, const P: usize>(
     simd: S,
     rows: &[[f32; BLOCK]; R],
-    lines: &[&[Line]; P],
+    (lines, mut ahead): (&[&[Line]; P], Ahead<P>),
     steps: Range<usize>,
     sums: &mut [[S::Vector; P]; R],
 ) {
+    // One row takes all of its time to read: what it asked for besides would come no sooner.
+    let mut wait = if R > 1 { ahead.every } else { usize::MAX };
     for step in steps.start..steps.end.min(BLOCK) {
         let mut vectors = [simd.zero(); P];
         for index in 0..P {
-            let at = step - steps.start;
-            simd.prefetch(lines[index].as_ptr().wrapping_add(at + AHEAD));
-            vectors[index] = simd.load(&lines[index][at]);
+            vectors[index] = simd.load(&lines[index][step - steps.start]);
+        }
+        wait -= 1;
+        if wait == 0 {
+            wait = ahead.every;
+            for line in &mut ahead.lines {
+                simd.prefetch(*line);
+                *line = line.wrapping_add(1);
+            }
         }
         for row in 0..R {
             for index in 0..P {
@@ -282,7 +321,7 @@ fn accumulate<S: Simd, const R: usize, const P: usize>(
 impl<const R: usize, const P: usize> Kernel for SizedTask<'_, '_, '_, R, P> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let Task { rows, first_row, right, limits, panel, column, block } = self.task;
+        let Task { rows, first_row, right, limits, panel, column, block, .. } = self.task;
         let Some(rows) = rows.first_chunk::<R>() else { return };
         let start = block * BLOCK;
         let depth = BLOCK.min(right.depth - start);
@@ -299,12 +338,13 @@ impl<const R: usize, const P: usize> Kernel for SizedTask<'_, '_, '_, R, P> {
         // All that is common lies in one run, unless the steps are a context's positions.
         let run = right.run(start, common);
         let lines = right.neighbours::<P>(panel, start, run);
-        accumulate(simd, rows, &lines, 0..run, &mut sums);
+        let ahead = Ahead::of(&self.task, start, run);
+        accumulate(simd, rows, (&lines, ahead), 0..run, &mut sums);
         let mut done = run;
         while done < common {
             let run = right.run(start + done, common - done);
             let lines = right.neighbours::<P>(panel, start + done, run);
-            accumulate(simd, rows, &lines, done..done + run, &mut sums);
+            accumulate(simd, rows, (&lines, Ahead::NOTHING), done..done + run, &mut sums);
             done += run;
         }
         let mut step = common;
