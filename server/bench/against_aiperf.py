@@ -17,7 +17,7 @@ def read(path: pathlib.Path) -> dict[str, Any]:
 def of_reverie(folder: pathlib.Path) -> dict[str, float]:
     figures = read(folder / "plain.json")["parts"][0]["figures"]
     medians = {name: figures["times"][key]["p50_ms"] for name, key in MEDIANS.items()}
-    counts = {"requests": figures["completed"], "tokens in": figures["prompt_tokens"], "tokens out": figures["text_tokens"]}
+    counts = {"requests": figures["completed"], "tokens in": figures["prompt_tokens"], "tokens out": figures["completion_tokens"]}
     return counts | medians
 
 

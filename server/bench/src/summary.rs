@@ -24,6 +24,8 @@ pub struct Summary {
     pub errors: BTreeMap<String, usize>,
     /// Tokens of text in whole answers.
     pub text_tokens: u64,
+    /// Tokens of answers as servers count them, dream queries among them.
+    pub completion_tokens: u64,
     /// Positions of prompts, as far as servers count them.
     pub prompt_tokens: u64,
     /// Pictures in whole answers.
@@ -172,6 +174,7 @@ impl Summary {
         let whole = || records.iter().filter(|record| record.is_complete());
         let completed = whole().count();
         let text_tokens = whole().map(Record::text_tokens).sum();
+        let usages = || whole().filter_map(|it| it.usage);
         let images = whole().map(|record| record.images.len()).sum();
         let good = bounds.map(|bounds| whole().filter(|it| bounds.are_kept_by(it)).count());
         Self {
@@ -181,7 +184,8 @@ impl Summary {
             completed_by_kind,
             errors,
             text_tokens,
-            prompt_tokens: whole().filter_map(|it| it.usage).map(|usage| usage.prompt_tokens).sum(),
+            completion_tokens: usages().map(|usage| usage.completion_tokens).sum(),
+            prompt_tokens: usages().map(|usage| usage.prompt_tokens).sum(),
             images,
             requests_per_second: rate(completed as f64),
             text_tokens_per_second: rate(text_tokens as f64),
@@ -235,6 +239,7 @@ mod tests {
         let summary = Summary::of(&records, Some(&"latency=1".parse().unwrap()));
         assert_eq!((summary.seconds, summary.requests, summary.completed), (4.0, 5, 2));
         assert_eq!((summary.text_tokens, summary.prompt_tokens, summary.images), (22, 5, 2));
+        assert_eq!(summary.completion_tokens, 90);
         assert_eq!(summary.text_tokens_per_second, 5.5, "20 by the server's count, 2 by ours");
         assert_eq!((summary.requests_per_second, summary.images_per_second), (0.5, 0.5));
         assert_eq!((summary.good, summary.goodput_per_second), (Some(1), Some(0.25)));
