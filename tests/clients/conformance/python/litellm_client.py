@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 import litellm
-from report import CLIENT, MODEL, SCENARIO, Element, address, joined, picture, preview, say
+import responses
+from report import CLIENT, MODEL, SCENARIO, Element, address, joined, picture, say, tokens
 
 litellm.suppress_debug_info = True
 
@@ -85,76 +86,18 @@ def respond(case: str, given: Any, **options: Any) -> Any:
     )
 
 
-def items(output: list[Any]) -> list[Element]:
-    elements: list[Element] = []
-    for item in output:
-        if item.type == "message":
-            elements += [["text", part.text] for part in item.content]
-        elif item.type == "image_generation_call":
-            elements.append(picture(item.result))
-    return joined(elements)
-
-
 def whole_response(case: str, given: Any, **options: Any) -> tuple[dict[str, Any], Any]:
     response = respond(case, given, **options)
-    return {"elements": items(response.output), "usage": tokens(response.usage)}, response
+    return responses.seen(responses.items(response.output), response)
 
 
 def streamed_response(case: str, given: Any, **options: Any) -> tuple[dict[str, Any], Any]:
-    elements: list[Element] = []
-    response = None
-    for event in respond(case, given, stream=True, **options):
-        if event.type == "response.output_text.delta":
-            elements.append(["text", event.delta])
-        elif event.type == "response.image_generation_call.partial_image":
-            elements.append(preview(event.partial_image_index, event.partial_image_b64))
-        elif event.type == "response.output_item.done" and event.item.type == "image_generation_call":
-            elements.append(picture(event.item.result))
-        elif event.type == "response.completed":
-            response = event.response
-    return {"elements": joined(elements), "usage": tokens(response.usage)}, response
+    events = list(respond(case, given, stream=True, **options))
+    ends = [event.response for event in events if event.type == "response.completed"]
+    return responses.seen([element for event in events for element in responses.heard(event)], ends[-1])
 
 
-RESPONSES = {"whole": whole_response, "stream": streamed_response}
-
-
-def responses(*modes: str) -> None:
-    first, second = SCENARIO["pictures"]
-    shown = [
-        {"type": "input_image", "image_url": first, "detail": "auto"},
-        {"type": "input_text", "text": SCENARIO["see"]},
-        {"type": "input_image", "image_url": second, "detail": "auto"},
-    ]
-    user = lambda content: {"role": "user", "content": content}
-    for mode in modes:
-        do = RESPONSES[mode]
-
-        def one(name: str, given: Any, do: Any = do, mode: str = mode, **options: Any) -> None:
-            say(f"responses-{mode}-{name}", lambda case: do(case, given, **options)[0])
-
-        def turns(case: str, do: Any = do) -> dict[str, Any]:
-            given: list[Any] = [user(SCENARIO["draw"])]
-            given += do(case, given, temperature=0)[1].output
-            return do(case, [*given, user(SCENARIO["again"])], temperature=0)[0]
-
-        def chain(case: str, do: Any = do) -> dict[str, Any]:
-            before = do(case, SCENARIO["draw"], temperature=0)[1].id
-            return do(case, SCENARIO["again"], previous_response_id=before, temperature=0)[0]
-
-        one("default", SCENARIO["default"])
-        one("draw", SCENARIO["draw"], temperature=0)
-        one("story", SCENARIO["story"], temperature=0)
-        one("see", [user(shown)], temperature=0)
-        say(f"responses-{mode}-turns", turns)
-        say(f"responses-{mode}-chain", chain)
-        one("error", SCENARIO["default"], temperature=3)
-        tools = [{"type": "image_generation", "partial_images": 2}]
-        if mode == "stream":
-            one("previews", SCENARIO["draw"], tools=tools, temperature=0)
-
-
-def tokens(usage: Any) -> dict[str, int]:
-    return {"input": usage.input_tokens, "output": usage.output_tokens}
+FIXED = {"temperature": 0}
 
 
 def images(surface: str, ask: Callable[..., Any], given: dict[str, Any]) -> None:
@@ -171,10 +114,10 @@ def main() -> None:
     if CLIENT.endswith("-registered"):
         # LiteLLM streams responses of models only that it is told can stream.
         litellm.register_model({WIRE: {"litellm_provider": "openai", "supports_native_streaming": True}})
-        responses("stream")
+        responses.cases({"stream": streamed_response}, FIXED)
         return
     chat()
-    responses("whole", "stream")
+    responses.cases({"whole": whole_response, "stream": streamed_response}, FIXED)
     images("generations", litellm.image_generation, {"prompt": SCENARIO["draw"]})
     file = base64.b64decode(SCENARIO["pictures"][0].partition(",")[2])
     images("edits", litellm.image_edit, {"prompt": SCENARIO["edit"], "image": file})

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import openai
-from report import CLIENT, MODEL, SCENARIO, Element, address, joined, picture, preview, say
+import responses
+from report import CLIENT, MODEL, SCENARIO, Element, address, joined, picture, preview, say, tokens
 
 
 def client(case: str) -> openai.OpenAI:
@@ -83,79 +84,20 @@ def chat(**more: Any) -> None:
         one("error", SCENARIO["default"], temperature=3)
 
 
-def response_usage(usage: Any) -> dict[str, int]:
-    return {"input": usage.input_tokens, "output": usage.output_tokens}
-
-
-def items(output: list[Any]) -> list[Element]:
-    elements: list[Element] = []
-    for item in output:
-        if item.type == "message":
-            elements += [["text", part.text] for part in item.content]
-        elif item.type == "image_generation_call":
-            elements.append(picture(item.result))
-    return joined(elements)
-
-
 def response_whole(case: str, given: Any, **options: Any) -> tuple[dict[str, Any], Any]:
     response = client(case).responses.create(model=MODEL, input=given, **options)
-    return {"elements": items(response.output), "usage": response_usage(response.usage)}, response
+    return responses.seen(responses.items(response.output), response)
 
 
 def response_stream(case: str, given: Any, **options: Any) -> tuple[dict[str, Any], Any]:
-    elements: list[Element] = []
     with client(case).responses.stream(model=MODEL, input=given, **options) as stream:
-        for event in stream:
-            if event.type == "response.output_text.delta":
-                elements.append(["text", event.delta])
-            elif event.type == "response.image_generation_call.partial_image":
-                elements.append(preview(event.partial_image_index, event.partial_image_b64))
-            elif event.type == "response.output_item.done":
-                elements += [element for element in items([event.item]) if element[0] == "image"]
-        response = stream.get_final_response()
-    return {"elements": joined(elements), "usage": response_usage(response.usage)}, response
-
-
-def responses() -> None:
-    first, second = SCENARIO["pictures"]
-    shown = [
-        {"type": "input_image", "image_url": first, "detail": "auto"},
-        {"type": "input_text", "text": SCENARIO["see"]},
-        {"type": "input_image", "image_url": second, "detail": "auto"},
-    ]
-    seeded = {"temperature": 0, "extra_body": {"seed": SCENARIO["seed"]}}
-    user = lambda content: {"role": "user", "content": content}
-    for mode, ask in (("whole", response_whole), ("stream", response_stream)):
-
-        def one(name: str, given: Any, ask: Any = ask, mode: str = mode, **options: Any) -> None:
-            say(f"responses-{mode}-{name}", lambda case: ask(case, given, **options)[0])
-
-        def turns(case: str, ask: Any = ask) -> dict[str, Any]:
-            given: list[Any] = [user(SCENARIO["draw"])]
-            given += ask(case, given, **seeded)[1].output
-            return ask(case, [*given, user(SCENARIO["again"])], **seeded)[0]
-
-        def chain(case: str, ask: Any = ask) -> dict[str, Any]:
-            before = ask(case, SCENARIO["draw"], **seeded)[1].id
-            return ask(case, SCENARIO["again"], previous_response_id=before, **seeded)[0]
-
-        one("default", SCENARIO["default"])
-        one("draw", SCENARIO["draw"], **seeded)
-        one("story", SCENARIO["story"], **seeded)
-        one("see", [user(shown)], temperature=0)
-        say(f"responses-{mode}-turns", turns)
-        say(f"responses-{mode}-chain", chain)
-        one("error", SCENARIO["default"], temperature=3)
-    tool = {"type": "image_generation", "partial_images": 2}
-    say("responses-stream-previews", lambda case: response_stream(case, SCENARIO["draw"], tools=[tool], **seeded)[0])
+        elements = [element for event in stream for element in responses.heard(event)]
+        return responses.seen(elements, stream.get_final_response())
 
 
 def images() -> None:
-    def usage(answer: Any) -> dict[str, int]:
-        return {"input": answer.usage.input_tokens, "output": answer.usage.output_tokens}
-
     def whole(answer: Any) -> dict[str, Any]:
-        return {"elements": [picture(item.b64_json) for item in answer.data], "usage": usage(answer)}
+        return {"elements": [picture(item.b64_json) for item in answer.data], "usage": tokens(answer.usage)}
 
     def stream(events: Any) -> dict[str, Any]:
         last = None
@@ -166,7 +108,7 @@ def images() -> None:
             elif event.type.endswith(".completed"):
                 elements.append(picture(event.b64_json))
                 last = event
-        return {"elements": elements, "usage": usage(last)}
+        return {"elements": elements, "usage": tokens(last.usage)}
 
     def files() -> Any:
         data = base64.b64decode(SCENARIO["pictures"][0].partition(",")[2])
@@ -222,7 +164,8 @@ def main() -> None:
         chat(image_delivery="url")
         return
     chat()
-    responses()
+    seeded = {"temperature": 0, "extra_body": {"seed": SCENARIO["seed"]}}
+    responses.cases({"whole": response_whole, "stream": response_stream}, seeded)
     images()
     completions()
 

@@ -39,6 +39,11 @@ def preview(index: int, encoded: str) -> Element:
     return [f"preview {index}", picture(encoded)[1]]
 
 
+def tokens(usage: Any) -> dict[str, int]:
+    """Tokens of a response or of pictures, as OpenAI names them there."""
+    return {"input": usage.input_tokens, "output": usage.output_tokens}
+
+
 def joined(elements: list[Element]) -> list[Element]:
     """Neighbouring texts made one."""
     document: list[Element] = []

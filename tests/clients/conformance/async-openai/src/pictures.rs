@@ -1,36 +1,34 @@
 //! Pictures alone, by the crate's own types.
 
+use async_openai::error::OpenAIError;
 use async_openai::types::images::{
     CreateImageEditRequest, CreateImageEditRequestArgs, CreateImageRequest, Image,
     ImageEditStreamEvent, ImageGenStreamEvent, ImageGenUsage, ImageModel, ImagesResponse,
 };
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use serde_json::{Value, json};
 
 use crate::report::{Outcome, Suite, file, picture, preview, push_text};
 
 pub async fn run(suite: &Suite) {
-    for (case, options) in [
-        ("generations-whole-default", json!({})),
-        ("generations-whole-several", json!({"n": 2})),
-        ("generations-whole-error", json!({"n": 99})),
-        ("generations-stream-draw", json!({"stream": true})),
-        ("generations-stream-previews", json!({"stream": true, "partial_images": 2})),
-    ] {
-        suite.say(case, drawn(suite, case, options).await);
+    let cases = [
+        ("whole-default", json!({})),
+        ("whole-several", json!({"n": 2})),
+        ("whole-error", json!({"n": 99})),
+        ("stream-draw", json!({"stream": true})),
+        ("stream-previews", json!({"stream": true, "partial_images": 2})),
+    ];
+    for (name, options) in &cases {
+        let case = format!("generations-{name}");
+        suite.say(&case, drawn(suite, &case, options).await);
     }
-    for (case, options) in [
-        ("edits-whole-default", json!({})),
-        ("edits-whole-several", json!({"n": 2})),
-        ("edits-whole-error", json!({"n": 99})),
-        ("edits-stream-draw", json!({"stream": true})),
-        ("edits-stream-previews", json!({"stream": true, "partial_images": 2})),
-    ] {
-        suite.say(case, edited(suite, case, options).await);
+    for (name, options) in &cases {
+        let case = format!("edits-{name}");
+        suite.say(&case, edited(suite, &case, options).await);
     }
 }
 
-async fn drawn(suite: &Suite, case: &str, options: Value) -> Outcome<Value> {
+async fn drawn(suite: &Suite, case: &str, options: &Value) -> Outcome<Value> {
     let mut body = json!({"model": suite.model, "prompt": suite.text("draw")});
     for (name, value) in options.as_object().into_iter().flatten() {
         body[name] = value.clone();
@@ -40,23 +38,10 @@ async fn drawn(suite: &Suite, case: &str, options: Value) -> Outcome<Value> {
     if request.stream.is_none() {
         return seen(&client.images().generate(request).await?);
     }
-    let mut stream = client.images().generate_stream(request).await?;
-    let (mut elements, mut used) = (Vec::new(), Value::Null);
-    while let Some(event) = stream.next().await {
-        match event? {
-            ImageGenStreamEvent::PartialImage(event) => {
-                elements.push(preview(event.partial_image_index.into(), &event.b64_json)?);
-            }
-            ImageGenStreamEvent::Completed(event) => {
-                elements.push(picture(&event.b64_json)?);
-                used = usage(&event.usage);
-            }
-        }
-    }
-    Ok(json!({"elements": elements, "usage": used}))
+    streamed(client.images().generate_stream(request).await?).await
 }
 
-async fn edited(suite: &Suite, case: &str, options: Value) -> Outcome<Value> {
+async fn edited(suite: &Suite, case: &str, options: &Value) -> Outcome<Value> {
     let [first, _] = suite.pictures();
     let path = std::env::temp_dir().join(format!("reverie-edit-{}.png", std::process::id()));
     std::fs::write(&path, file(first)?)?;
@@ -82,16 +67,39 @@ async fn edited_by(suite: &Suite, case: &str, request: CreateImageEditRequest) -
     if request.stream.is_none() {
         return seen(&client.images().edit(request).await?);
     }
-    let mut stream = client.images().edit_stream(request).await?;
+    streamed(client.images().edit_stream(request).await?).await
+}
+
+/// An event of a stream of pictures, whichever route it comes by.
+enum Happening {
+    Preview(u64, String),
+    Whole(String, ImageGenUsage),
+}
+
+macro_rules! happenings {
+    ($($event:ident),*) => {$(
+        impl From<$event> for Happening {
+            fn from(event: $event) -> Self {
+                match event {
+                    $event::PartialImage(it) => Self::Preview(it.partial_image_index.into(), it.b64_json),
+                    $event::Completed(it) => Self::Whole(it.b64_json, it.usage),
+                }
+            }
+        }
+    )*};
+}
+happenings!(ImageGenStreamEvent, ImageEditStreamEvent);
+
+async fn streamed<E: Into<Happening>>(
+    mut stream: impl Stream<Item = Result<E, OpenAIError>> + Unpin,
+) -> Outcome<Value> {
     let (mut elements, mut used) = (Vec::new(), Value::Null);
     while let Some(event) = stream.next().await {
-        match event? {
-            ImageEditStreamEvent::PartialImage(event) => {
-                elements.push(preview(event.partial_image_index.into(), &event.b64_json)?);
-            }
-            ImageEditStreamEvent::Completed(event) => {
-                elements.push(picture(&event.b64_json)?);
-                used = usage(&event.usage);
+        match event?.into() {
+            Happening::Preview(index, encoded) => elements.push(preview(index, &encoded)?),
+            Happening::Whole(encoded, counted) => {
+                elements.push(picture(&encoded)?);
+                used = usage(&counted);
             }
         }
     }
