@@ -7,7 +7,12 @@ import sys
 from typing import Any
 
 ALLOWED = 0.15  # of the smaller median
-MEDIANS = {"first text, ms": "first_text", "whole answer, ms": "latency"}
+# A median as `reverie bench` names it, and as aiperf does.
+MEDIANS = {
+    "first text, ms": ("first_text", "time_to_first_token"),
+    "whole answer, ms": ("latency", "request_latency"),
+}
+COUNTS = ("requests", "tokens in", "tokens out")
 
 
 def read(path: pathlib.Path) -> dict[str, Any]:
@@ -16,38 +21,34 @@ def read(path: pathlib.Path) -> dict[str, Any]:
 
 def of_reverie(folder: pathlib.Path) -> dict[str, float]:
     figures = read(folder / "plain.json")["parts"][0]["figures"]
-    medians = {name: figures["times"][key]["p50_ms"] for name, key in MEDIANS.items()}
-    counts = {"requests": figures["completed"], "tokens in": figures["prompt_tokens"], "tokens out": figures["completion_tokens"]}
-    return counts | medians
+    counts = (figures[name] for name in ("completed", "prompt_tokens", "completion_tokens"))
+    medians = {median: figures["times"][name]["p50_ms"] for median, (name, _) in MEDIANS.items()}
+    return dict(zip(COUNTS, counts, strict=True)) | medians
 
 
 def of_aiperf(folder: pathlib.Path) -> dict[str, float]:
     found = read(folder / "profile_export_aiperf.json")
     requests = found["request_count"]["avg"]
-    total = {name: round(found[f"usage_{name}_tokens"]["avg"] * requests) for name in ("prompt", "completion")}
-    counts = {"requests": requests, "tokens in": total["prompt"], "tokens out": total["completion"]}
-    return counts | {
-        "first text, ms": found["time_to_first_token"]["p50"],
-        "whole answer, ms": found["request_latency"]["p50"],
-    }
+    tokens = (round(found[f"usage_{name}_tokens"]["avg"] * requests) for name in ("prompt", "completion"))
+    medians = {median: found[name]["p50"] for median, (_, name) in MEDIANS.items()}
+    return dict(zip(COUNTS, (requests, *tokens), strict=True)) | medians
+
+
+# Who measured, the beginning of its folders' names, and how they are read.
+TOOLS = (("aiperf", "aiperf", of_aiperf), ("reverie bench", "reverie", of_reverie))
 
 
 def compare(work: pathlib.Path, turns: int, target: pathlib.Path) -> bool:
     """Prints and keeps the table. Whether counts are equal and medians agree."""
     runs = [
-        {"by": name, "turn": turn, **of(work / f"{folder}-{turn}")}
-        for turn in range(1, turns + 1)
-        for name, folder, of in (("aiperf", "aiperf", of_aiperf), ("reverie bench", "reverie", of_reverie))
+        {"by": by, "turn": turn, **of(work / f"{folder}-{turn}")} for turn in range(1, turns + 1) for by, folder, of in TOOLS
     ]
     capacity = read(work / "capacity" / "plain.json")
-    checks = {}
-    for count in ("requests", "tokens in", "tokens out"):
-        checks[f"{count}: equal"] = len({run[count] for run in runs}) == 1
+    checks = {f"{count}: equal": len({run[count] for run in runs}) == 1 for count in COUNTS}
     for median in MEDIANS:
-        both = [
-            statistics.median(run[median] for run in runs if run["by"] == name) for name in ("aiperf", "reverie bench")
-        ]
-        checks[f"{median}: {max(both) / min(both) - 1:.1%} apart, at most {ALLOWED:.0%}"] = max(both) <= min(both) * (1 + ALLOWED)
+        both = [statistics.median(run[median] for run in runs if run["by"] == by) for by, _, _ in TOOLS]
+        apart = max(both) / min(both) - 1
+        checks[f"{median}: {apart:.1%} apart, at most {ALLOWED:.0%}"] = apart <= ALLOWED
     kept = {key: capacity[key] for key in ("date", "machine", "mix", "model")}
     kept |= {"requests a second": half(capacity), "runs": runs, "checks": checks}
     target.write_text(json.dumps(kept, indent=2) + "\n", "utf-8")
