@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
 # Builds the image from the Dockerfile as it stands and puts it through what it promises: it starts with nothing beside it,
 # on a read-only root, without a capability, as an ordinary user, under a memory limit and without a network; it becomes
-# healthy by its own command, answers a chat with a picture, and leaves with 0 when told to.
+# healthy by its own command, answers a chat with a picture, and leaves with 0 when told to. In hardly more memory than it
+# takes idle it answers what it can hold and refuses the rest; in less it does not start, and says why.
 #
 #     deploy/container-check.sh            build and check
 #     deploy/container-check.sh build      build only
+#     deploy/container-check.sh bases      what the build stands on only
 #
 # No image registry is needed: both bases are made here from Debian's packages, and the compiler is this machine's own,
 # mounted into the build. Everything is kept apart from the machine's other containers:
 #   REVERIE_CONTAINER_CACHE   bases, images, compiled dependencies   (~/.cache/reverie-container)
 #   REVERIE_CONTAINER_MEMORY  the memory limit of the run            (2g)
+#   REVERIE_TIGHT_MEMORY      the limit under which it is crowded    (160m)
 #   REVERIE_READY_SECONDS     how long the start may take            (120)
 #   REVERIE_DRAIN_SECONDS     how long the way out may take          (40)
 # Needs root: it makes a root file system and runs containers.
@@ -19,6 +22,7 @@ cd "$(dirname "$0")/.."
 
 cache=${REVERIE_CONTAINER_CACHE:-${HOME:?}/.cache/reverie-container}
 memory=${REVERIE_CONTAINER_MEMORY:-2g}
+tight_memory=${REVERIE_TIGHT_MEMORY:-160m}
 ready_seconds=${REVERIE_READY_SECONDS:-120}
 drain_seconds=${REVERIE_DRAIN_SECONDS:-40}
 image=localhost/reverie:check
@@ -74,15 +78,17 @@ base() {
     echo "made $base_image"
 }
 
-build() {
+bases() {
     say "bases, without a registry"
     base "$debian_base" "" "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     base "$rust_base" gcc,libc6-dev,ca-certificates \
         "ENV CARGO_HOME=/usr/local/cargo" \
         "ENV PATH=/usr/local/toolchain/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-    say "hadolint Dockerfile"
     python_environment "$cache/hadolint" deploy/container-requirements.txt
+}
+
+build() {
+    say "hadolint Dockerfile"
     "$cache/hadolint/bin/hadolint" Dockerfile
     echo "clean"
 
@@ -115,11 +121,22 @@ wait_until_healthy() {
 # inside COMMAND…: this machine's tool in the container's network, which has nothing but a loopback.
 inside() { nsenter --target "$(podman_ inspect --format '{{.State.Pid}}' "$name")" --net "$@"; }
 
+# run MEMORY: the image as it is meant to be run.
+run() {
+    podman_ run --detach --name "$name" --pull never --network none --read-only --read-only-tmpfs=false \
+        --tmpfs /tmp:size=64m --cap-drop ALL --security-opt no-new-privileges --memory "$1" --memory-swap "$1" \
+        --pids-limit 512 "$image" >/dev/null
+}
+
+# chat REQUEST ANSWER: sends it, and prints the status.
+chat() {
+    inside curl --silent --show-error --max-time 300 --output "$2" --write-out '%{http_code}\n' \
+        http://127.0.0.1:8000/v1/chat/completions --header 'content-type: application/json' --data "@$1"
+}
+
 check() {
     say "run: read-only, no capability, no network, uid 10001, $memory of memory"
-    podman_ run --detach --name "$name" --pull never --network none --read-only --read-only-tmpfs=false \
-        --tmpfs /tmp:size=64m --cap-drop ALL --security-opt no-new-privileges --memory "$memory" --memory-swap "$memory" \
-        --pids-limit 512 "$image" >/dev/null
+    run "$memory"
     wait_until_healthy
     local pid
     pid=$(podman_ inspect --format '{{.State.Pid}}' "$name")
@@ -141,8 +158,7 @@ check() {
     model=$(inside curl --silent --show-error --fail-with-body --max-time 10 http://127.0.0.1:8000/v1/models |
         python3 -c 'import json, sys; print(json.load(sys.stdin)["data"][0]["id"])')
     sed "s|MODEL|$model|" tests/container/chat.json >"$work/chat.json"
-    inside curl --silent --show-error --fail-with-body --max-time 300 http://127.0.0.1:8000/v1/chat/completions \
-        --header 'content-type: application/json' --data "@$work/chat.json" >"$work/answer.json" ||
+    [ "$(chat "$work/chat.json" "$work/answer.json")" = 200 ] ||
         { cat "$work/answer.json" >&2; podman_ logs "$name" >&2; fail "the chat was refused"; }
     python3 tests/container/check_answer.py "$work/answer.json"
     awk '/^VmHWM:/ { printf "at most %.0f MB were resident\n", $2 * 1024 / 1e6 }' "/proc/$pid/status"
@@ -155,12 +171,46 @@ check() {
     echo "exit code $code after $((SECONDS - started)) s"
     [ "$(podman_ inspect --format '{{.State.OOMKilled}}' "$name")" = false ] || fail "killed for memory"
     [ "$code" = 0 ] || { podman_ logs "$name" >&2; fail "exit code $code"; }
+    podman_ rm "$name" >/dev/null
+}
+
+# The memory that is there decides at the start how much is taken on; nobody is killed for want of it.
+check_tight() {
+    say "24 chats at once in $tight_memory of memory"
+    run "$tight_memory"
+    wait_until_healthy
+    local number
+    for number in $(seq 24); do
+        chat "$work/chat.json" "$work/answer-$number.json" >"$work/status-$number" &
+    done
+    wait
+    sort "$work"/status-* | uniq --count
+    grep --quiet --line-regexp 200 "$work"/status-* || fail "nobody was answered"
+    ! cat "$work"/status-* | grep --quiet --invert-match --line-regexp --regexp 200 --regexp 429 ||
+        { podman_ logs "$name" >&2; fail "neither answered nor refused"; }
+    [ "$(chat "$work/chat.json" "$work/answer.json")" = 200 ] || fail "the chat after them was refused"
+    python3 tests/container/check_answer.py "$work/answer.json"
+    podman_ logs "$name" 2>&1 | grep "worker has ended" && fail "a worker did not live through it"
+    podman_ kill --signal TERM "$name" >/dev/null
+    timeout "$drain_seconds" podman --log-level error "${storage[@]}" wait "$name" >/dev/null ||
+        fail "still there after $drain_seconds s"
+    [ "$(podman_ inspect --format '{{.State.OOMKilled}}' "$name")" = false ] || fail "killed for memory"
+    podman_ rm "$name" >/dev/null
+
+    say "64m, in which the model has no place"
+    run 64m
+    [ "$(timeout "$drain_seconds" podman --log-level error "${storage[@]}" wait "$name")" = 71 ] ||
+        { podman_ logs "$name" >&2; fail "it did not end with 71"; }
+    podman_ logs "$name" 2>&1 | grep "MiB are available" || fail "it does not say why"
 }
 
 [ "$(id -u)" -eq 0 ] || fail "needs root"
 debian_packages podman buildah runc debootstrap curl ca-certificates util-linux
 configure
+alone "$cache" bases
+[ "${1:-}" = bases ] && exit 0
 build
 [ "${1:-}" = build ] && exit 0
 check
+check_tight
 say "the container keeps its promises"
