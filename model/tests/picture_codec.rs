@@ -227,6 +227,14 @@ fn text_and_profiles_in_a_png_are_never_unpacked() {
     assert_eq!(decode(&with_junk, &LIMITS), decode(&file, &LIMITS));
 }
 
+/// One of each format.
+const FORMATS: [PictureFormat; 4] = [
+    PictureFormat::Png,
+    PictureFormat::Jpeg { quality: 80 },
+    PictureFormat::Webp,
+    PictureFormat::LossyWebp { quality: 80 },
+];
+
 fn gradient() -> Picture {
     let rgb = (0..37 * 23).flat_map(|i| [(i % 256) as u8, (i / 4) as u8, (i * 7 % 251) as u8]);
     Picture::new(37, 23, rgb.collect())
@@ -247,10 +255,9 @@ fn lossless_formats_give_the_same_pixels_back_and_the_same_bytes_again() {
 }
 
 #[test]
-fn jpeg_comes_back_close_and_closer_at_higher_quality() {
+fn lossy_formats_come_back_close_and_closer_at_higher_quality() {
     let smooth = decode(&input("444.jpg"), &LIMITS).unwrap();
-    let error = |quality| {
-        let format = PictureFormat::Jpeg { quality };
+    let error = |format| {
         let file = encode(&smooth, format, &made_by_a_model(Vec::new())).unwrap();
         let back = decode(&file, &LIMITS).unwrap();
         let delivered = as_delivered(&Arc::new(smooth.clone()), format).unwrap();
@@ -258,15 +265,34 @@ fn jpeg_comes_back_close_and_closer_at_higher_quality() {
         let pairs = back.rgb().iter().zip(smooth.rgb());
         pairs.map(|(a, b)| u64::from(a.abs_diff(*b))).sum::<u64>() / smooth.rgb().len() as u64
     };
-    assert!(error(95) <= 2, "{}", error(95));
-    assert!(error(10) > error(95));
+    let formats: [fn(u8) -> PictureFormat; 2] =
+        [|quality| PictureFormat::Jpeg { quality }, |quality| PictureFormat::LossyWebp { quality }];
+    for format in formats {
+        let (best, worst) = (error(format(95)), error(format(10)));
+        assert!(best <= 3 && worst > best, "{:?}: {best}, {worst}", format(95));
+    }
+}
+
+#[test]
+fn webp_is_smaller_the_lower_its_quality() {
+    let picture = decode(&input("444.jpg"), &LIMITS).unwrap();
+    let size = |format| encode(&picture, format, &Metadata::default()).unwrap().len();
+    let lossy = |quality| size(PictureFormat::LossyWebp { quality });
+    assert!(
+        lossy(0) < lossy(50) && lossy(50) < lossy(100),
+        "{} {} {}",
+        lossy(0),
+        lossy(50),
+        lossy(100)
+    );
+    assert!(lossy(50) < size(PictureFormat::Webp));
 }
 
 #[test]
 fn stated_metadata_is_in_the_file() {
     let long = "x".repeat(100_000);
     let notes = vec![("seed".to_owned(), "42é".to_owned()), ("prompt".to_owned(), long)];
-    for format in [PictureFormat::Png, PictureFormat::Jpeg { quality: 80 }, PictureFormat::Webp] {
+    for format in FORMATS {
         let file = encode(&gradient(), format, &made_by_a_model(notes.clone())).unwrap();
         let has = |text: &str| file.windows(text.len()).any(|part| part == text.as_bytes());
         assert!(has("seed") && has("42é") && has("xxxxxxxx"), "{format:?}");
@@ -281,7 +307,7 @@ fn made_by_a_model(notes: Vec<(String, String)>) -> Metadata {
 #[test]
 fn every_reader_finds_iptcs_mark_of_pictures_made_by_a_model() {
     let notes = vec![("note".to_owned(), "a <fox> & \u{1}".to_owned())];
-    for format in [PictureFormat::Png, PictureFormat::Jpeg { quality: 80 }, PictureFormat::Webp] {
+    for format in FORMATS {
         for metadata in [made_by_a_model(Vec::new()), made_by_a_model(notes.clone())] {
             let file = encode(&gradient(), format, &metadata).unwrap();
             let packet = xmp_of(&file);
@@ -336,7 +362,7 @@ fn nothing_but_pixels_passes_from_an_input_to_an_output() {
     let has = |bytes: &[u8], text: &[u8]| bytes.windows(text.len()).any(|part| part == text);
     assert!(has(&file, b"canary") && has(&file, b"garbage"));
     let picture = decode(&file, &LIMITS).unwrap();
-    for format in [PictureFormat::Png, PictureFormat::Jpeg { quality: 80 }, PictureFormat::Webp] {
+    for format in FORMATS {
         let written = encode(&picture, format, &Metadata::default()).unwrap();
         assert!(!has(&written, b"canary") && !has(&written, b"garbage"));
     }
@@ -345,8 +371,8 @@ fn nothing_but_pixels_passes_from_an_input_to_an_output() {
 #[test]
 fn a_side_that_a_format_cannot_state_is_refused() {
     let long = Picture::new(70_000, 1, vec![0; 210_000]);
-    for format in [PictureFormat::Jpeg { quality: 80 }, PictureFormat::Webp] {
-        let refused = encode(&long, format, &Metadata::default());
+    for format in &FORMATS[1..] {
+        let refused = encode(&long, *format, &Metadata::default());
         assert!(matches!(refused, Err(PictureError::TooLarge { .. })));
     }
 }

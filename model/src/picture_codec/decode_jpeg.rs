@@ -6,7 +6,7 @@ use std::io::Cursor;
 use image::codecs::jpeg::JpegDecoder;
 use image::{ColorType, ImageDecoder};
 
-use super::header::{Header, JpegSegments};
+use super::header::{Header, JpegSegments, is_start_of_frame};
 use super::{decoder_limits, picture_of, pillow};
 use crate::error::PictureError;
 use crate::picture::Picture;
@@ -38,11 +38,11 @@ pub(super) fn decode<'a>(
     Ok((picture_of(header, rgb)?, exif(bytes)))
 }
 
-/// The bytes up to the end marker, or `None` without one or with too many scans.
+/// The bytes up to the end marker, or `None` without one, with too many scans, or with planes that no encoder writes.
 fn whole_picture(bytes: &[u8]) -> Option<&[u8]> {
     let mut segments = JpegSegments::new(bytes);
     let mut scans = 0;
-    while let Some((marker, _)) = segments.next() {
+    while let Some((marker, segment)) = segments.next() {
         match marker {
             0xd9 => return bytes.get(..segments.offset()).filter(|_| scans > 0),
             0xda => {
@@ -50,10 +50,20 @@ fn whole_picture(bytes: &[u8]) -> Option<&[u8]> {
                 (scans <= MAX_SCANS).then_some(())?;
                 segments = segments.after_scan()?;
             }
+            _ if is_start_of_frame(marker) => has_usual_planes(segment).then_some(())?,
             _ => {}
         }
     }
     None
+}
+
+/// Whether a frame header (ITU-T T.81, B.2.2) is of one plane, or of more of which the first is the finest. On others the decoder
+/// panics.
+fn has_usual_planes(frame: &[u8]) -> bool {
+    let mut planes = frame.get(6..).unwrap_or_default().chunks_exact(3);
+    let Some(&[_, first, _]) = planes.next() else { return false };
+    let is_finer = |plane: &[u8]| plane[1] >> 4 > first >> 4 || plane[1] & 15 > first & 15;
+    !planes.any(is_finer)
 }
 
 /// The data of the first EXIF segment.

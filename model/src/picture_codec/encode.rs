@@ -25,6 +25,11 @@ pub enum PictureFormat {
     },
     /// Lossless.
     Webp,
+    /// Lossy, by libwebp.
+    LossyWebp {
+        /// 0 to 100.
+        quality: u8,
+    },
 }
 
 impl PictureFormat {
@@ -33,7 +38,7 @@ impl PictureFormat {
         match self {
             Self::Png => "image/png",
             Self::Jpeg { .. } => "image/jpeg",
-            Self::Webp => "image/webp",
+            Self::Webp | Self::LossyWebp { .. } => "image/webp",
         }
     }
 
@@ -43,6 +48,7 @@ impl PictureFormat {
             Self::Png => i32::MAX as u32,
             Self::Jpeg { .. } => u16::MAX.into(),
             Self::Webp => 16_384,
+            Self::LossyWebp { .. } => 16_383,
         }
     }
 }
@@ -81,7 +87,12 @@ pub fn encode(
     let written = match format {
         PictureFormat::Png => encode_png(picture, metadata).ok(),
         PictureFormat::Jpeg { quality } => encode_jpeg(picture, quality, metadata),
-        PictureFormat::Webp => encode_webp(picture, metadata),
+        PictureFormat::Webp => {
+            lossless_webp(picture).and_then(|file| describe_webp(file, picture, metadata))
+        }
+        PictureFormat::LossyWebp { quality } => {
+            lossy_webp(picture, quality).and_then(|file| describe_webp(file, picture, metadata))
+        }
     };
     written.ok_or(too_large)
 }
@@ -96,7 +107,7 @@ pub fn as_delivered(
 ) -> Result<Arc<Picture>, PictureError> {
     match format {
         PictureFormat::Png | PictureFormat::Webp => Ok(Arc::clone(picture)),
-        PictureFormat::Jpeg { .. } => {
+        PictureFormat::Jpeg { .. } | PictureFormat::LossyWebp { .. } => {
             let file = encode(picture, format, &Metadata::default())?;
             decode(&file, &PictureLimits::none()).map(Arc::new)
         }
@@ -153,12 +164,23 @@ fn push_segment(file: &mut Vec<u8>, marker: [u8; 2], data: &[u8]) {
     file.extend(data);
 }
 
-fn encode_webp(picture: &Picture, metadata: &Metadata) -> Option<Vec<u8>> {
-    let mut simple = Cursor::new(Vec::new());
-    WebPEncoder::new_lossless(&mut simple)
+fn lossless_webp(picture: &Picture) -> Option<Vec<u8>> {
+    let mut file = Cursor::new(Vec::new());
+    WebPEncoder::new_lossless(&mut file)
         .write_image(picture.rgb(), picture.width(), picture.height(), ExtendedColorType::Rgb8)
         .ok()?;
-    let simple = simple.into_inner();
+    Some(file.into_inner())
+}
+
+fn lossy_webp(picture: &Picture, quality: u8) -> Option<Vec<u8>> {
+    let (width, height) = (picture.width(), picture.height());
+    let encoder = webp::Encoder::from_rgb(picture.rgb(), width, height);
+    let file = encoder.encode_simple(false, f32::from(quality.min(100))).ok()?;
+    Some(file.to_vec())
+}
+
+/// A simple WebP file with metadata, if there is any.
+fn describe_webp(simple: Vec<u8>, picture: &Picture, metadata: &Metadata) -> Option<Vec<u8>> {
     let Some(packet) = metadata.xmp(&metadata.notes) else {
         return Some(simple);
     };

@@ -115,19 +115,23 @@ impl<'a> Iterator for JpegSegments<'a> {
     }
 }
 
+/// Whether a segment of this marker is a frame header; 0xc4, 0xc8 and 0xcc mean other things.
+pub(super) fn is_start_of_frame(marker: u8) -> bool {
+    (0xc0..=0xcf).contains(&marker) && !matches!(marker, 0xc4 | 0xc8 | 0xcc)
+}
+
 fn jpeg_size(bytes: &[u8]) -> Option<(u32, u32)> {
     let mut size = None;
     for (marker, segment) in JpegSegments::new(bytes) {
         match marker {
-            // Start of frame; 0xc4, 0xc8 and 0xcc mean other things.
-            0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
+            0xda => return size,
+            0xd9 => return None,
+            _ if is_start_of_frame(marker) => {
                 let height = u16::from_be_bytes(array(segment, 1)?);
                 let width = u16::from_be_bytes(array(segment, 3)?);
                 let previous = size.replace((u32::from(width), u32::from(height)));
                 previous.is_none().then_some(())?; // a second frame header may state another size
             }
-            0xda => return size,
-            0xd9 => return None,
             _ => {}
         }
     }

@@ -1,7 +1,8 @@
 //! Streams of events as they are written, whatever the engine says: a strict reader gets back exactly that.
 
-use std::cell::RefCell;
+use std::sync::Arc;
 
+use axum::Router;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reverie_server::engine::event::{EngineError, EngineEvent, FinishReason};
@@ -67,18 +68,32 @@ impl Script {
     }
 }
 
+/// A server, made once: what is fuzzed is what it writes.
+struct Served {
+    runtime: Runtime,
+    engine: Arc<ScriptedEngine>,
+    app: Router,
+}
+
+impl Served {
+    fn new() -> Self {
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let engine = ScriptedEngine::new(Vec::new(), Afterwards::End);
+        let app = app(&engine);
+        Self { runtime, engine, app }
+    }
+}
+
 thread_local! {
-    static RUNTIME: RefCell<Runtime> = RefCell::new(
-        Builder::new_current_thread().enable_all().build().expect("a runtime"),
-    );
+    static SERVED: Served = Served::new();
 }
 
 /// A streamed chat of the script.
 pub(crate) fn chat_stream(input: &[u8]) {
     let script = Script::read(input);
-    let engine = ScriptedEngine::new(script.events.clone(), Afterwards::End);
-    let answer = RUNTIME.with_borrow(|runtime| {
-        runtime.block_on(chat(&app(&engine), &asking(json!({"stream": true}))))
+    let answer = SERVED.with(|served| {
+        served.engine.play(script.events.clone());
+        served.runtime.block_on(chat(&served.app, &asking(json!({"stream": true}))))
     });
     assert_eq!(answer.status, 200);
     let body = std::str::from_utf8(&answer.body).expect("an event stream is UTF-8");
