@@ -25,6 +25,7 @@ pub mod token_logprobs;
 pub mod token_sampler;
 pub mod tokenizer;
 pub mod vision;
+pub mod weight_arena;
 pub mod weights;
 
 pub use config::DreamConfig;
@@ -32,4 +33,5 @@ pub use dream_model::DreamModel;
 pub use error::{CheckpointError, ModelError, PictureError};
 pub use kernels::Kernels;
 pub use picture::Picture;
+pub use weight_arena::WeightArena;
 pub use weights::Weights;

@@ -102,7 +102,7 @@ pub struct ChatCompletionRequest {
     pub image_seed: Option<u64>,
     /// How pictures are sent.
     pub image_format: Option<ImageFormat>,
-    /// JPEG quality, 1 to 100.
+    /// Quality of JPEG and WebP, 1 to 100; WebP is lossless at 100, and where nothing is said.
     pub image_quality: Option<u64>,
     /// Where pictures' files are (extension).
     pub image_delivery: Option<ImageDelivery>,
@@ -298,7 +298,7 @@ pub enum ImageFormat {
     Png,
     /// Lossy.
     Jpeg,
-    /// Lossless WebP.
+    /// Lossless at the best quality, else lossy.
     Webp,
 }
 

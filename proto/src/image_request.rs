@@ -52,7 +52,7 @@ pub struct ImageRequest {
 
     /// How pictures are sent.
     pub output_format: Option<ImageFormat>,
-    /// JPEG quality, 0 to 100; the other formats are lossless and know 100 only.
+    /// Quality of JPEG and WebP, 0 to 100; at 100 WebP is lossless, and PNG knows 100 only.
     pub output_compression: Option<u64>,
     /// Where pictures' files are.
     pub response_format: Option<ImageResponseFormat>,

@@ -27,6 +27,8 @@ pub struct ModelCard {
     pub max_model_len: usize,
     /// What the model was trained for.
     pub abilities: Vec<ModelAbility>,
+    /// Whether it is the small model inside the binary, whatever it is called here.
+    pub built_in: bool,
 }
 
 /// One thing a model can do.

@@ -129,7 +129,7 @@ pub struct ImageTool {
     /// How pictures are sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_format: Option<ImageFormat>,
-    /// JPEG quality, 0 to 100; the other formats are lossless and know 100 only.
+    /// Quality of JPEG and WebP, 0 to 100; at 100 WebP is lossless, and PNG knows 100 only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_compression: Option<u64>,
     /// Previews of each picture in a stream, 0 to 3.

@@ -2,13 +2,8 @@
 
 import { scene } from "./scene.js";
 
-/** The name of the checkpoint inside the binary, unless its operator gives it another: then it counts as any model. */
-const builtIn = "reverie-mini";
-
-export const isBuiltIn = ({ id }) => id === builtIn;
-
 /** Examples for the model of this card, as `[{ kind, question, shown }]`; `shown`: pictures of such an answer, to look at. */
-export const examplesFor = (card) => (isBuiltIn(card) ? ofShapes() : ofAnything(card.abilities ?? []));
+export const examplesFor = (card) => (card.built_in ? ofShapes() : ofAnything(card.abilities ?? []));
 
 function ofShapes() {
   const one = scene("white", "large red star at the top left");

@@ -41,13 +41,12 @@ export const drawnAgain = ({ parts }) => parts.filter((part) => "picture" in par
  * that was drawn and the last thing said.
  */
 export function requestsOf(answer) {
-  const { request, effective, parts } = answer;
-  const same = { ...request, seed: request.seed ?? effective?.seed };
+  const { request, parts } = answer;
   const again = drawnAgain(answer).map(({ number, imageSeed }) => ({
-    label: `Picture ${number} as drawn again`, request: { ...same, image_seed: imageSeed },
+    label: `Picture ${number} as drawn again`, request: { ...request, image_seed: imageSeed },
   }));
   const alone = again.length === 1 && countPictures(parts) === 1 && "picture" in parts.findLast((part) => part.text?.trim() !== "");
-  return alone ? again : [{ label: "The answer as first given", request: same }, ...again];
+  return alone ? again : [{ label: "The answer as first given", request }, ...again];
 }
 
 /** What to send: the exchanges before, as far as they were answered, and the question. */

@@ -3,7 +3,7 @@
 import { documentFile } from "./document_file.js";
 import { Editor } from "./editor.js";
 import { announce, byId, element } from "./element.js";
-import { examplesFor, isBuiltIn } from "./examples.js";
+import { examplesFor } from "./examples.js";
 import { appendText, countPictures, described, isEmpty, lastWords, messages, newExchange, requestsOf } from "./exchange.js";
 import { ExchangeView } from "./exchange_view.js";
 import { fillGallery } from "./gallery.js";
@@ -24,8 +24,10 @@ let running = null; // stops what is being asked
 async function ask(question, from, overrides = {}) {
   if (running || isEmpty(question) || !parameters.check()) return;
   const before = exchanges.slice(0, from);
-  const request = { ...parameters.values(), ...overrides, provenance: true, messages: messages(before, question) };
-  const exchange = newExchange(question, withoutEmpty(request));
+  const wishes = withoutEmpty({ ...parameters.values(), ...overrides });
+  // With a seed of the page's own an answer can be made again also if it is stopped before the server says its seed.
+  const request = { seed: drawSeed(), ...wishes, provenance: true, messages: messages(before, question) };
+  const exchange = newExchange(question, request);
   exchanges = [...before, exchange];
   edit(null);
   const view = showDocument().at(-1);
@@ -33,6 +35,8 @@ async function ask(question, from, overrides = {}) {
   announce("Asked.");
   await listen(exchange, view);
 }
+
+const drawSeed = () => crypto.getRandomValues(new Uint32Array(1))[0];
 
 const withoutEmpty = (request) => Object.fromEntries(Object.entries(request).filter(([, value]) => value !== undefined));
 
@@ -68,9 +72,8 @@ async function listen(exchange, view) {
 /** Draws one picture of an answer again: the same request with other noise, as far as that picture. */
 async function redraw({ answer: made }, view, part) {
   if (running) return;
-  const imageSeed = crypto.getRandomValues(new Uint32Array(1))[0];
-  const seed = made.effective?.seed;
-  const request = withoutEmpty({ ...made.request, seed, image_seed: imageSeed });
+  const imageSeed = drawSeed();
+  const request = { ...made.request, image_seed: imageSeed };
   let left = countPictures(made.parts.slice(0, made.parts.indexOf(part)));
   made.fault = undefined;
   part.redrawing = true;
@@ -210,8 +213,8 @@ async function begin() {
     byId("model-name").textContent = cards[0].id;
     parameters.describe(cards, defaults);
     fillGallery(byId("gallery"), examplesFor(cards[0]), (question) => ask(question, 0));
-    byId("built-in-note").hidden = !isBuiltIn(cards[0]);
-    byId("other-note").hidden = isBuiltIn(cards[0]);
+    byId("built-in-note").hidden = !cards[0].built_in;
+    byId("other-note").hidden = cards[0].built_in;
   } catch (fault) {
     byId("model-name").textContent = fault.facts ?? String(fault);
     if (fault.status === 401) askForKey();

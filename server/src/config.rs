@@ -22,7 +22,7 @@ use crate::args::{
 use crate::http::{AllowedHosts, BODY_UNIT, HttpSettings};
 use crate::listener::ConnectionLimits;
 use crate::picture_codec::PictureLimits;
-use crate::request::{Defaults, Limits, PictureUrlPolicy, WritableTokens, max_images};
+use crate::request::{Defaults, Limits, PictureUrlPolicy, WritableTokens};
 use crate::template::TextToImage;
 
 pub use store::StoreConfig;
@@ -188,7 +188,7 @@ impl RequestLimits {
             picture: self.picture,
             picture_urls: self.picture_urls,
             max_image_urls: MAX_IMAGE_URLS,
-            max_images: max_images(self.max_images, facts.abilities),
+            max_images: self.max_images,
             max_choices: self.max_choices,
             max_num_inference_steps: self.max_num_inference_steps,
             noise_schedule: facts.noise_schedule,

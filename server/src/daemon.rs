@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{WorkerDevice, num_sharing, threads_of_each};
+use crate::args::{DeviceChoice, WorkerDevice, num_sharing, threads_of_each};
 use crate::capacity::Capacity;
 use crate::config::{Config, ModelFacts, StoreConfig};
 use crate::engine::candle_runner::CandleRunner;
@@ -27,6 +27,7 @@ use crate::http::{AppState, BODY_UNIT, Origin, ServedModel, Vocabulary, router};
 use crate::listener::{self, ConnectionLimits};
 use crate::picture_codec::PictureCodec;
 use crate::picture_fetch::{FetchLimits, PictureFetcher, Surroundings};
+use crate::pool::memory_file::MemoryFile;
 use crate::pool::process_worker::{ProcessPlace, WorkerProgram};
 use crate::pool::thread_worker::LoadRunner;
 use crate::pool::vocabulary::{PROTOCOL, Setup, WorkerModel};
@@ -44,6 +45,9 @@ const PICTURE_WORKERS: usize = 2;
 
 /// The largest drawn picture is this many times the checkpoint's own side: the UNet repeats itself beyond.
 const MAX_SIDE_FACTOR: usize = 2;
+
+/// What a process's maps call the weights that workers share.
+const WEIGHT_ARENA: &str = "reverie-weights";
 
 /// Starts in a row that may fail before a place for a worker is given up.
 const MAX_FAILED_STARTS: u32 = 5;
@@ -105,6 +109,10 @@ impl Daemon {
         let devices = &config.model.devices;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let num_threads = threads_of_each(devices, cores);
+        let weight_arena = match num_sharing(devices, DeviceChoice::Cpu) {
+            0 | 1 => None,
+            _ => Some(Arc::new(MemoryFile::create(WEIGHT_ARENA)?)),
+        };
         let place = |worker: &WorkerDevice| -> Box<dyn WorkerPlace> {
             let setup = Setup {
                 protocol: PROTOCOL,
@@ -119,9 +127,11 @@ impl Daemon {
                 limits: config.engine,
                 num_sharing: num_sharing(devices, worker.device),
                 role: worker.role,
+                weight_arena: weight_arena.as_ref().map(|file| file.path()),
             };
             Box::new(ProcessPlace::new(WorkerProgram {
                 setup,
+                weight_arena: weight_arena.clone(),
                 num_threads,
                 log_format: config.log_format.name().to_owned(),
                 log_filter: config.log_filter.clone(),
@@ -286,6 +296,7 @@ fn served_model(
         shrink: Arc::new(move |picture| as_seen(picture, &preprocess)),
         provenance: prepared.provenance(),
         created,
+        is_built_in: config.model.folder.is_none(),
     }
 }
 

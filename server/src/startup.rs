@@ -9,7 +9,7 @@ use reverie_model::checkpoint::{Checkpoint, memory_estimate};
 use reverie_model::decoder::KvPool;
 use reverie_model::kernels::device_family;
 use reverie_model::tokenizer::Tokenizer;
-use reverie_model::{CheckpointError, DreamModel, Kernels, ModelError, Weights};
+use reverie_model::{CheckpointError, DreamModel, Kernels, ModelError, WeightArena, Weights};
 use reverie_scheduler::Budget;
 use reverie_scheduler::dispatcher::NumericsClass;
 use sha2::{Digest as _, Sha256};
@@ -81,6 +81,8 @@ pub struct PreparedModel {
     pub hash: Arc<ModelHash>,
     /// Where its files are.
     pub folder: PathBuf,
+    /// Where workers of this machine share what they have packed.
+    weight_arena: Option<Arc<WeightArena>>,
 }
 
 impl PreparedModel {
@@ -147,6 +149,7 @@ impl PreparedModel {
             family,
             hash,
             folder,
+            weight_arena: None,
         })
     }
 
@@ -154,6 +157,13 @@ impl PreparedModel {
     #[must_use]
     pub fn with_kernels(mut self, kernels: Kernels) -> Self {
         self.kernels = kernels.on(&self.device, self.dtype);
+        self
+    }
+
+    /// To share packed weights with whoever has `arena`.
+    #[must_use]
+    pub fn sharing(mut self, arena: WeightArena) -> Self {
+        self.weight_arena = Some(Arc::new(arena));
         self
     }
 
@@ -201,7 +211,7 @@ impl PreparedModel {
     pub fn load(&self) -> Result<DreamModel, ModelError> {
         let weights = self.checkpoint.weights(self.dtype, &self.device);
         let config = self.checkpoint.config().clone();
-        let weights = Weights::new(weights, self.kernels);
+        let weights = Weights::new(weights, self.kernels).kept_in(self.weight_arena.clone());
         DreamModel::load(config, Arc::clone(&self.tokenizer), weights)
     }
 }

@@ -187,7 +187,7 @@ async fn models_are_listed_and_found_by_every_name() {
     assert_eq!(list["object"], "list");
     let card = json!({"id": "reverie", "object": "model", "created": 1_700_000_000,
                       "owned_by": "reverie", "max_model_len": 1024,
-                      "abilities": ["comprehension", "creation"]});
+                      "abilities": ["comprehension", "creation"], "built_in": false});
     assert_eq!(list["data"][0], card);
     assert_eq!(list["data"][1]["id"], "org/alias");
     assert_eq!(send(&app, get("/v1/models/reverie")).await.json(), card);

@@ -310,6 +310,24 @@ async fn parameters_reach_the_engine_as_they_were_meant() {
 }
 
 #[tokio::test]
+async fn webp_is_lossless_unless_it_is_to_be_compressed() {
+    for (compression, format) in [
+        (json!(null), PictureFormat::Webp),
+        (json!(100), PictureFormat::Webp),
+        (json!(0), PictureFormat::LossyWebp { quality: 0 }),
+        (json!(80), PictureFormat::LossyWebp { quality: 80 }),
+    ] {
+        let engine = artist();
+        let body =
+            json!({"prompt": "ab", "output_format": "webp", "output_compression": compression});
+        let answer = ask(&engine, GENERATIONS, &body).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.json()["output_format"], "webp");
+        assert_eq!(engine.request().pictures.format, format);
+    }
+}
+
+#[tokio::test]
 async fn every_bad_parameter_is_named() {
     let (long, longer) = ("x".repeat(1 << 16), "x".repeat(1 << 18));
     let cases = [

@@ -137,6 +137,7 @@ async fn every_other_parameter_is_checked_and_named() {
         (json!({"eta": 0.5}), "eta", "invalid_value"),
         (json!({"image_format": "gif"}), "image_format", "invalid_value"),
         (json!({"image_quality": 90}), "image_quality", "invalid_value"),
+        (json!({"image_quality": 101, "image_format": "webp"}), "image_quality", "invalid_value"),
         (json!({"max_tokens": 1, "max_completion_tokens": 2}), "max_tokens", "invalid_value"),
         (json!({"max_tokens": 1, "min_tokens": 2}), "min_tokens", "invalid_value"),
         (json!({"steps": 1, "num_inference_steps": 2}), "steps", "invalid_value"),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use http_kit::{Afterwards, ScriptedEngine, app, asking, chat, data_url, finished, png};
 use reverie_server::engine::event::FinishReason;
 use reverie_server::engine::request::PromptSegment;
+use reverie_server::picture_codec::PictureFormat;
 use serde_json::{Value, json};
 
 const URL_PARAM: &str = "messages[0].content[1].image_url.url";
@@ -315,4 +316,22 @@ async fn a_jpeg_answer_says_that_it_is_one() {
     let answer = chat(&app(&engine), &request).await.json();
     let url = answer["choices"][0]["message"]["images"][0]["image_url"]["url"].as_str();
     assert!(url.expect("a URL").starts_with("data:image/jpeg;base64,/9j/"));
+}
+
+#[tokio::test]
+async fn a_webp_answer_is_lossy_where_it_names_a_quality() {
+    for (quality, format) in [
+        (json!(null), PictureFormat::Webp),
+        (json!(100), PictureFormat::Webp),
+        (json!(75), PictureFormat::LossyWebp { quality: 75 }),
+    ] {
+        let mut script = http_kit::drawn(0, 128);
+        script.push(finished(FinishReason::EndOfText));
+        let engine = ScriptedEngine::new(script, Afterwards::End);
+        let request = asking(json!({"image_format": "webp", "image_quality": quality}));
+        let answer = chat(&app(&engine), &request).await.json();
+        let url = answer["choices"][0]["message"]["images"][0]["image_url"]["url"].as_str();
+        assert!(url.expect("a URL").starts_with("data:image/webp;base64,UklGR"));
+        assert_eq!(engine.request().pictures.format, format);
+    }
 }

@@ -259,6 +259,7 @@ fn a_worker_does_not_work_for_a_front_of_another_build() {
         },
         num_sharing: 1,
         role: Role::Both,
+        weight_arena: None,
     };
     let (ours, theirs) = std::os::unix::net::UnixStream::pair().expect("a pair of sockets");
     FrameWriter::new(&ours).write(&setup).expect("a socket that takes it");

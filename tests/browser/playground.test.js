@@ -114,6 +114,7 @@ test("stopping in the middle of a picture keeps what was written and frees the s
   await setParameter("num_inference_steps", 900);
   await page.locator("#editor").click();
   await page.keyboard.type(story);
+  const request = page.waitForRequest(/chat\/completions/);
   await page.keyboard.press("Enter");
   await page.waitForSelector(".pending[data-kind=drawing] img");
   const step = async () => Number(/step (\d+) of 900/.exec(await page.locator(".steps").textContent())[1]);
@@ -126,6 +127,11 @@ test("stopping in the middle of a picture keeps what was written and frees the s
   await page.getByText("Stopped.", { exact: true }).and(page.locator(".note")).waitFor();
   assert.equal((await outline(page)).includes("picture"), false);
   assert.match((await outline(page))[0], /^Once there was/);
+  await page.getByRole("button", { name: "Copy request" }).click();
+  const { seed } = (await request).postDataJSON();
+  const copied = await page.locator("#request-code").inputValue();
+  assert.ok(Number.isInteger(seed) && copied.includes(`"seed": ${seed},`), "what was stopped can be made again");
+  await page.keyboard.press("Escape");
   await setParameter("num_inference_steps", "");
   await page.locator(".exchange button", { hasText: "Regenerate" }).click();
   await answered(page);
@@ -307,7 +313,7 @@ test("a server with a key asks for it once", async () => {
 });
 
 test("another model gets general examples that fit what it can", async () => {
-  const cardOf = (abilities) => ({ object: "list", data: [{ id: "other", object: "model", abilities }] });
+  const cardOf = (abilities) => ({ object: "list", data: [{ id: "other", object: "model", abilities, built_in: false }] });
   const kinds = async (abilities) => {
     await page.route("**/v1/models", (route) => route.fulfill({ json: cardOf(abilities) }));
     await page.reload();

@@ -134,6 +134,7 @@ async fn a_model_that_only_creates_answers_with_the_picture_and_nothing_else() {
         json!({"image_choice": "required"}),
         json!({"image_choice": 1}),
         json!({"modalities": ["image"]}),
+        json!({"max_images": 5}),
     ] {
         let mut request = wish(fields.clone());
         request

@@ -1,9 +1,11 @@
 //! Two-dimensional convolution over pictures whose channels lie together (channels last), as a product of
 //! gathered neighbourhoods and packed weights. A pixel's result depends on its neighbourhood alone.
 
+use std::sync::Arc;
+
 use crate::cpu::Cpu;
 use crate::linear::{LeftRows, MatMul};
-use crate::panels::PackedMatrix;
+use crate::panels::{Line, PackedMatrix, SharedLines};
 use crate::product::{PackedRow, Store};
 
 /// How a kernel moves over a picture.
@@ -81,6 +83,20 @@ impl Conv2d {
             weight[(column * input + channel) * taps + tap]
         });
         Self { weight, bias, geometry, input }
+    }
+
+    /// The same with its packed weights in the lines that `share` gives for them, if it gives any: equal ones.
+    ///
+    /// # Errors
+    /// What `share` says.
+    ///
+    /// # Panics
+    /// If it gives another number of lines.
+    pub fn shared<E>(
+        self,
+        share: impl FnOnce(&[Line]) -> Result<Option<Arc<dyn SharedLines>>, E>,
+    ) -> Result<Self, E> {
+        Ok(Self { weight: self.weight.shared(share)?, ..self })
     }
 
     /// Channels that go in.

@@ -32,6 +32,7 @@ pub use group_norm::{GroupNorm, GroupNormShape};
 pub use isa::Isa;
 pub use key_value::{KeyValueBlock, KeyValueShape};
 pub use linear::Linear;
+pub use panels::{Line, SharedLines};
 pub use product::{BLOCK, Store};
 pub use rotary::rotate_half;
 pub use row_norm::{LayerNorm, RmsNorm};

@@ -2,12 +2,13 @@
 //! that can be packed, wherever they come from.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use crate::cpu::Cpu;
 use crate::isa::Isa;
-use crate::panels::{LANES, PackedMatrix, Panels};
+use crate::panels::{LANES, Line, PackedMatrix, Panels, SharedLines};
 use crate::product::{BLOCK, EMPTY_TILE, Output, PackedRow, Product, Store, TILE_ROWS, Tiling};
 use crate::scratch::{Scratch, at_least};
 
@@ -33,6 +34,20 @@ impl Linear {
         let weight =
             PackedMatrix::pack(output, input, |column, step| weight[column * input + step]);
         Self { weight, bias }
+    }
+
+    /// The same with its packed weights in the lines that `share` gives for them, if it gives any: equal ones.
+    ///
+    /// # Errors
+    /// What `share` says.
+    ///
+    /// # Panics
+    /// If it gives another number of lines.
+    pub fn shared<E>(
+        self,
+        share: impl FnOnce(&[Line]) -> Result<Option<Arc<dyn SharedLines>>, E>,
+    ) -> Result<Self, E> {
+        Ok(Self { weight: self.weight.shared(share)?, ..self })
     }
 
     /// Width of a row that goes in.

@@ -1,6 +1,8 @@
 //! A right-hand matrix as the kernels read it: panels of sixteen columns, each panel one line of sixteen
 //! numbers for every step of the reduction. Knows layout only.
 
+use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::key_value::KeyValueBlock;
@@ -8,13 +10,24 @@ use crate::key_value::KeyValueBlock;
 /// Columns of a panel: the lanes of one vector.
 pub(crate) const LANES: usize = 16;
 
-/// Sixteen neighbouring columns at one step of the reduction.
+/// Sixteen neighbouring columns at one step of the reduction, a cache line; any sixteen numbers are one.
 #[derive(Debug, Clone, Copy)]
 #[repr(align(64))]
-pub(crate) struct Line(pub(crate) [f32; LANES]);
+pub struct Line(pub(crate) [f32; LANES]);
 
 impl Line {
     pub(crate) const ZERO: Self = Self([0.0; LANES]);
+
+    /// Its numbers.
+    pub fn numbers(&self) -> &[f32; LANES] {
+        &self.0
+    }
+}
+
+/// Packed weights that somebody else holds, for others too; always the same.
+pub trait SharedLines: fmt::Debug + Send + Sync {
+    /// The lines.
+    fn lines(&self) -> &[Line];
 }
 
 /// A matrix of `depth` steps by `columns`, borrowed.
@@ -134,10 +147,28 @@ impl<'a> Panels<'a> {
     }
 }
 
-/// A matrix of its own, packed once.
+/// Where a packed matrix is.
+#[derive(Debug, Clone)]
+enum Lines {
+    Own(Vec<Line>),
+    Shared(Arc<dyn SharedLines>),
+}
+
+impl Deref for Lines {
+    type Target = [Line];
+
+    fn deref(&self) -> &[Line] {
+        match self {
+            Self::Own(lines) => lines,
+            Self::Shared(shared) => shared.lines(),
+        }
+    }
+}
+
+/// A matrix packed once.
 #[derive(Debug, Clone)]
 pub(crate) struct PackedMatrix {
-    lines: Vec<Line>,
+    lines: Lines,
     depth: usize,
     columns: usize,
 }
@@ -152,7 +183,17 @@ impl PackedMatrix {
                 line.0[lane] = value(column, step);
             }
         }
-        Self { lines, depth, columns }
+        Self { lines: Lines::Own(lines), depth, columns }
+    }
+
+    /// The same, in the lines that `share` gives for its own, if it gives any.
+    pub(crate) fn shared<E>(
+        self,
+        share: impl FnOnce(&[Line]) -> Result<Option<Arc<dyn SharedLines>>, E>,
+    ) -> Result<Self, E> {
+        let Some(shared) = share(&self.lines)? else { return Ok(self) };
+        assert_eq!(shared.lines().len(), self.lines.len(), "they are the same lines");
+        Ok(Self { lines: Lines::Shared(shared), ..self })
     }
 
     pub(crate) fn panels(&self) -> Panels<'_> {

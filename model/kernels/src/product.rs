@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use crate::isa::{Isa, Kernel, Simd};
+use crate::isa::{Isa, Kernel, Simd, prefetch};
 use crate::panels::{LANES, Line, Panels};
 
 /// Steps of a reduction that form one chain; blocks start at 0, so a prefix of a reduction is cut alike.
@@ -295,8 +295,7 @@ fn accumulate<S: Simd, const R: usize, const P: usize>(
     steps: Range<usize>,
     sums: &mut [[S::Vector; P]; R],
 ) {
-    // One row takes all of its time to read: what it asked for besides would come no sooner.
-    let mut wait = if R > 1 { ahead.every } else { usize::MAX };
+    let mut wait = ahead.every;
     for step in steps.start..steps.end.min(BLOCK) {
         let mut vectors = [simd.zero(); P];
         for index in 0..P {
@@ -306,7 +305,7 @@ fn accumulate<S: Simd, const R: usize, const P: usize>(
         if wait == 0 {
             wait = ahead.every;
             for line in &mut ahead.lines {
-                simd.prefetch(*line);
+                prefetch(*line);
                 *line = line.wrapping_add(1);
             }
         }
@@ -338,7 +337,8 @@ impl<const R: usize, const P: usize> Kernel for SizedTask<'_, '_, '_, R, P> {
         // All that is common lies in one run, unless the steps are a context's positions.
         let run = right.run(start, common);
         let lines = right.neighbours::<P>(panel, start, run);
-        let ahead = Ahead::of(&self.task, start, run);
+        // One row takes all of its time to read: what it asked for besides would come no sooner.
+        let ahead = if R > 1 { Ahead::of(&self.task, start, run) } else { Ahead::NOTHING };
         accumulate(simd, rows, (&lines, ahead), 0..run, &mut sums);
         let mut done = run;
         while done < common {

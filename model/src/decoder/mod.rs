@@ -101,7 +101,7 @@ impl Decoder {
             config: config.clone(),
             embed_tokens,
             layers,
-            lm_head: Linear::new(&lm_head, None, weights.kernels())?,
+            lm_head: Linear::new(&lm_head, None, &weights)?,
             tables: RotaryTables::new(config),
         })
     }

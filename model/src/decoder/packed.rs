@@ -253,5 +253,6 @@ fn stacked(
         biases.extend(to_values(&weights.pp(name).get(*output, "bias")?)?);
     }
     let output = parts.iter().map(|(_, output)| output).sum();
-    Ok(Linear::new(&weight, bias.then_some(biases), (output, input)))
+    let packed = Linear::new(&weight, bias.then_some(biases), (output, input));
+    Ok(packed.shared(|lines| weights.share(lines))?)
 }

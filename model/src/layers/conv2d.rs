@@ -79,7 +79,8 @@ impl Conv2d {
                 let bias = layer.bias().map(to_values).transpose()?;
                 let pack =
                     |weight: &[f32]| PackedConv2d::new(weight, bias, (output, input), geometry);
-                Ok(Self::Reverie(Arc::new(with_values(layer.weight(), pack)?)))
+                let packed = with_values(layer.weight(), pack)?;
+                Ok(Self::Reverie(Arc::new(packed.shared(|lines| weights.share(lines))?)))
             }
         }
     }

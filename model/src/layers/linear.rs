@@ -35,19 +35,23 @@ pub(crate) fn linear_b(
     weights: &Weights<'_>,
 ) -> Result<Linear> {
     let layer = candle_nn::linear_b(input, output, bias, weights.tensors())?;
-    Linear::new(layer.weight(), layer.bias(), weights.kernels())
+    Linear::new(layer.weight(), layer.bias(), weights)
 }
 
 impl Linear {
-    /// `weight` is (out, in), `bias` (out).
-    pub(crate) fn new(weight: &Tensor, bias: Option<&Tensor>, kernels: Kernels) -> Result<Self> {
-        match kernels {
+    /// `weight` is (out, in), `bias` (out); both are of `weights`, as a layer takes them.
+    pub(crate) fn new(
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        weights: &Weights<'_>,
+    ) -> Result<Self> {
+        match weights.kernels() {
             Kernels::Candle => Ok(Self::Candle(CandleLinear::new(weight.clone(), bias.cloned()))),
             Kernels::Reverie => {
                 let bias = bias.map(to_values).transpose()?;
                 let shape = weight.dims2()?;
                 let packed = with_values(weight, |weight| PackedLinear::new(weight, bias, shape))?;
-                Ok(Self::Reverie(Arc::new(packed)))
+                Ok(Self::Reverie(Arc::new(packed.shared(|lines| weights.share(lines))?)))
             }
         }
     }

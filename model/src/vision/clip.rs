@@ -129,7 +129,7 @@ impl Embeddings {
         let kernel = vb.get((width, 3, patch, patch), "patch_embedding.weight")?;
         Ok(Self {
             class_embedding: vb.get(width, "class_embedding")?,
-            patch_embedding: Linear::new(&kernel.flatten_from(1)?, None, vb.kernels())?,
+            patch_embedding: Linear::new(&kernel.flatten_from(1)?, None, vb)?,
             position_embedding: vb
                 .get((1 + config.num_patches(), width), "position_embedding.weight")?,
             patch_size: patch,

@@ -2,7 +2,6 @@
 //!
 //!     simulate [--worlds N] [--seconds S] [--first SEED] [--threads N]   plays, prints coverage and speed
 //!     simulate --seed SEED                                               plays one, small if it fails
-//!     simulate --planted NAME|all [--worlds N]                           shows that mistakes are found
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 
 #[path = "../tests/world/mod.rs"]
@@ -23,18 +22,11 @@ struct Options {
     first: u64,
     threads: u64,
     seed: Option<u64>,
-    planted: Option<String>,
 }
 
 fn options() -> Result<Options, String> {
-    let mut options = Options {
-        worlds: 100_000,
-        seconds: u64::MAX,
-        first: 0,
-        threads: 1,
-        seed: None,
-        planted: None,
-    };
+    let mut options =
+        Options { worlds: 100_000, seconds: u64::MAX, first: 0, threads: 1, seed: None };
     let mut words = std::env::args().skip(1);
     while let Some(flag) = words.next() {
         let value = words.next().ok_or_else(|| format!("{flag} needs a value"))?;
@@ -45,7 +37,6 @@ fn options() -> Result<Options, String> {
             "--first" => options.first = number()?,
             "--threads" => options.threads = number()?.max(1),
             "--seed" => options.seed = Some(number()?),
-            "--planted" => options.planted = Some(value),
             _ => return Err(format!("there is no option {flag}")),
         }
     }
@@ -62,10 +53,9 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let is_good = match (&options.planted, options.seed) {
-        (Some(name), _) => planted::show(name, options.worlds, options.first),
-        (None, Some(seed)) => one(seed),
-        (None, None) => many(&options),
+    let is_good = match options.seed {
+        Some(seed) => one(seed),
+        None => many(&options),
     };
     if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -176,45 +166,4 @@ fn many(options: &Options) -> bool {
         println!("\n{count} worlds like this:\n{}", shrink(*failure));
     }
     is_good
-}
-
-#[cfg(not(feature = "planted-bugs"))]
-mod planted {
-    //! Without the feature there is nothing to find.
-
-    pub(crate) fn show(_: &str, _: u64, _: u64) -> bool {
-        println!("mistakes can be planted only with `--features planted-bugs`");
-        false
-    }
-}
-
-#[cfg(feature = "planted-bugs")]
-mod planted {
-    //! Plants mistakes one at a time and counts the worlds until one is found.
-
-    use reverie_scheduler::dispatcher::{Planted, plant};
-
-    use super::world;
-
-    pub(crate) fn show(name: &str, worlds: u64, first: u64) -> bool {
-        let is_asked = |mistake: &Planted| name == "all" || name == format!("{mistake:?}");
-        let mut is_good = true;
-        for mistake in Planted::ALL.into_iter().filter(is_asked) {
-            plant(Some(mistake));
-            let found = (0..worlds)
-                .find_map(|index| Some((index + 1, world::run::world(first + index).err()?)));
-            plant(None);
-            match found {
-                Some((count, failure)) => {
-                    let broken: String = failure.broken.chars().take(70).collect();
-                    println!("{:<26}{count:>8}  {broken}", format!("{mistake:?}"));
-                }
-                None => {
-                    println!("{:<26}{:>8}", format!("{mistake:?}"), "unfound");
-                    is_good = false;
-                }
-            }
-        }
-        is_good
-    }
 }

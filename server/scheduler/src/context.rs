@@ -2,9 +2,10 @@
 //! know whose it is, beyond the tenant that roots its keys.
 
 use crate::budget::Budget;
-use crate::content::{ContentRun, Span, TenantId, TokenId};
+use crate::content::{ContentHash, ContentRun, Span, TenantId, TokenId};
 use crate::kv::{BlockId, BlockPool, Kv, Parent, PrefixKey};
 use crate::plan::{DecodeRow, DreamRole, Piece};
+use crate::planted::{Planted, planted};
 use crate::room::StepRoom;
 
 /// A context and how much of it is computed.
@@ -142,8 +143,12 @@ impl Context {
         if !kv.caches_prefixes {
             return found;
         }
-        let mut parent = Parent::Tenant(self.tenant);
-        for index in 0..self.first_wanted(budget) / kv.block_size {
+        let mut parent = self.root();
+        let known = match planted(Planted::WholeContextCached) {
+            true => self.len - self.beam_positions,
+            false => self.first_wanted(budget),
+        };
+        for index in 0..known / kv.block_size {
             let key = self.key(index, parent, budget, kv.block_size);
             let Some(block) = kv.pool.find(&key) else { break };
             parent = kv.pool.as_parent(block);
@@ -242,9 +247,14 @@ impl Context {
         }
     }
 
+    fn root(&self) -> Parent {
+        let everybody = TenantId(0);
+        Parent::Tenant(if planted(Planted::PrefixesShared) { everybody } else { self.tenant })
+    }
+
     fn parent(&self, index: usize, kv: &Kv) -> Parent {
         match index.checked_sub(1) {
-            None => Parent::Tenant(self.tenant),
+            None => self.root(),
             Some(before) => kv.pool.as_parent(self.table[before]),
         }
     }
@@ -258,6 +268,9 @@ impl Context {
             let start = first.max(offset);
             let stop = end.min(offset + positions);
             if start < stop {
+                let alike = Span::Picture(ContentHash([0; 32]));
+                let is_alike = planted(Planted::PicturesAlike) && matches!(span, Span::Picture(_));
+                let span = if is_alike { &alike } else { span };
                 content.push(span.run(start - offset, stop - start));
             }
             offset += positions;

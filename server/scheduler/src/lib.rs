@@ -23,7 +23,7 @@
 //! ```
 //!
 //! Many sequences run at once. What they share has one owner each: places ([`SchedulerConfig`]), KV blocks
-//! (`kv/`), the time of a step (`room.rs`, `work_turns.rs`), and the denoiser (`picture_work.rs`).
+//! (`kv/`), the time of a step (`room.rs`, `work_turns.rs`, `pace.rs`), and the denoiser (`picture_work.rs`).
 
 mod budget;
 mod config;
@@ -33,9 +33,11 @@ mod cost;
 pub mod dispatcher;
 mod kv;
 mod outcome;
+mod pace;
 mod picture_work;
 mod plan;
 mod planner;
+mod planted;
 mod refusal;
 mod room;
 mod rules;
@@ -59,6 +61,8 @@ pub use plan::{
     Branch, DecodeRow, DenoiseGroup, DenoiseRow, DreamRole, EncodeRow, PassId, Piece, RenderRow,
     Segments, StepPlan,
 };
+#[cfg(feature = "planted-bugs")]
+pub use planted::{Planted, plant};
 pub use refusal::Refusal;
 pub use rules::{
     DocumentLimits, DocumentRules, FinishReason, ImageChoice, LegalTokens, NextMove, WrittenCounts,

@@ -4,6 +4,7 @@
 use crate::config::SchedulerConfig;
 use crate::cost::SegmentCost;
 use crate::plan::{DenoiseGroup, DenoiseRow, PassId, RenderRow, Segments};
+use crate::planted::{Planted, planted};
 use crate::room::StepRoom;
 use crate::sequence::{LatentSize, SequenceId};
 
@@ -107,9 +108,11 @@ impl PictureWork {
         let sizes = || candidates.iter().map(|candidate| candidate.size);
         let after_last = sizes().filter(|size| Some(*size) > self.last_size).min();
         let size = after_last.or_else(|| sizes().min())?;
-        candidates.retain(|candidate| candidate.size == size);
+        candidates.retain(|candidate| candidate.size == size || planted(Planted::SizesMixed));
         // Stable: of equals the older sequence stays before the younger.
-        candidates.sort_by_key(|candidate| candidate.last_pass);
+        if !planted(Planted::PassesUnfair) {
+            candidates.sort_by_key(|candidate| candidate.last_pass);
+        }
         let (mut members, mut num_rows) = (Vec::new(), 0);
         for candidate in candidates {
             let together = num_rows + candidate.num_rows;
@@ -164,7 +167,7 @@ impl PictureWork {
 
     /// A sequence has ended. Its rows in the pass under way go on unseen, unless nobody is left in it.
     pub(crate) fn forget(&mut self, sequence: SequenceId) {
-        if let Some(pass) = &mut self.pass {
+        if let Some(pass) = self.pass.as_mut().filter(|_| !planted(Planted::EndedStaysInPass)) {
             pass.members.retain(|member| member.sequence != sequence);
             if pass.members.is_empty() {
                 self.pass = None;

@@ -179,6 +179,8 @@ pub struct StepPlan {
     pub render: Option<RenderRow>,
     /// How long the cost model thinks that this takes.
     pub predicted: Nanos,
+    /// Whether it is texts that go on and other work besides.
+    pub is_filled: bool,
 }
 
 impl StepPlan {

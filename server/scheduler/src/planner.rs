@@ -4,8 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::SchedulerConfig;
+use crate::cost::Nanos;
 use crate::picture_work::{DenoiseCandidate, PictureWork};
 use crate::plan::{DenoiseRow, StepPlan};
+use crate::planted::{Planted, planted};
 use crate::room::StepRoom;
 use crate::sequence::{Sequence, SequenceId, SequenceStatus};
 use crate::work_turns::{Work, WorkTurns};
@@ -20,6 +22,8 @@ pub(crate) struct Planner<'a> {
     pub(crate) stalled: &'a BTreeSet<SequenceId>,
     pub(crate) pictures: &'a mut PictureWork,
     pub(crate) turns: &'a mut WorkTurns,
+    /// The predicted time of a step while a text goes on.
+    pub(crate) max_token_gap: Nanos,
 }
 
 impl Planner<'_> {
@@ -29,19 +33,22 @@ impl Planner<'_> {
         for sequence in self.computing().filter(|sequence| sequence.generates()) {
             sequence.plan_generated(&mut room, plan);
         }
-        if !plan.decode.is_empty() {
-            room.bound(self.config.max_token_gap);
+        if !plan.decode.is_empty() && !planted(Planted::GapUnbounded) {
+            room.bound(self.max_token_gap);
         }
+        let has_texts = !plan.decode.is_empty();
         let mut is_first = true;
         for work in self.turns.order() {
             if !self.has(work) {
                 continue;
             }
             let num_deferred = self.turns.num_deferred(work);
-            if is_first && num_deferred >= self.config.max_num_deferred {
+            let is_due = num_deferred >= self.config.max_num_deferred;
+            if is_first && is_due && !planted(Planted::DeferredForEver) {
                 room.force_one();
             }
             let advanced = self.plan(work, &mut room, plan);
+            plan.is_filled |= has_texts && advanced;
             room.next_kind();
             if is_first {
                 self.turns.took_turn(work, advanced);

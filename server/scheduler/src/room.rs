@@ -3,6 +3,7 @@
 
 use crate::config::SchedulerConfig;
 use crate::cost::{CostModel, Nanos, SegmentCost};
+use crate::planted::{Planted, planted};
 use crate::sequence::LatentSize;
 
 /// What is left of a step.
@@ -89,7 +90,8 @@ impl<'a> StepRoom<'a> {
 
     /// A picture to embed and room for one of its positions at least.
     pub(crate) fn take_encode(&mut self) -> bool {
-        if self.encodes == 0 || self.positions == 0 {
+        let is_spent = self.encodes == 0 && !planted(Planted::EncodesUnbounded);
+        if is_spent || self.positions == 0 {
             return false;
         }
         let least = self.cost.encode_picture + self.decoder_start() + self.cost.decode_position;
@@ -97,7 +99,7 @@ impl<'a> StepRoom<'a> {
             self.out_of_time = true;
             return false;
         }
-        self.encodes -= 1;
+        self.encodes = self.encodes.saturating_sub(1);
         self.spent += self.cost.encode_picture;
         true
     }

@@ -1,6 +1,8 @@
 //! What a step computes beside the texts that go on: three kinds of work that take turns. Knows kinds and
 //! turns, not what the work is.
 
+use crate::planted::{Planted, planted};
+
 /// Work that may be left for a later step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Work {
@@ -50,7 +52,7 @@ impl WorkTurns {
 
     /// `work` was the first kind with anything to do, and advanced or did not.
     pub(crate) fn took_turn(&mut self, work: Work, advanced: bool) {
-        if advanced {
+        if advanced && !planted(Planted::TurnNeverPasses) {
             *self = Self { first: work.next(), num_deferred: 0 };
         } else {
             *self = Self { first: work, num_deferred: self.num_deferred(work) + 1 };

@@ -19,9 +19,14 @@ struct Front(Dispatcher);
 impl Front {
     fn new(roles: &[Role]) -> Self {
         let ids = (0..).map(WorkerId);
-        let mut front = Self(Dispatcher::new(config(ids.zip(roles.iter().copied()).collect())));
+        Self::of(config(ids.zip(roles.iter().copied()).collect()))
+    }
+
+    fn of(config: DispatcherConfig) -> Self {
+        let num_workers = config.workers.len() as u32;
+        let mut front = Self(Dispatcher::new(config));
         front.hear(Event::Tick);
-        for index in 0..roles.len() as u32 {
+        for index in 0..num_workers {
             let class = NumericsClass(1);
             let abilities = Abilities { max_jobs: 2, kv_positions: 50, class };
             front.hear(Event::WorkerUp { worker: WorkerId(index), epoch: FIRST, abilities });
@@ -371,6 +376,27 @@ fn a_key_means_one_request() {
     assert_eq!(left, [abort, finish(1, Ending::Cancelled)]);
     let anew = front.hear(Event::Submit(keyed(4, 4)));
     assert_eq!(anew[0], Action::Admit { request: RequestId(4) }, "a cancelled one frees its key");
+}
+
+#[test]
+fn no_more_clients_read_the_answers_of_others_than_requests_may_be_open() {
+    let mut config = config(vec![(WorkerId(0), Role::Both)]);
+    config.admission.max_open = 3;
+    let mut front = Front::of(config);
+    let idempotency_key = Some(Digest([5; 32]));
+    let again =
+        |request| Submission { request: RequestId(request), idempotency_key, ..submission(1) };
+    front.hear(Event::Submit(again(1)));
+    for request in 2..5 {
+        let attached = Action::Attach { request: RequestId(request), to: RequestId(1) };
+        assert_eq!(front.hear(Event::Submit(again(request))), [attached]);
+    }
+    let retry_after = Micros(1_000_000);
+    let full = reject(5, Rejection::QueueFull { waiting: 0, retry_after });
+    assert_eq!(front.hear(Event::Submit(again(5))), [full]);
+    front.hear(Event::Cancel(RequestId(3)));
+    let attached = Action::Attach { request: RequestId(6), to: RequestId(1) };
+    assert_eq!(front.hear(Event::Submit(again(6))), [attached]);
 }
 
 #[test]

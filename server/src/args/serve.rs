@@ -92,7 +92,7 @@ pub struct ServeArgs {
     /// Milliseconds that an engine step may take while texts go on, as far as measured costs can tell;
     /// pictures get what texts leave of them. The default keeps a gap of 30 with something to spare for
     /// a step that takes longer than predicted
-    #[arg(long, env = "REVERIE_MAX_TOKEN_GAP", value_name = "MILLISECONDS", default_value_t = 25)]
+    #[arg(long, env = "REVERIE_MAX_TOKEN_GAP", value_name = "MILLISECONDS", default_value_t = 20)]
     pub max_token_gap: u64,
 
     /// Positions computed in one engine step; longer prompts take several

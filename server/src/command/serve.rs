@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
 
 use super::{Failure, SYSTEM, TEMPORARY, cache_dir};
 use crate::args::{DeviceChoice, ServeArgs};
@@ -24,8 +25,26 @@ pub(super) fn run(args: ServeArgs) -> Result<ExitCode, Failure> {
     telemetry::log_to_stderr(config.log_format, &config.log_filter)?;
     let cache = cache_dir(config.model.cache_dir.clone());
     let prepared = open(&config, &cache)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let no_threads = |_| Failure::new(SYSTEM, "the system gives no threads");
+    let runtime = std::panic::catch_unwind(runtime).map_err(no_threads)??;
     runtime.block_on(listen(&config, prepared))
+}
+
+/// Threads for work that takes long; more of it waits. They are kept, so that there are no more than a daemon can bear when
+/// it is idle: each has some tens of KiB.
+const MAX_BLOCKING_THREADS: usize = 64;
+
+/// Longer than a daemon runs.
+const FOR_GOOD: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// What requests run on, with a first thread for work that takes long, which is kept: where the system gives no thread and
+/// there is none, tokio panics; where there is one, work waits for it.
+fn runtime() -> std::io::Result<Runtime> {
+    let mut builder = Builder::new_multi_thread();
+    builder.enable_all().max_blocking_threads(MAX_BLOCKING_THREADS).thread_keep_alive(FOR_GOOD);
+    let runtime = builder.build()?;
+    runtime.block_on(runtime.spawn_blocking(|| ()))?;
+    Ok(runtime)
 }
 
 /// Everything about the model but its weights, which workers load. What a CPU cannot hold or do is refused

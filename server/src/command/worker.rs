@@ -8,8 +8,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use reverie_model::Kernels;
 use reverie_model::noise::CounterNoise;
+use reverie_model::{Kernels, WeightArena};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -43,7 +43,10 @@ pub(super) fn run(args: &WorkerArgs) -> Result<ExitCode, Failure> {
     let conversation = Conversation::open(UnixStream::from(stdin))?;
     let model = conversation.setup.model.clone();
     let role = conversation.setup.role;
-    let prepared = open(&model)?;
+    let mut prepared = open(&model)?;
+    if let Some(path) = &conversation.setup.weight_arena {
+        prepared = prepared.sharing(WeightArena::open(path.as_ref())?);
+    }
     let class = prepared.numerics_class();
     let needs = prepared.kv_needs(model.max_model_len, conversation.setup.num_sharing);
     let limits = conversation.setup.limits;

@@ -2,7 +2,7 @@
 //! feature `failpoints` there is nothing here that could be asked for.
 //!
 //! `REVERIE_FAILPOINT=PHASE:SEED:HOW[:FILE]`: in a step that computes PHASE (`prefill`, `decode`, `denoise`,
-//! `render`) of a request with that seed, or at the `start`, the process ends by HOW (`abort`, `kill`, `segv`,
+//! `render`) of a request with that seed, or at the `start`, the process ends by HOW (`abort`, `kill`, `segv`, `bus`,
 //! `stop`, `panic`, `exit`, or `garbage` to the front); with a FILE only if that does not exist yet, which is
 //! made. By the HOW `nan` nothing ends: that request's numbers are not finite in such a step.
 
@@ -139,6 +139,7 @@ impl Wanted {
             "garbage" => return speak_garbage(),
             "kill" => Signal::KILL,
             "segv" => Signal::SEGV,
+            "bus" => Signal::BUS,
             "stop" => Signal::STOP,
             other => panic!("REVERIE_FAILPOINT knows no end {other}"),
         };

@@ -114,7 +114,7 @@ pub struct EngineSetup {
     pub config: EngineConfig,
     /// Its part of the work.
     pub duty: EngineDuty,
-    /// By which it measures what its passes take.
+    /// By which it measures what its passes and steps take.
     pub clock: Clock,
 }
 
@@ -141,5 +141,5 @@ pub fn serve(
     if outbox.say(ready).and_then(|()| outbox.flush()).is_err() {
         return Ok(());
     }
-    Worker::new(runner, scheduler, duty.role, outbox).run(orders)
+    Worker::new(runner, scheduler, duty.role, Arc::clone(clock), outbox).run(orders)
 }

@@ -134,6 +134,33 @@ impl StepOutput {
     pub fn has_failed(&self, sequence: SequenceId) -> bool {
         self.failed.iter().any(|failed| failed.sequence == sequence)
     }
+
+    /// Every row of `plan` that asks for an answer has got exactly one, or has failed.
+    ///
+    /// # Errors
+    /// [`EngineError::Model`] if not.
+    pub fn check(&self, plan: &StepPlan) -> Result<(), EngineError> {
+        let goes_on = |id: &SequenceId| self.failed.iter().all(|failed| failed.sequence != *id);
+        let sampling =
+            plan.decode.iter().filter(|row| row.sample.is_some()).map(|row| row.sequence);
+        let mut asked: Vec<SequenceId> = sampling.filter(goes_on).collect();
+        let mut chosen: Vec<SequenceId> = self.sampled.iter().map(|token| token.sequence).collect();
+        let complete = plan.render.iter().filter(|row| row.segments.is_last());
+        let mut to_render: Vec<SequenceId> =
+            complete.map(|row| row.sequence).filter(goes_on).collect();
+        let mut rendered: Vec<SequenceId> =
+            self.rendered.iter().map(|picture| picture.sequence).collect();
+        for rows in [&mut asked, &mut chosen, &mut to_render, &mut rendered] {
+            rows.sort_unstable();
+        }
+        if asked == chosen && to_render == rendered {
+            return Ok(());
+        }
+        Err(EngineError::Model(format!(
+            "the runner answered tokens for {chosen:?} and pictures for {rendered:?}, \
+             where {asked:?} and {to_render:?} were asked for"
+        )))
+    }
 }
 
 /// One sequence's choice.

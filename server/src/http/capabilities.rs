@@ -11,7 +11,7 @@ use reverie_proto::logit_bias::MAX_BIASED_TOKENS;
 
 use super::AppState;
 use super::models::abilities;
-use crate::request::{IGNORED, MAX_LOGPROBS};
+use crate::request::{IGNORED, MAX_LOGPROBS, max_images};
 
 /// Formats of pictures that are read, by their contents.
 const READ_FORMATS: [&str; 4] = ["png", "jpeg", "webp", "gif"];
@@ -44,7 +44,7 @@ pub(super) async fn capabilities(State(state): State<AppState>) -> Json<Capabili
             max_stored_bytes: state.store.limits().max_record_bytes(),
             stored_seconds: state.store.limits().max_age,
             max_image_pixels: limits.picture.max_pixels,
-            max_images: limits.max_images,
+            max_images: max_images(limits),
             max_n: limits.max_choices,
             max_top_logprobs: MAX_LOGPROBS,
             max_logit_bias: MAX_BIASED_TOKENS,

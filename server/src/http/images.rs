@@ -175,6 +175,6 @@ pub(super) fn wire_format(format: PictureFormat) -> ImageFormat {
     match format {
         PictureFormat::Png => ImageFormat::Png,
         PictureFormat::Jpeg { quality: _ } => ImageFormat::Jpeg,
-        PictureFormat::Webp => ImageFormat::Webp,
+        PictureFormat::Webp | PictureFormat::LossyWebp { quality: _ } => ImageFormat::Webp,
     }
 }

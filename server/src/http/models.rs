@@ -36,6 +36,7 @@ fn card(model: &ServedModel, name: &str) -> ModelCard {
         owned_by: "reverie".to_owned(),
         max_model_len: model.limits.max_model_len,
         abilities: abilities(model),
+        built_in: model.is_built_in,
     }
 }
 

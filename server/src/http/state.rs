@@ -87,6 +87,8 @@ pub struct ServedModel {
     pub provenance: ModelProvenance,
     /// When it was loaded, seconds since 1970.
     pub created: u64,
+    /// Whether it is the one inside the binary.
+    pub is_built_in: bool,
 }
 
 impl ServedModel {

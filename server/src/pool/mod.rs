@@ -18,6 +18,7 @@ mod front;
 mod handle;
 mod inbox;
 mod limits;
+pub mod memory_file;
 pub mod process_worker;
 mod progress;
 mod reading;

@@ -16,6 +16,7 @@ use reverie_scheduler::dispatcher::DownCause;
 
 use super::frame::{FrameError, FrameReader, FrameWriter};
 use super::inbox::{WorkerEnd, WorkerLine};
+use super::memory_file::MemoryFile;
 use super::vocabulary::{PROTOCOL, Setup, Speech};
 use super::worker_port::{ORDERS, TellError, WorkerPlace, WorkerPort};
 use crate::control_group::ControlGroups;
@@ -36,6 +37,8 @@ const SIGTERM: i32 = 15;
 pub struct WorkerProgram {
     /// What it is told first.
     pub setup: Setup,
+    /// The file that `setup` names, kept open.
+    pub weight_arena: Option<Arc<MemoryFile>>,
     /// Threads that it computes with; `None` leaves that to it.
     pub num_threads: Option<usize>,
     /// As `--log-format` takes it.

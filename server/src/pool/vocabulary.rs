@@ -22,7 +22,7 @@ use crate::engine::request::{
 };
 
 /// Changes with every change of what goes over the wire; the build stands beside it.
-pub const PROTOCOL: u32 = 7;
+pub const PROTOCOL: u32 = 8;
 
 /// The first thing that a worker is told.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +39,8 @@ pub struct Setup {
     pub num_sharing: usize,
     /// Its part of the work.
     pub role: Role,
+    /// The file through which workers on one CPU share packed weights.
+    pub weight_arena: Option<String>,
 }
 
 /// A model as a worker's process finds it: in the words of the command line.
@@ -71,7 +73,7 @@ pub enum Speech {
 }
 
 wire_newtype!(JobId, NumericsClass, ContentHash, TenantId, TokenId);
-wire_struct!(Setup { protocol, build, model, limits, num_sharing, role });
+wire_struct!(Setup { protocol, build, model, limits, num_sharing, role, weight_arena });
 wire_struct!(WorkerModel { folder, device, dtype, kernels, max_model_len });
 wire_struct!(EngineLimits {
     max_num_seqs,
@@ -228,7 +230,7 @@ impl Wire for Picture {
     }
 }
 
-wire_enum!(PictureFormat { 0 => Png, 1 => Jpeg { quality }, 2 => Webp });
+wire_enum!(PictureFormat { 0 => Png, 1 => Jpeg { quality }, 2 => Webp, 3 => LossyWebp { quality } });
 wire_enum!(SamplerKind {
     0 => Ddpm,
     1 => Ddim,

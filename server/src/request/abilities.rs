@@ -13,11 +13,11 @@ use crate::template::TextToImage;
 /// would not know the first.
 const MAX_IMAGES_UNREAD: usize = 1;
 
-/// Pictures in an answer at most, where flags allow `limit`.
-pub(crate) fn max_images(limit: usize, abilities: Abilities) -> usize {
-    match abilities {
-        Abilities::Both | Abilities::ComprehensionOnly => limit,
-        Abilities::CreationOnly => limit.min(MAX_IMAGES_UNREAD),
+/// Pictures in an answer at most. A request may allow more, as flags do: that leaves fewer possible.
+pub(crate) fn max_images(limits: &Limits) -> usize {
+    match limits.abilities {
+        Abilities::Both | Abilities::ComprehensionOnly => limits.max_images,
+        Abilities::CreationOnly => limits.max_images.min(MAX_IMAGES_UNREAD),
     }
 }
 

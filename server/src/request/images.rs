@@ -247,25 +247,23 @@ pub(super) fn partial_images(count: Option<u64>) -> Result<Option<ProgressReport
     Ok((count > 0).then_some(ProgressReports { num_previews: count }))
 }
 
-/// What is lossless has nothing to compress away.
+/// PNG has nothing to compress away; WebP has at less than the best quality.
 pub(super) fn output_format(
     format: Option<ImageFormat>,
     compression: Option<u64>,
 ) -> Result<PictureFormat, RequestError> {
     let quality = compression.unwrap_or(BEST_QUALITY);
     let quality = in_range("output_compression", quality, 0..=BEST_QUALITY)?;
-    let lossless = match format.unwrap_or(ImageFormat::Png) {
-        ImageFormat::Jpeg => {
-            return Ok(PictureFormat::Jpeg { quality: quality.max(1) as u8 });
+    match format.unwrap_or(ImageFormat::Png) {
+        ImageFormat::Jpeg => Ok(PictureFormat::Jpeg { quality: quality.max(1) as u8 }),
+        ImageFormat::Webp if quality == BEST_QUALITY => Ok(PictureFormat::Webp),
+        ImageFormat::Webp => Ok(PictureFormat::LossyWebp { quality: quality as u8 }),
+        ImageFormat::Png if quality == BEST_QUALITY => Ok(PictureFormat::Png),
+        ImageFormat::Png => {
+            let reason = "below 100 needs `output_format` \"jpeg\" or \"webp\": PNG is lossless";
+            Err(RequestError::conflict("output_compression", reason))
         }
-        ImageFormat::Png => PictureFormat::Png,
-        ImageFormat::Webp => PictureFormat::Webp,
-    };
-    if quality < BEST_QUALITY {
-        let reason = "below 100 needs `output_format: \"jpeg\"`: the others are lossless here";
-        return Err(RequestError::conflict("output_compression", reason));
     }
-    Ok(lossless)
 }
 
 fn delivery(request: &ImageRequest, picture_format: PictureFormat) -> Delivery {

@@ -47,7 +47,7 @@ pub struct Limits {
     pub picture_urls: PictureUrlPolicy,
     /// Pictures of a request that may have to be fetched.
     pub max_image_urls: usize,
-    /// Pictures in an answer.
+    /// Pictures in an answer that a request may allow.
     pub max_images: usize,
     /// Answers to one request: each takes a place in the engine.
     pub max_choices: usize,

@@ -18,7 +18,7 @@ const MAX_TRACE_BYTES: u64 = 64 << 20;
 /// More than any picture has steps that differ.
 const MAX_PREVIEWS: u64 = 1000;
 pub(crate) const MAX_GUIDANCE_SCALE: f64 = 50.0;
-const DEFAULT_JPEG_QUALITY: u64 = 90;
+const DEFAULT_JPEG_QUALITY: u8 = 90;
 
 /// How pictures are to be drawn, by whichever route the wish came.
 #[derive(Clone, Copy, Default)]
@@ -202,16 +202,17 @@ pub(super) fn picture_format(
     request: &ChatCompletionRequest,
 ) -> Result<PictureFormat, RequestError> {
     let format = request.image_format.unwrap_or(ImageFormat::Png);
-    if request.image_quality.is_some() && format != ImageFormat::Jpeg {
-        return Err(RequestError::conflict("image_quality", "needs `image_format: \"jpeg\"`"));
-    }
-    match format {
-        ImageFormat::Png => Ok(PictureFormat::Png),
-        ImageFormat::Webp => Ok(PictureFormat::Webp),
-        ImageFormat::Jpeg => {
-            let quality = request.image_quality.unwrap_or(DEFAULT_JPEG_QUALITY);
-            let quality = in_range("image_quality", quality, 1..=100)?;
-            Ok(PictureFormat::Jpeg { quality: quality as u8 })
+    let quality = request.image_quality.map(|quality| in_range("image_quality", quality, 1..=100));
+    match (format, quality.transpose()?.map(|quality| quality as u8)) {
+        (ImageFormat::Png, None) => Ok(PictureFormat::Png),
+        (ImageFormat::Png, Some(_)) => {
+            let reason = "needs `image_format` \"jpeg\" or \"webp\": PNG is lossless";
+            Err(RequestError::conflict("image_quality", reason))
+        }
+        (ImageFormat::Webp, None | Some(100)) => Ok(PictureFormat::Webp),
+        (ImageFormat::Webp, Some(quality)) => Ok(PictureFormat::LossyWebp { quality }),
+        (ImageFormat::Jpeg, quality) => {
+            Ok(PictureFormat::Jpeg { quality: quality.unwrap_or(DEFAULT_JPEG_QUALITY) })
         }
     }
 }
@@ -247,6 +248,7 @@ pub(super) fn count(
 ) -> Result<PictureCount, RequestError> {
     let max_images = max_images.unwrap_or(limits.max_images as u64);
     let max_images = in_range("max_images", max_images, 0..=limits.max_images as u64)?;
+    let max_images = max_images.min(abilities::max_images(limits) as u64);
     let conflict = |reason| Err(RequestError::conflict("image_choice", reason));
     let wish = abilities::wish(wish, limits.abilities);
     if num_beams > 1 && wish != Wish::None {

@@ -167,9 +167,9 @@ impl Served {
         Self::spawn(command)
     }
 
-    /// The same with so many descriptors at most.
-    pub(crate) fn launch_with_descriptors(count: usize, model: &Path, flags: &[&str]) -> Self {
-        let limited = format!("ulimit -n {count} && exec \"$0\" \"$@\"");
+    /// The same after `limits`, which are words of a shell.
+    pub(crate) fn launch_within(limits: &str, model: &Path, flags: &[&str]) -> Self {
+        let limited = format!("{limits} && exec \"$0\" \"$@\"");
         let mut command = Command::new("/bin/sh");
         command.args(["-c", &limited, env!("CARGO_BIN_EXE_reverie")]).env_clear();
         command.args(SERVE).arg(model).args(flags);
@@ -240,12 +240,17 @@ impl Served {
     }
 
     /// Waits for its end.
-    pub(crate) fn wait(mut self) -> ExitStatus {
+    pub(crate) fn wait(self) -> ExitStatus {
+        self.wait_with_log().0
+    }
+
+    /// Waits for its end; also every line that it ever said.
+    pub(crate) fn wait_with_log(mut self) -> (ExitStatus, Vec<Value>) {
         let status = self.child.wait().expect("a child of ours");
         if let Some(reader) = self.reader.take() {
             reader.join().expect("a reader that reads to the end");
         }
-        status
+        (status, self.lines())
     }
 }
 

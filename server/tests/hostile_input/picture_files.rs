@@ -111,6 +111,10 @@ fn foreign(name: &str) -> Option<Vec<u8>> {
     Some(text.to_vec())
 }
 
+/// On which the decoder panics.
+const CHROMA_FINER: &[u8] =
+    include_bytes!("../../../tests/fuzz/seeds/picture_decode/jpeg-chroma-finer-than-luma.jpg");
+
 /// Pictures that are, and something else besides.
 fn odd(name: &str) -> Option<Vec<u8>> {
     Some(match name {
@@ -127,6 +131,7 @@ fn odd(name: &str) -> Option<Vec<u8>> {
         "21-mb.png" => [small(ImageFormat::Png), vec![0; 21 << 20]].concat(),
         "12-bit.jpg" => jpeg_frame_header(16, 16, 0xc1, 12),
         "arithmetic.jpg" => jpeg_frame_header(16, 16, 0xc9, 8),
+        "chroma-finer.jpg" => CHROMA_FINER.to_vec(),
         "300-frames.gif" => frames(300),
         "10000-scans.jpg" => endless_scans(10_000),
         "one-byte-blocks.gif" => one_byte_blocks(),

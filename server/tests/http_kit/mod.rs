@@ -66,7 +66,7 @@ pub(crate) enum Afterwards {
 /// An engine that plays a script and remembers what it was asked.
 #[derive(Debug)]
 pub(crate) struct ScriptedEngine {
-    script: Vec<EngineEvent>,
+    script: Mutex<Vec<EngineEvent>>,
     afterwards: Afterwards,
     pub(crate) status: Mutex<EngineStatus>,
     pub(crate) refusal: Mutex<Option<SubmitError>>,
@@ -79,7 +79,7 @@ pub(crate) struct ScriptedEngine {
 impl ScriptedEngine {
     pub(crate) fn new(script: Vec<EngineEvent>, afterwards: Afterwards) -> Arc<Self> {
         Arc::new(Self {
-            script,
+            script: Mutex::new(script),
             afterwards,
             status: Mutex::new(EngineStatus::Ready),
             refusal: Mutex::new(None),
@@ -87,6 +87,12 @@ impl ScriptedEngine {
             requests: Mutex::new(Vec::new()),
             left: Mutex::new(None),
         })
+    }
+
+    /// Plays another script from now on, and forgets who has asked.
+    pub(crate) fn play(&self, script: Vec<EngineEvent>) {
+        *self.script.lock().expect("no test panics with it") = script;
+        self.requests.lock().expect("no test panics with it").clear();
     }
 
     /// Resolves when the next request's events are dropped.
@@ -114,7 +120,7 @@ impl DocumentEngine for ScriptedEngine {
         Ok(EventStream::new(
             created,
             Play {
-                script: self.script.clone().into_iter(),
+                script: self.script.lock().expect("no test panics with it").clone().into_iter(),
                 afterwards: self.afterwards,
                 _left: self.left.lock().expect("no test panics with it").take().map(Departure),
             },
@@ -279,6 +285,7 @@ pub(crate) fn state_with(engine: &Arc<ScriptedEngine>, settings: HttpSettings) -
                 device: "cpu",
             },
             created: 1_700_000_000,
+            is_built_in: false,
         }),
         codec: PictureCodec { decode, encode },
         fetcher: Arc::new(PictureFetcher::new(
@@ -351,7 +358,7 @@ fn encode(
     let format = match format {
         PictureFormat::Png => ImageFormat::Png,
         PictureFormat::Jpeg { quality: _ } => ImageFormat::Jpeg,
-        PictureFormat::Webp => ImageFormat::WebP,
+        PictureFormat::Webp | PictureFormat::LossyWebp { quality: _ } => ImageFormat::WebP,
     };
     let rgb = RgbImage::from_raw(picture.width(), picture.height(), picture.rgb().to_vec());
     let mut file = Cursor::new(Vec::new());

@@ -1,5 +1,6 @@
 //! Requests to a served process, and answers made comparable. Judges nothing.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -53,7 +54,17 @@ fn agent() -> ureq::Agent {
 
 /// Asks, with headers.
 pub(crate) fn ask_with(address: &str, request: &Value, headers: &[(&str, &str)]) -> (u16, Value) {
-    let url = format!("http://{address}/v1/chat/completions");
+    post(address, "/v1/chat/completions", request, headers)
+}
+
+/// The same at any path.
+pub(crate) fn post(
+    address: &str,
+    path: &str,
+    request: &Value,
+    headers: &[(&str, &str)],
+) -> (u16, Value) {
+    let url = format!("http://{address}{path}");
     let mut asking = agent().post(url).content_type("application/json");
     for (name, value) in headers {
         asking = asking.header(*name, *value);
@@ -102,10 +113,14 @@ pub(crate) fn undisturbed(requests: &[Value]) -> Vec<Answered> {
     answers
 }
 
-/// Processes of its workers, from what it says.
+/// Processes of its workers, from what it says; of each place the last, for the system gives the numbers of older ones to
+/// others.
 pub(crate) fn worker_pids(lines: &[Value]) -> Vec<u32> {
     let started = lines.iter().filter(|line| line["message"] == "worker is started");
-    started.filter_map(|line| line["pid"].as_u64()).map(|pid| pid as u32).collect()
+    let latest: BTreeMap<u64, u64> = started
+        .filter_map(|line| Some((line["worker"].as_u64()?, line["pid"].as_u64()?)))
+        .collect();
+    latest.into_values().map(|pid| pid as u32).collect()
 }
 
 /// Lines that say so.

@@ -13,6 +13,8 @@ use crate::process::{Served, mini, signal};
 
 const NUM_KILLS: usize = 25;
 const NUM_CLIENTS: u64 = 4;
+/// Whoever dies again and again is started again later and later; a new daemon knows nothing of that.
+const KILLS_OF_A_DAEMON: usize = 10;
 const DEVICES: [&str; 2] = ["cpu,cpu", "cpu:decode,cpu:denoise"];
 
 /// A number for each kill, always the same.
@@ -27,7 +29,8 @@ struct Victim(Served);
 
 impl Victim {
     fn start(devices: &str) -> Self {
-        let flags = ["--devices", devices, "--max-num-seqs", "2"];
+        // On a slow machine places are long in coming; nobody is to be refused for that.
+        let flags = ["--devices", devices, "--max-num-seqs", "2", "--max-wait", "600"];
         let mut served = Served::launch(&mini(), &flags, &[]);
         served.wait_until_ready();
         Self(served)
@@ -68,8 +71,9 @@ fn kills_at_any_moment_lose_and_change_nothing() {
     let mut victim: Option<(usize, Victim)> = None;
     for kill in done_already(file.as_ref())..num_kills {
         let roles = kill * DEVICES.len() / num_kills.max(1);
-        if victim.as_ref().is_none_or(|(of, _)| *of != roles) {
-            victim = Some((roles, Victim::start(DEVICES[roles])));
+        let life = roles + kill / KILLS_OF_A_DAEMON * DEVICES.len();
+        if victim.as_ref().is_none_or(|(of, _)| *of != life) {
+            victim = Some((life, Victim::start(DEVICES[roles])));
         }
         let Some((_, victim)) = &victim else { continue };
         let address = victim.0.address.clone();

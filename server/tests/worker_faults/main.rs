@@ -8,4 +8,5 @@ mod process;
 mod asking;
 mod deaths;
 mod kills;
+mod scarcity;
 mod supervision;

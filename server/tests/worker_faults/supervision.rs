@@ -3,7 +3,7 @@
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::asking::{
     Answered, ask, ask_meanwhile, ask_with, count, picture_story, status_of, undisturbed,
@@ -121,7 +121,7 @@ const BETWEEN_REFUSALS: Duration = Duration::from_millis(100);
 #[test]
 fn a_daemon_without_a_free_descriptor_waits_for_one_and_serves_again() {
     let since = Instant::now();
-    let mut served = Served::launch_with_descriptors(64, &mini(), &["--devices", "cpu"]);
+    let mut served = Served::launch_within("ulimit -n 64", &mini(), &["--devices", "cpu"]);
     served.wait_until_ready();
     // More than there are descriptors for; the system keeps those that are not taken.
     let connections: Vec<TcpStream> = (0..96)
@@ -184,6 +184,84 @@ fn an_idempotency_key_attaches_and_replays_the_same_bytes_also_over_a_workers_de
     let (status, body) = ask_with(&address, &picture_story(5), &key);
     let other = Answered { status, body };
     assert_eq!((other.status, other.code()), (422, "idempotency_key_reuse"));
+    served.terminate();
+    assert_eq!(served.wait().code(), Some(0));
+}
+
+/// Kilobytes of a process that its maps named `name` take: in all, and its own part where several share them.
+fn mapped(pid: u32, name: &str) -> (u64, u64) {
+    let smaps = std::fs::read_to_string(format!("/proc/{pid}/smaps")).expect("its maps");
+    let (mut is_named, mut resident, mut own) = (false, 0, 0);
+    for line in smaps.lines() {
+        let number = || line.split_whitespace().nth(1).and_then(|text| text.parse::<u64>().ok());
+        match line.split_once(':') {
+            Some(("Rss", _)) if is_named => resident += number().expect("a number"),
+            Some(("Pss", _)) if is_named => own += number().expect("a number"),
+            Some(_) if line.contains('-') && line.contains(" r") => is_named = line.contains(name),
+            Some(_) | None => {}
+        }
+    }
+    (resident, own)
+}
+
+#[test]
+fn workers_on_one_cpu_share_their_weights_also_with_their_successors() {
+    let wanted = undisturbed(&[picture_story(5)]);
+    let (served, mut pids) = start("cpu,cpu", &[]);
+    assert!(signal("KILL", pids[0]));
+    let mut lines = Vec::new();
+    wait_until("a successor", || {
+        lines.extend(served.news());
+        lines.iter().any(|line: &Value| line["message"] == "worker is ready")
+    });
+    pids[0] = worker_pids(&lines)[0];
+    // Each has all of it at hand, and memory holds it once.
+    for pid in pids {
+        let (resident, own) = mapped(pid, "reverie-weights");
+        assert!(resident > 20_000, "{resident} KiB of weights");
+        assert!(own * 10 < resident * 6, "{own} of {resident} KiB are not shared");
+    }
+    assert_eq!(ask(&served.address, &picture_story(5)), wanted[0]);
+    served.terminate();
+    assert_eq!(served.wait().code(), Some(0));
+}
+
+#[test]
+fn the_next_turn_goes_to_the_worker_that_knows_its_beginning_although_another_is_idle() {
+    let (served, _pids) = start("cpu,cpu", &[]);
+    let question =
+        "Please tell me, in as many words as you like, what you can see and do. ".repeat(6);
+    let turn = |messages: Value| {
+        let request = json!({
+            "model": "mini", "max_tokens": 8, "ignore_eos": true, "image_choice": "none",
+            "messages": messages,
+        });
+        let (status, answer) = ask_with(&served.address, &request, &[]);
+        assert_eq!(status, 200, "{answer}");
+        answer
+    };
+    let cached = |answer: &Value| {
+        answer["usage"]["prompt_tokens_details"]["cached_tokens"].as_u64().expect("a number")
+    };
+    let first = turn(json!([{"role": "user", "content": question}]));
+    assert_eq!(cached(&first), 0);
+    // The first worker is taken whenever both are idle; now it is not.
+    served.news();
+    let busy = json!({
+        "model": "mini", "max_tokens": 400, "ignore_eos": true, "image_choice": "none",
+        "messages": [{"role": "user", "content": "Hello!"}],
+    });
+    let busy = ask_meanwhile(&served.address, busy);
+    served.wait_for("worker has work");
+    let said = first["choices"][0]["message"]["content"].clone();
+    let second = turn(json!([
+        {"role": "user", "content": question},
+        {"role": "assistant", "content": said},
+        {"role": "user", "content": "Go on."},
+    ]));
+    assert!(!busy.is_finished(), "the other request was there all the time");
+    assert!(cached(&second) >= 64, "{}", cached(&second));
+    assert_eq!(busy.join().expect("asks").status, 200);
     served.terminate();
     assert_eq!(served.wait().code(), Some(0));
 }

@@ -19,6 +19,13 @@ impl Avx2 {
     }
 }
 
+/// Asks for a line that will be loaded soon; it need not exist.
+#[inline(always)]
+pub(crate) fn prefetch(line: *const Line) {
+    // SAFETY: a hint reads nothing, and every x86-64 has it; any address may be given.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) }
+}
+
 impl Simd for Avx2 {
     type Vector = [__m256; 2];
 
@@ -44,12 +51,6 @@ impl Simd for Avx2 {
         let start = line.0.as_ptr();
         // SAFETY: `self` proves AVX2; a line has sixteen floats.
         unsafe { [_mm256_loadu_ps(start), _mm256_loadu_ps(start.add(8))] }
-    }
-
-    #[inline(always)]
-    fn prefetch(self, line: *const Line) {
-        // SAFETY: a hint reads nothing; any address may be given.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) }
     }
 
     #[inline(always)]

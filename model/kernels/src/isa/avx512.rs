@@ -2,8 +2,7 @@
 #![expect(unsafe_code, reason = "vector instructions are unsafe until detected; audited here")]
 
 use std::arch::x86_64::{
-    __m512, _MM_HINT_T0, _mm_prefetch, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps,
-    _mm512_setzero_ps, _mm512_storeu_ps,
+    __m512, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
 };
 
 use super::{Kernel, Simd};
@@ -46,12 +45,6 @@ impl Simd for Avx512 {
     fn load(self, line: &Line) -> __m512 {
         // SAFETY: `self` proves AVX-512F; a line has sixteen floats.
         unsafe { _mm512_loadu_ps(line.0.as_ptr()) }
-    }
-
-    #[inline(always)]
-    fn prefetch(self, line: *const Line) {
-        // SAFETY: a hint reads nothing; any address may be given.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) }
     }
 
     #[inline(always)]

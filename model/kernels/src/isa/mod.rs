@@ -7,7 +7,11 @@ mod avx2;
 mod avx512;
 mod portable;
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx2::prefetch;
 use portable::Portable;
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) use portable::prefetch;
 
 use crate::panels::Line;
 
@@ -88,8 +92,6 @@ pub(crate) trait Simd: Copy {
 
     fn zero(self) -> Self::Vector;
     fn load(self, line: &Line) -> Self::Vector;
-    /// Asks for a line that will be loaded soon; it need not exist.
-    fn prefetch(self, line: *const Line);
     /// `scalar · vector + sum`, rounded once.
     fn mul_add(self, scalar: f32, vector: Self::Vector, sum: Self::Vector) -> Self::Vector;
     fn lanes(self, vector: Self::Vector) -> [f32; 16];

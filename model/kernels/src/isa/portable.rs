@@ -7,6 +7,11 @@ use crate::panels::Line;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Portable;
 
+/// Asks for a line that will be loaded soon: not to be had everywhere.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+pub(crate) fn prefetch(_line: *const Line) {}
+
 impl Simd for Portable {
     type Vector = [f32; 16];
 
@@ -25,9 +30,6 @@ impl Simd for Portable {
     fn load(self, line: &Line) -> [f32; 16] {
         line.0
     }
-
-    #[inline(always)]
-    fn prefetch(self, _line: *const Line) {}
 
     #[inline(always)]
     fn mul_add(self, scalar: f32, vector: [f32; 16], sum: [f32; 16]) -> [f32; 16] {

@@ -46,7 +46,7 @@ impl SpatialTransformer {
             } else {
                 vb.get((channels, channels, 1, 1), "weight")?.reshape((channels, channels))?
             };
-            Linear::new(&weight, Some(&vb.get(channels, "bias")?), vb.kernels())
+            Linear::new(&weight, Some(&vb.get(channels, "bias")?), &vb)
         };
         let blocks = (0..config.transformer_layers_per_block)
             .map(|index| {

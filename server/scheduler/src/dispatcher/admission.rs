@@ -7,7 +7,7 @@ use super::config::AdmissionConfig;
 use super::event::Submission;
 use super::forecast::Wait;
 use super::identity::{Micros, TenantId};
-use super::planted::{Planted, planted};
+use crate::planted::{Planted, planted};
 
 /// The books of what is open. Fairness is start-time fair queueing (Goyal, Vin, Cheng 1996): a tenant's
 /// tag grows by the cost of what it starts, the lowest tag goes first, and nobody saves up credit while

@@ -6,9 +6,9 @@ use super::action::{Action, Ending, Failure, Order};
 use super::event::{Entry, JobFault, WorkerMessage};
 use super::identity::{Digest, Epoch, JobId, NumericsClass, RequestId, WorkerId};
 use super::placement::Purpose;
-use super::planted::{Planted, planted};
 use super::request::{Drawing, RequestState, Work};
 use super::worker::WorkerState;
+use crate::planted::{Planted, planted};
 use crate::rules::FinishReason;
 
 /// A message that no sound worker sends: a position was left out, or a job mistaken.

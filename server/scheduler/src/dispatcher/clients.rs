@@ -6,9 +6,9 @@ use super::event::Submission;
 use super::idempotency::Claim;
 use super::identity::{Digest, RequestId, TenantId};
 use super::placement::{Purpose, is_able};
-use super::planted::{Planted, planted};
 use super::request::{Request, RequestState};
 use super::{Dispatcher, Mode};
+use crate::planted::{Planted, planted};
 
 impl Dispatcher {
     pub(super) fn submit(&mut self, submission: Submission, actions: &mut Vec<Action>) {
@@ -94,6 +94,11 @@ impl Dispatcher {
             Claim::Full => {
                 let retry_after = self.admission.after(self.wait(submission));
                 Err(Rejection::KeysFull { retry_after })
+            }
+            Claim::Open(_) if self.attached.len() >= self.config.admission.max_open => {
+                let waiting = self.admission.num_waiting();
+                let retry_after = self.admission.after(self.wait(submission));
+                Err(Rejection::QueueFull { waiting, retry_after })
             }
             claim @ (Claim::New | Claim::Open(_) | Claim::Kept(_)) => Ok(claim),
         }

@@ -31,7 +31,7 @@ pub struct AdmissionConfig {
     pub max_waiting: usize,
     /// The same of one tenant, so that one cannot take every place.
     pub max_waiting_per_tenant: usize,
-    /// Accepted requests that have not ended. Bounds memory.
+    /// Accepted requests that have not ended; as many clients again may read the answers of others. Bounds memory.
     pub max_open: usize,
     /// Bytes reserved by all open requests: bodies, decoded pixels, latents, output.
     pub max_reserved_bytes: u64,

@@ -12,9 +12,9 @@ use std::collections::BTreeMap;
 use super::Dispatcher;
 use super::event::{PictureDemand, Submission};
 use super::identity::{Micros, TenantId, WorkerId};
-use super::planted::{Planted, planted};
 use super::request::{Request, RequestState};
 use super::worker::Worker;
+use crate::planted::{Planted, planted};
 
 /// Served work is kept in such fractions, so that halving it again and again keeps a trace.
 const FRACTION: u64 = 1 << 16;

@@ -1,11 +1,14 @@
 //! A client's own names for its requests, so that asking twice is asking once. A table with three
-//! bounds and an expiry; knows no answers.
+//! bounds and an expiry; knows no answers. Room is made by whoever holds the most: nobody can drive out
+//! the answers of a tenant that keeps few.
 
+use std::cmp::Reverse;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::IdempotencyConfig;
 use super::identity::{Digest, Micros, RequestId, TenantId};
-use super::planted::{Planted, planted};
+use crate::planted::{Planted, planted};
 
 /// What a key means for a request that carries it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,11 +35,22 @@ struct Record {
     kept_until: Option<Micros>,
 }
 
+/// What one tenant has in the table.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Holding {
+    num_keys: usize,
+    /// Of these, keys of kept answers.
+    num_kept: usize,
+    num_bytes: u64,
+}
+
 /// The keys in use.
 #[derive(Debug)]
 pub(super) struct Idempotency {
     config: IdempotencyConfig,
     records: BTreeMap<(TenantId, Digest), Record>,
+    /// Of every tenant that has a key.
+    holdings: BTreeMap<TenantId, Holding>,
     /// Finished ones by the time they are forgotten.
     expiries: BTreeSet<(Micros, TenantId, Digest)>,
     kept_bytes: u64,
@@ -44,7 +58,13 @@ pub(super) struct Idempotency {
 
 impl Idempotency {
     pub(super) fn new(config: IdempotencyConfig) -> Self {
-        Self { config, records: BTreeMap::new(), expiries: BTreeSet::new(), kept_bytes: 0 }
+        Self {
+            config,
+            records: BTreeMap::new(),
+            holdings: BTreeMap::new(),
+            expiries: BTreeSet::new(),
+            kept_bytes: 0,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -77,14 +97,16 @@ impl Idempotency {
         request: RequestId,
     ) -> Vec<RequestId> {
         let mut forgotten = Vec::new();
-        if self.count_of(tenant) >= self.config.max_keys_per_tenant {
-            forgotten.extend(self.evict(Some(tenant)));
+        if self.holding(tenant).num_keys >= self.config.max_keys_per_tenant {
+            forgotten.extend(self.evict(tenant));
         }
         if self.records.len() >= self.config.max_keys {
-            forgotten.extend(self.evict(None));
+            let most = self.who_keeps_most(|holding| holding.num_kept as u64);
+            forgotten.extend(most.and_then(|tenant| self.evict(tenant)));
         }
-        self.records
-            .insert((tenant, key), Record { body, request, num_bytes: 0, kept_until: None });
+        let record = Record { body, request, num_bytes: 0, kept_until: None };
+        self.records.insert((tenant, key), record);
+        self.holdings.entry(tenant).or_default().num_keys += 1;
         forgotten
     }
 
@@ -103,9 +125,13 @@ impl Idempotency {
             record.num_bytes = num_bytes;
             self.kept_bytes = self.kept_bytes.saturating_add(num_bytes);
             self.expiries.insert((until, tenant, key));
+            let holding = self.holdings.entry(tenant).or_default();
+            holding.num_kept += 1;
+            holding.num_bytes = holding.num_bytes.saturating_add(num_bytes);
         }
         while self.kept_bytes > self.config.max_bytes {
-            let Some(oldest) = self.evict(None) else { break };
+            let most = self.who_keeps_most(|holding| holding.num_bytes);
+            let Some(oldest) = most.and_then(|tenant| self.evict(tenant)) else { break };
             forgotten.push(oldest);
         }
         forgotten
@@ -131,28 +157,26 @@ impl Idempotency {
         forgotten
     }
 
-    fn count_of(&self, tenant: TenantId) -> usize {
-        let keys = (tenant, Digest([0; 32]))..=(tenant, Digest([u8::MAX; 32]));
-        self.records.range(keys).count()
+    fn holding(&self, tenant: TenantId) -> Holding {
+        self.holdings.get(&tenant).copied().unwrap_or_default()
     }
 
     /// Whether a further key fits, if need be in the place of a kept answer.
     fn fits(&self, tenant: TenantId) -> bool {
-        let evictable = |owner: Option<TenantId>| {
-            self.expiries.iter().any(|(_, of, _)| owner.is_none_or(|owner| owner == *of))
-        };
-        let tenant_fits = self.count_of(tenant) < self.config.max_keys_per_tenant;
-        (tenant_fits || evictable(Some(tenant)))
-            && (self.records.len() < self.config.max_keys || evictable(None))
+        let own = self.holding(tenant);
+        (own.num_keys < self.config.max_keys_per_tenant || own.num_kept > 0)
+            && (self.records.len() < self.config.max_keys || !self.expiries.is_empty())
     }
 
-    /// Forgets the answer that has been kept longest, of one tenant or of all.
-    fn evict(&mut self, owner: Option<TenantId>) -> Option<RequestId> {
-        let oldest = self
-            .expiries
-            .iter()
-            .find(|(_, tenant, _)| owner.is_none_or(|owner| owner == *tenant))
-            .copied()?;
+    /// Of those that have something kept, the first that has the most of it.
+    fn who_keeps_most(&self, amount: impl Fn(&Holding) -> u64) -> Option<TenantId> {
+        let keepers = self.holdings.iter().filter(|(_, holding)| holding.num_kept > 0);
+        keepers.max_by_key(|(tenant, holding)| (amount(holding), Reverse(**tenant))).map(|of| *of.0)
+    }
+
+    /// Forgets the answer of a tenant that has been kept longest.
+    fn evict(&mut self, tenant: TenantId) -> Option<RequestId> {
+        let oldest = self.expiries.iter().find(|(_, of, _)| *of == tenant).copied()?;
         self.expiries.remove(&oldest);
         self.remove(oldest.1, oldest.2)
     }
@@ -160,6 +184,15 @@ impl Idempotency {
     fn remove(&mut self, tenant: TenantId, key: Digest) -> Option<RequestId> {
         let record = self.records.remove(&(tenant, key))?;
         self.kept_bytes -= record.num_bytes;
+        if let Entry::Occupied(mut holding) = self.holdings.entry(tenant) {
+            let of = holding.get_mut();
+            of.num_keys -= 1;
+            of.num_kept -= usize::from(record.kept_until.is_some());
+            of.num_bytes -= record.num_bytes;
+            if of.num_keys == 0 {
+                holding.remove();
+            }
+        }
         Some(record.request)
     }
 }
@@ -222,7 +255,26 @@ mod tests {
         assert_eq!((table.len(), table.kept_bytes()), (1, 5));
         table.take(TenantId(1), digest(3), digest(3), RequestId(3));
         let forgotten = table.keep(Micros(3), (TenantId(1), digest(3)), 11);
-        assert_eq!(forgotten, [RequestId(2), RequestId(3)]);
-        assert_eq!((table.len(), table.kept_bytes()), (0, 0));
+        assert_eq!(forgotten, [RequestId(3)]);
+        assert_eq!((table.len(), table.kept_bytes()), (1, 5));
+    }
+
+    #[test]
+    fn whoever_keeps_the_most_makes_room_for_the_others() {
+        let mut table = table();
+        for (tenant, name) in [(2, 1), (1, 2), (1, 3)] {
+            let request = RequestId(name.into());
+            table.take(TenantId(tenant), digest(name), digest(name), request);
+            assert!(
+                table.keep(Micros(name.into()), (TenantId(tenant), digest(name)), 3).is_empty()
+            );
+        }
+        // The table is full, and tenant 2's answer is the oldest.
+        assert_eq!(table.take(TenantId(3), digest(4), digest(4), RequestId(4)), [RequestId(2)]);
+        assert_eq!(table.keep(Micros(4), (TenantId(3), digest(4)), 8), [RequestId(4)]);
+        assert_eq!(table.look_up(TenantId(2), digest(1), digest(1)), Claim::Kept(RequestId(1)));
+        assert_eq!((table.len(), table.kept_bytes(), table.holdings.len()), (2, 6, 2));
+        assert_eq!(table.expire(Micros(99)), [RequestId(1), RequestId(3)]);
+        assert_eq!((table.kept_bytes(), table.holdings.len()), (0, 0));
     }
 }

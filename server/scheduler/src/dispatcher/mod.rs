@@ -30,7 +30,6 @@ mod idempotency;
 mod identity;
 mod journal;
 mod placement;
-mod planted;
 mod quarantine;
 mod request;
 mod routing;
@@ -50,18 +49,17 @@ pub use event::{
 pub use identity::{
     Digest, Epoch, JobId, Micros, NumericsClass, PrefixKey, RequestId, Role, TenantId, WorkerId,
 };
-#[cfg(feature = "planted-bugs")]
-pub use planted::{Planted, plant};
 
 use admission::Admission;
 use clock::Clock;
 use forecast::Forecast;
 use idempotency::Idempotency;
-use planted::planted;
 use quarantine::Quarantine;
 use request::{Job, Request, RequestState};
 use routing::PrefixMap;
 use worker::Worker;
+
+use crate::planted::{Planted, planted};
 
 /// What the front is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -253,7 +251,7 @@ impl Dispatcher {
 
     fn exit_if_drained(&mut self, actions: &mut Vec<Action>) {
         let is_done = self.requests.values().all(|request| match request.state {
-            RequestState::Stalled { .. } => planted(planted::Planted::DrainForgetsStalled),
+            RequestState::Stalled { .. } => planted(Planted::DrainForgetsStalled),
             RequestState::Waiting | RequestState::Writing { .. } => false,
         });
         if self.mode == Mode::Draining && is_done {

@@ -5,9 +5,9 @@ use super::Dispatcher;
 use super::action::{Action, ConditionHandle, Order};
 use super::event::Submission;
 use super::identity::{JobId, RequestId, WorkerId};
-use super::planted::{Planted, planted};
 use super::request::{Job, Request, RequestState, Work};
 use super::worker::Worker;
+use crate::planted::{Planted, planted};
 
 /// What a worker is needed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,9 +89,8 @@ impl Dispatcher {
         if request.record.is_suspect() {
             return self.isolate(id, purpose);
         }
-        let fit =
-            |worker: &&Worker| self.is_free(worker, purpose) && suits(worker, purpose, request);
-        let candidates = || self.workers.values().filter(fit).filter(|worker| worker.room() > 0);
+        let takes = |worker: &&Worker| self.takes(worker, purpose, request) && worker.room() > 0;
+        let candidates = || self.workers.values().filter(takes);
         let least = candidates().min_by_key(|worker| (worker.load, worker.id))?;
         let holder = match purpose {
             Purpose::Write => self.prefixes.holder(&request.submission.prefix),
@@ -113,6 +112,13 @@ impl Dispatcher {
             && !worker.jobs.iter().any(|id| self.jobs.get(id).is_some_and(|job| job.is_suspect))
     }
 
+    /// Whether it can be given that work of this request, if it has room.
+    fn takes(&self, worker: &Worker, purpose: Purpose, request: &Request) -> bool {
+        self.is_free(worker, purpose)
+            && suits(worker, purpose, request)
+            && !draws_twice(worker, purpose, request)
+    }
+
     /// A worker for a suspect alone: claimed first, given once it is empty. At most half of those able
     /// are claimed, at least one, so that the rest goes on.
     fn isolate(&mut self, id: RequestId, purpose: Purpose) -> Option<WorkerId> {
@@ -127,8 +133,7 @@ impl Dispatcher {
                     return None;
                 }
                 able()
-                    .filter(|worker| self.is_free(worker, purpose))
-                    .filter(|worker| suits(worker, purpose, request))
+                    .filter(|worker| self.takes(worker, purpose, request))
                     .min_by_key(|worker| (worker.jobs.len(), worker.load, worker.id))?
                     .id
             }
@@ -206,6 +211,18 @@ pub(super) fn is_able(worker: &Worker, purpose: Purpose) -> bool {
         Purpose::Draw => worker.role.draws(),
     };
     is_made && !worker.is_given_up()
+}
+
+/// Whether it would draw by itself what is being drawn elsewhere: a document whose worker is lost meanwhile
+/// goes on where only text is written, or once it has its picture. Otherwise one that kills who draws it would
+/// be on two such workers at once.
+fn draws_twice(worker: &Worker, purpose: Purpose, request: &Request) -> bool {
+    match purpose {
+        Purpose::Write => {
+            worker.role.draws() && request.drawing.is_some() && !planted(Planted::DrawnTwice)
+        }
+        Purpose::Draw => false,
+    }
 }
 
 /// Whether it holds all that the request can come to, and its numbers continue those that the client has. A

@@ -6,7 +6,8 @@
 //! one dies by itself too, this is the proof, and the request is quarantined. So
 //!
 //! - each culprit costs at most **two** workers, the first in company, the second alone; a third only
-//!   if its text and its picture were on two workers and it killed both before it could be withdrawn;
+//!   if both its text and its picture kill, and did so on two workers before it could be withdrawn (its
+//!   picture alone is never on two at once);
 //! - `k` culprits cost at most `2k` deaths (`3k`), however many neighbours they had;
 //! - a neighbour is never quarantined for a culprit's deaths: it is alone when the next one comes;
 //! - the price is that the neighbours of a crash run one at a time on each claimed worker.
@@ -17,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::QuarantineConfig;
 use super::identity::{Digest, Micros};
-use super::planted::{Planted, planted};
+use crate::planted::{Planted, planted};
 
 /// The deaths that a request has seen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use super::clock::Clock;
 use super::config::LivenessConfig;
 use super::event::{Abilities, Submission};
 use super::identity::{Digest, Epoch, JobId, Micros, NumericsClass, RequestId, Role, WorkerId};
-use super::planted::{Planted, planted};
+use crate::planted::{Planted, planted};
 
 /// Where a worker's process stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

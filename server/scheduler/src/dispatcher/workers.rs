@@ -7,11 +7,11 @@ use super::action::{Action, Ending, ExitReason, Failure, Order};
 use super::event::{Abilities, DownCause};
 use super::identity::{Digest, Epoch, JobId, RequestId, WorkerId};
 use super::placement::{Purpose, is_able};
-use super::planted::{Planted, planted};
 use super::quarantine::{Death, Verdict};
 use super::request::{RequestState, Work};
 use super::worker::{Need, WorkerState};
 use super::{Dispatcher, Mode};
+use crate::planted::{Planted, planted};
 
 impl Dispatcher {
     pub(super) fn worker_up(

@@ -2,8 +2,8 @@
 //! abort leaves of it.
 
 use reverie_scheduler::{
-    LatentSize, PassId, PictureSpec, Sampled, Scheduler, Segments, SequenceEvent, SequenceId,
-    StepPlan, TenantId,
+    LatentSize, Nanos, PassId, PictureSpec, Sampled, Scheduler, Segments, SequenceEvent,
+    SequenceId, StepPlan, TenantId,
 };
 
 use crate::kit::{config, drawing, finish, finish_with, spec, split_config, steps_until, tokens};
@@ -64,13 +64,19 @@ fn sizes_take_turns_and_so_do_pictures_that_find_no_row() {
     assert_eq!(passes, [vec![4], vec![5, 1, 2], vec![4], vec![3, 1, 2], vec![4]]);
 }
 
-#[test]
-fn a_pass_is_split_while_a_text_goes_on_and_whole_when_none_does() {
-    let mut scheduler = Scheduler::new(split_config(30));
-    scheduler.add(drawing(1)).unwrap();
-    scheduler.add(spec(2, &[tokens(5)])).unwrap();
+/// A text that goes on under a gap of `gap`, and a picture to be drawn.
+fn text_beside_drawing(gap: u64) -> Scheduler {
+    let mut scheduler = Scheduler::new(split_config(gap));
+    scheduler.add(drawing(1)).expect("there is a place");
+    scheduler.add(spec(2, &[tokens(5)])).expect("there is a place");
     let plan = scheduler.schedule();
     finish(&mut scheduler, &plan);
+    scheduler
+}
+
+#[test]
+fn a_pass_is_split_while_a_text_goes_on_and_whole_when_none_does() {
+    let mut scheduler = text_beside_drawing(30);
     let mut parts = Vec::new();
     for _ in 0..2 {
         let plan = scheduler.schedule();
@@ -90,12 +96,21 @@ fn a_pass_is_split_while_a_text_goes_on_and_whole_when_none_does() {
 }
 
 #[test]
+fn where_steps_take_longer_than_predicted_less_is_put_beside_a_text() {
+    let mut scheduler = text_beside_drawing(30);
+    let mut parts = Vec::new();
+    for _ in 0..3 {
+        let plan = scheduler.schedule();
+        parts.push(segments(&plan));
+        finish(&mut scheduler, &plan);
+        scheduler.took(&plan, Nanos(2 * plan.predicted.0));
+    }
+    assert_eq!(parts, [Some((0, 2)), Some((2, 3)), Some((3, 4))]);
+}
+
+#[test]
 fn a_part_that_never_fits_is_computed_after_its_wait() {
-    let mut scheduler = Scheduler::new(split_config(15));
-    scheduler.add(drawing(1)).unwrap();
-    scheduler.add(spec(2, &[tokens(5)])).unwrap();
-    let plan = scheduler.schedule();
-    finish(&mut scheduler, &plan);
+    let mut scheduler = text_beside_drawing(15);
     let mut steps = Vec::new();
     for _ in 0..6 {
         let plan = scheduler.schedule();

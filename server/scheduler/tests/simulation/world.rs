@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use reverie_scheduler::{
-    Branch, FailedRow, PassId, Refusal, RenderedRow, RowFailure, SampledRow, Scheduler,
+    Branch, FailedRow, Nanos, PassId, Refusal, RenderedRow, RowFailure, SampledRow, Scheduler,
     SchedulerConfig, SequenceEvent, SequenceId, SequenceStatus, Span, StepOutcome, StepPlan,
     TenantId,
 };
@@ -244,6 +244,8 @@ impl World {
             self.abort(Event::AbortInStep, phases);
         }
         self.take_in(&plan, &outcome);
+        let percent = self.dice.between(50, 200) as u64;
+        self.scheduler.took(&plan, Nanos(plan.predicted.0.saturating_mul(percent) / 100));
         check_blocks(&self.scheduler, &self.config, &self.actors, &self.ended);
         self.tally.steps += 1;
     }

@@ -93,6 +93,8 @@ impl Ledger {
             && let Some(page) = worker.jobs.get_mut(job)
         {
             page.awaits = Some(*position);
+            let request = self.requests.get_mut(&page.request);
+            request.into_iter().for_each(|page| page.asked_picture = Some(*position));
         }
         if let WorkerMessage::Failed { fault, .. } = message
             && let Some(page) = self.requests.get_mut(&job.request)
@@ -167,6 +169,7 @@ impl Ledger {
             is_proven: false,
             deaths: 0,
             has_failed: false,
+            asked_picture: None,
             text_class: None,
             picture_class: None,
         };
@@ -229,6 +232,7 @@ impl Ledger {
                 number == waiting.count()
                     && (number >= admission.max_waiting
                         || self.open().count() >= admission.max_open
+                        || self.attached.len() >= admission.max_open
                         || is_unforeseen)
             }
             Rejection::TenantQueueFull { .. } => {

@@ -84,6 +84,8 @@ pub(crate) struct RequestPage {
     pub(crate) is_proven: bool,
     pub(crate) deaths: u32,
     pub(crate) has_failed: bool,
+    /// The entry that was last said to be a picture for another worker.
+    pub(crate) asked_picture: Option<usize>,
     pub(crate) text_class: Option<NumericsClass>,
     pub(crate) picture_class: Option<NumericsClass>,
 }
@@ -99,6 +101,11 @@ impl RequestPage {
 
     pub(crate) fn unread(&self) -> u64 {
         self.delivered[self.num_read..].iter().map(|entry| num_bytes(*entry)).sum()
+    }
+
+    /// Whether a picture of it is being drawn for a document that only writes, or is going to be.
+    pub(crate) fn awaits_picture(&self) -> bool {
+        self.asked_picture == Some(self.delivered.len())
     }
 
     pub(crate) fn deadline(&self) -> Option<Micros> {

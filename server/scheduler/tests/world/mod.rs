@@ -265,10 +265,8 @@ impl World {
         promise!(held == (0, 0, 0, 0), "something is held in the end: {counters:?}");
         promise!(counters.reserved_bytes == 0, "bytes are held in the end: {counters:?}");
         promise!(counters.attached == 0, "clients are held in the end: {counters:?}");
-        let is_split = self.machines.iter().any(|machine| !machine.role.draws());
-        let bound = if is_split { 3 } else { 2 };
         for (id, deaths) in &self.poisonings {
-            promise!(*deaths <= bound, "request {id} has killed {deaths} workers");
+            promise!(*deaths <= 2, "request {id} has killed {deaths} workers");
         }
         self.report.num_requests = self.script.wishes.len() as u64;
         self.report.num_workers = self.machines.len() as u64;

@@ -33,6 +33,8 @@ impl Ledger {
         self.check_company(index, id)?;
         self.check_class(worker, page, is_drawing)?;
         promise!(is_drawing || worker.holds(&page.wish), "{id} does not fit worker {index}");
+        let is_twice = !is_drawing && worker.role.draws() && page.awaits_picture();
+        promise!(!is_twice, "{id} is placed where its picture is drawn twice");
         if !is_drawing && !page.has_started() {
             self.check_turn(index, id, page)?;
             self.check_wait(now, id, page)?;
@@ -112,6 +114,7 @@ impl Ledger {
                     && worker.is_up
                     && worker.jobs.len() < worker.abilities.max_jobs
                     && (is_drawing || worker.holds(&page.wish))
+                    && (is_drawing || !worker.role.draws() || !page.awaits_picture())
                     && now.since(worker.heard) < self.config.liveness.suspect_after
                     && !worker.jobs.values().any(|job| self.requests[&job.request].is_suspect)
                     && self.check_class(worker, page, is_drawing).is_ok())

@@ -76,12 +76,42 @@ pub enum Planted {
     NotFiniteUnseen,
     /// A request goes to a worker whose KV cache cannot hold it.
     KvIgnored,
+    /// A document goes on where its picture is drawn again, although that is being drawn elsewhere.
+    DrawnTwice,
+
+    // From here on a worker's scheduler makes it.
+    /// Who ends keeps its blocks.
+    EndKeepsBlocks,
+    /// All tenants have the same prefixes.
+    PrefixesShared,
+    /// Every picture is the same to the prefix cache.
+    PicturesAlike,
+    /// A context that is known to its end has nothing left to compute.
+    WholeContextCached,
+    /// Blocks are taken from the oldest of the younger ones.
+    OlderGivesWay,
+    /// Whoever has lost its blocks waits behind those who never had any.
+    PreemptedLosesTurn,
+    /// The same kind of work is always planned first.
+    TurnNeverPasses,
+    /// Work that does not fit is left for later again and again.
+    DeferredForEver,
+    /// A step takes as long as it likes beside texts that go on.
+    GapUnbounded,
+    /// Pictures of several sizes are in one pass.
+    SizesMixed,
+    /// The oldest pictures are in every pass.
+    PassesUnfair,
+    /// Whoever ends in the middle of a pass stays in it.
+    EndedStaysInPass,
+    /// Pictures are embedded beyond their budget.
+    EncodesUnbounded,
 }
 
 #[cfg(feature = "planted-bugs")]
 impl Planted {
-    /// All of them.
-    pub const ALL: [Self; 34] = [
+    /// Those of the front.
+    pub const OF_DISPATCHER: [Self; 35] = [
         Self::RouteToSuspected,
         Self::OneJobTooMany,
         Self::EpochReused,
@@ -116,6 +146,24 @@ impl Planted {
         Self::FreePlacesUnseen,
         Self::NotFiniteUnseen,
         Self::KvIgnored,
+        Self::DrawnTwice,
+    ];
+
+    /// Those of a worker's scheduler.
+    pub const OF_SCHEDULER: [Self; 13] = [
+        Self::EndKeepsBlocks,
+        Self::PrefixesShared,
+        Self::PicturesAlike,
+        Self::WholeContextCached,
+        Self::OlderGivesWay,
+        Self::PreemptedLosesTurn,
+        Self::TurnNeverPasses,
+        Self::DeferredForEver,
+        Self::GapUnbounded,
+        Self::SizesMixed,
+        Self::PassesUnfair,
+        Self::EndedStaysInPass,
+        Self::EncodesUnbounded,
     ];
 }
 
@@ -134,7 +182,7 @@ mod selection {
         SELECTED.set(mistake);
     }
 
-    pub(in crate::dispatcher) fn planted(mistake: Planted) -> bool {
+    pub(crate) fn planted(mistake: Planted) -> bool {
         SELECTED.get() == Some(mistake)
     }
 }
@@ -142,9 +190,9 @@ mod selection {
 #[cfg(feature = "planted-bugs")]
 pub use selection::plant;
 #[cfg(feature = "planted-bugs")]
-pub(super) use selection::planted;
+pub(crate) use selection::planted;
 
 #[cfg(not(feature = "planted-bugs"))]
-pub(super) const fn planted(_: Planted) -> bool {
+pub(crate) const fn planted(_: Planted) -> bool {
     false
 }
