@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 SEED = 20
+SHIPPED = Path(__file__).parents[2] / "assets" / "mini"  # the checkpoint that this recipe made
 
 # The vocabulary: sentencepiece pieces, then the added control tokens in the published order.
 PIECES = 1528

@@ -3,23 +3,32 @@
 import itertools
 import json
 import math
+import random
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from reverie_training import models, snapshots
+from reverie_training.codes import ConditionCodes
 from reverie_training.documents import Dream, Picture, Text
 from reverie_training.encoding import IGNORED, encode
-from reverie_training.synergy import command, foundation, intervals, report, served, worker
+from reverie_training.synergy import command, foundation, intervals, measures, report, served, worker
 from reverie_training.synergy.arms import Arm, project
 from reverie_training.synergy.conditions import Objective
 from reverie_training.synergy.diets import Mixture, Protocol, diet, eaten, stream
 from reverie_training.synergy.plans import QUICK, Size
-from reverie_training.synergy.results import ConditionKey, LanguageKey, Results, condition_keys, language_keys
+from reverie_training.synergy.results import (
+    ConditionKey,
+    LanguageKey,
+    Results,
+    condition_keys,
+    language_keys,
+    weights_of,
+)
 from reverie_training.tasks.editing import HERE
 from reverie_training.tokenizer import token_id
 
-TINY = Size("tiny", 1, 3, 200, 2, 2, 60, 4, 2)
+TINY = Size("tiny", 1, 3, 200, 2, 60, 4, 2)
 SPECIALISTS = (Arm.CREATION, Arm.COMPREHENSION)
 
 
@@ -77,7 +86,7 @@ def test_only_one_mixture_alternates_texts_and_drawn_pictures():
 
 @pytest.mark.parametrize("arm", SPECIALISTS)
 def test_the_protocols_hold_what_they_say(arm):
-    size = Size("test", 1, 40, 600, 1, 1, 60, 1, 1)
+    size = Size("test", 1, 40, 600, 1, 60, 1, 1)
     together = eaten(diet(Arm.JOINT, Mixture.PAIRS, Protocol.COMPUTE, 1, size))
     by = {protocol: eaten(diet(arm, Mixture.PAIRS, protocol, 1, size)) for protocol in Protocol}
     same, compute, targets = (by[protocol] for protocol in Protocol)
@@ -105,21 +114,15 @@ def test_packing_deals_every_document_once_and_a_diet_is_the_same_again():
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):
-    """A cache whose shared parts were never trained."""
+    """A cache of its own."""
     place = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REVERIE_TRAINING_CACHE", str(place))
-        torch.manual_seed(1)
-        vae = {"vae": models.autoencoder().state_dict(), "scale": {"factor": torch.tensor(0.8)}}
-        torch.save(vae, snapshots.finished("vae"))
-        torch.save({"tower": models.vision_tower().state_dict()}, snapshots.finished("vit"))
-        denoiser = {"unet": models.unet().state_dict()}
-        torch.save(denoiser, snapshots.finished(f"synergy-unet-{TINY.denoiser_steps}"))
         yield place
 
 
 def weights(key):
-    return torch.load(worker.weights_of(key, TINY), weights_only=True)
+    return torch.load(weights_of(key, TINY), weights_only=True)
 
 
 def test_a_comprehension_only_run_leaves_the_dreams_as_they_began(cache):
@@ -127,7 +130,7 @@ def test_a_comprehension_only_run_leaves_the_dreams_as_they_began(cache):
     found = worker.work(key, TINY)
     assert found["figures"].keys() == {"caption", "questions"}
     assert found["eaten"]["steps"] == TINY.steps and found["eaten"]["dreams"] == 0
-    began = worker.language.beginning(0, foundation.load(TINY, False)).state_dict()
+    began = worker.language.beginning(0, foundation.load()).state_dict()
     trained = weights(key)
     for name in ("queries", "projector_out.weight"):
         assert torch.equal(trained[name], began[name].bfloat16())
@@ -139,7 +142,7 @@ def test_a_creation_only_run_leaves_the_words_as_they_began_and_is_the_same_agai
     found = worker.work(key, TINY)
     assert found["figures"].keys() == {"conditions", "pictures"}
     first = weights(key)
-    began = worker.language.beginning(0, foundation.load(TINY, False)).state_dict()
+    began = worker.language.beginning(0, foundation.load()).state_dict()
     assert torch.equal(first["llm.lm_head.weight"], began["llm.lm_head.weight"].bfloat16())
     assert not torch.equal(first["queries"], began["queries"].bfloat16())
     assert worker.work(key, TINY)["figures"] == found["figures"]
@@ -155,9 +158,9 @@ def test_a_joint_run_is_judged_by_both_abilities(cache):
 @pytest.mark.parametrize("objective", Objective)
 def test_conditions_are_learnt_by_the_losses_named_through_frozen_networks(cache, objective):
     key = ConditionKey(objective, 0)
-    if not worker.weights_of(key.beginning, TINY).exists():
+    if not weights_of(key.beginning, TINY).exists():
         worker.work(key.beginning, TINY)
-    shared = foundation.load(TINY, True)
+    shared = foundation.load()
     run = worker.conditions.ConditionRun(
         worker.language.beginning(0, shared),
         diet(Arm.CREATION, Mixture.PAIRS, Protocol.COMPUTE, 0, TINY.for_conditions(1)),
@@ -175,45 +178,15 @@ def test_conditions_are_learnt_by_the_losses_named_through_frozen_networks(cache
     assert figures["denoising error"] > 0 and 0 <= figures["all"] <= 1
 
 
-def test_the_denoiser_learns_the_laboratorys_scenes(cache, monkeypatch):
-    monkeypatch.setattr(foundation, "_POOL", 12)
-    stage = foundation.DenoiserStage(TINY)
-    assert stage.mean.shape == (12, 4, 16, 16) and len(stage.scene_codes) == 12
-    loss = stage.step(0, None)["loss"]
-    loss.backward()
-    assert torch.isfinite(loss) and any(weight.grad is not None for weight in stage.unet.parameters())
-
-
-def test_shared_parts_that_are_finished_are_not_trained_again(cache):
-    assert foundation.missing_stages() == []
-    finished = snapshots.finished(f"synergy-unet-{TINY.denoiser_steps}")
-    before = finished.stat().st_mtime_ns
-    foundation.prepare_denoiser(TINY)
-    assert finished.stat().st_mtime_ns == before
-
-
-def test_stages_of_the_recipe_are_trained_at_its_own_size(monkeypatch):
-    asked = []
-
-    class Process:
-        def __init__(self, command, env):
-            asked.append((command[3:], env["REVERIE_TRAINING_SIZE"]))
-
-        def wait(self):
-            return 0 if len(asked) < 3 else 143
-
-        def terminate(self):
-            asked.append("ended")
-
-    monkeypatch.setenv("REVERIE_TRAINING_SIZE", "laboratory")
-    monkeypatch.setattr(command.subprocess, "Popen", Process)
-    command._train_stages([], 2)
-    assert asked == []
-    command._train_stages(["vae", "vit"], 2)
-    assert asked[:2] == [(["vae"], "recipe"), (["vit"], "recipe")]
-    with pytest.raises(SystemExit):
-        command._train_stages(["vae", "vit"], 1)
-    assert (["vae", "vit"], "recipe") in asked
+def test_the_shared_parts_are_the_shipped_ones_and_draw_from_the_fixed_codes():
+    shared = foundation.load()
+    scenes = foundation.simple_scenes(random.Random(1), 8, "test")
+    codes = ConditionCodes()
+    conditions = codes(torch.tensor([scene.codes() for scene in scenes]))
+    unconditional = SimpleNamespace(unconditional=codes.unconditional)
+    seen = measures.pictures(unconditional, shared.drawing, scenes, conditions)
+    assert seen["all"] >= 0.75
+    assert not any(weight.requires_grad for weight in shared.drawing.unet.parameters())
 
 
 def test_a_pool_hands_every_result_to_its_taker():
@@ -239,13 +212,16 @@ def test_finished_runs_are_skipped_torn_lines_and_other_recipes_are_not(tmp_path
     keys = language_keys(1)
     for key in keys[:2]:
         results.add(key, {"figures": {}})
-    assert results.missing(keys) == keys[2:]
+    assert results.missing(keys, served=False) == keys[2:]
     text = results.path.read_text()
     results.path.write_text(text[:-20])
-    assert results.missing(keys) == keys[1:]
+    assert results.missing(keys, served=False) == keys[1:]
     results.add(keys[1], {"figures": {}})
-    assert results.missing(keys) == keys[2:]
-    assert Results(results.path, QUICK).missing(keys) == keys
+    assert results.missing(keys, served=False) == keys[2:]
+    assert results.missing(keys, served=True) == keys
+    results.add(keys[1], {"figures": {}, "served": {}})
+    assert results.missing(keys, served=True) == [keys[0], *keys[2:]]
+    assert Results(results.path, QUICK).missing(keys, served=False) == keys
 
 
 def test_a_model_whose_weights_are_gone_is_trained_again_for_those_that_begin_as_it(cache, tmp_path):
@@ -253,12 +229,12 @@ def test_a_model_whose_weights_are_gone_is_trained_again_for_those_that_begin_as
     for key in language_keys(1):
         results.add(key, {"figures": {}})
     beginning = condition_keys(1)[0].beginning
-    kept = worker.weights_of(beginning, TINY)
+    kept = weights_of(beginning, TINY)
     kept.unlink(missing_ok=True)
-    assert beginning in command._missing(results)
+    assert beginning in command._missing(results, None)
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.touch()
-    assert beginning not in command._missing(results)
+    assert beginning not in command._missing(results, None)
     kept.unlink()
 
 
@@ -327,29 +303,54 @@ def test_shares_are_taken_from_the_record_of_an_evaluation():
     tally = {"share": 0.75, "n": 4, "low": 0.3, "high": 0.9}
     record = {
         "tasks": [
-            {"task": "caption", "split": "test", "right": tally, "attributes": {}},
-            {"task": "drawing", "split": "test", "right": {**tally, "share": 0.5}, "attributes": {"shape": tally}},
+            {"task": "caption", "split": "test", "right": tally, "errors": 0, "attributes": {}},
+            {"task": "drawing", "right": {**tally, "share": 0.5}, "errors": 0, "attributes": {"shape": tally}},
         ]
     }
     assert served.figures(record) == {"caption": 0.75, "pictures": 0.5, "all": 0.5, "shape": 0.75}
+    record["tasks"][1]["errors"] = 3
+    with pytest.raises(ValueError, match="3 requests of drawing"):
+        served.figures(record)
 
 
-def test_an_evaluation_is_asked_for_once_and_replaces_what_it_judges(cache, tmp_path):
-    key = LanguageKey(Arm.COMPREHENSION, Mixture.PAIRS, Protocol.TARGETS, 0)
-    worker.work(key, TINY)
-    line = {"name": key.name, **key.says, "seed": 0, "figures": {"caption": 0.1, "conditions": 0.2}}
+def a_server(folder):
+    """A binary that writes down what it is asked, and says three quarters of all captions are right."""
     tally = {"share": 0.75, "n": 4, "low": 0.3, "high": 0.9}
-    record = {"tasks": [{"task": "caption", "split": "test", "right": tally, "attributes": {}}]}
-    binary = tmp_path / "reverie"
-    binary.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\necho \'{json.dumps(record)}\' > "$7"\n')
+    record = {"tasks": [{"task": "caption", "right": tally, "errors": 0, "attributes": {}}]}
+    binary = folder / "reverie"
+    binary.write_text(
+        f'#!/bin/sh\necho "$@" >> {folder}/asked\ncp "$3/config.json" {folder}\necho \'{json.dumps(record)}\' > "$7"\n'
+    )
     binary.chmod(0o755)
-    for _ in range(2):
-        (found,) = served.judged([line], binary, tmp_path / "out", TINY)
-        assert found["figures"] == {"caption": 0.75, "conditions": 0.2}
+    return served.Server(binary, folder / "served")
+
+
+def test_a_model_that_was_trained_is_only_judged_through_the_server(cache, tmp_path):
+    key = LanguageKey(Arm.COMPREHENSION, Mixture.PAIRS, Protocol.TARGETS, 0)
+    server, results = a_server(tmp_path), Results(tmp_path / "runs.jsonl", TINY)
+    assert results.trained(key) is None
+    results.add(key, worker.work(key, TINY))
+    weights_before = weights_of(key, TINY).stat().st_mtime_ns
+    trained = results.trained(key)
+    line = results.add(key, worker.work(key, TINY, server, trained))
+    assert weights_of(key, TINY).stat().st_mtime_ns == weights_before
+    assert line["served"] == {"caption": 0.75} and line["figures"] == trained["figures"]
+    assert report.figures(line)["caption"] == 0.75
+    assert json.loads((tmp_path / "config.json").read_text())["reverie_abilities"] == ["comprehension"]
     (asked,) = (tmp_path / "asked").read_text().splitlines()
-    checkpoint = worker.weights_of(key, TINY).with_suffix("")
-    assert asked.startswith(f"eval --model {checkpoint} --suite {tmp_path}/out/suites/comprehension-only/suite.jsonl")
-    assert json.loads((checkpoint / "config.json").read_text())["reverie_abilities"] == ["comprehension"]
+    checkpoint = weights_of(key, TINY).with_suffix("")
+    assert asked.startswith(
+        f"eval --model {checkpoint} --suite {tmp_path}/served/suites/comprehension-only/suite.jsonl"
+    )
+    assert not checkpoint.exists()
+
+
+def test_a_run_whose_weights_are_gone_is_trained_again_before_it_is_judged(cache, tmp_path):
+    key = LanguageKey(Arm.COMPREHENSION, Mixture.PAIRS, Protocol.TARGETS, 0)
+    results = Results(tmp_path / "runs.jsonl", TINY)
+    results.add(key, worker.work(key, TINY))
+    weights_of(key, TINY).unlink()
+    assert results.trained(key) is None
 
 
 def test_pictures_given_by_a_person_leave_nothing_to_create():

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -15,10 +13,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from .. import settings, tokenizer
-from . import foundation, report, served, worker
-from .arms import Arm
+from . import report, worker
 from .plans import FULL, QUICK, Size
-from .results import ConditionKey, Key, LanguageKey, Results, condition_keys, language_keys
+from .results import ConditionKey, Key, LanguageKey, Results, condition_keys, language_keys, weights_of
+from .served import Server
 
 
 class Pool:
@@ -50,72 +48,53 @@ def size_of(quick: bool, seeds: int | None) -> Size:
     return replace(size, seeds=seeds) if seeds else size
 
 
-def _missing(results: Results) -> list[Key]:
-    """What is to be trained: runs not finished, and models that such a run begins as and whose weights are gone."""
+def _missing(results: Results, server: Server | None) -> list[Key]:
+    """What is to be done: runs not finished or not judged, and models that such a run begins as and that are gone."""
     size = results.size
-    keys = results.missing([*language_keys(size.seeds), *condition_keys(size.seeds)])
+    keys = results.missing([*language_keys(size.seeds), *condition_keys(size.seeds)], served=server is not None)
     begun = [key.beginning for key in keys if isinstance(key, ConditionKey)]
-    gone = [key for key in begun if not worker.weights_of(key, size).exists()]
+    gone = [key for key in begun if not weights_of(key, size).exists()]
     return list(dict.fromkeys([*keys, *gone]))
 
 
-def _train_stages(names: list[str], workers: int) -> None:
-    """Stages of the recipe, in processes of their own: the laboratory's sizes are not theirs."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "REVERIE_TRAINING_SIZE": "recipe"}
-    groups = [[name] for name in names] if workers > 1 else [names] if names else []
-    running = [
-        subprocess.Popen([sys.executable, "-m", "reverie_training", *group], env=environment) for group in groups
-    ]
-    try:
-        codes = [stage.wait() for stage in running]
-    finally:
-        for stage in running:
-            stage.terminate()
-    if any(codes):
-        raise SystemExit("a stage ended early; the same command goes on from its snapshot")
-
-
-def train(results: Results, workers: int) -> None:
-    """Every run that has not been finished. Models that draw nothing go first, beside the denoiser they do not need."""
+def train(results: Results, workers: int, server: Server | None) -> None:
+    """Every run that has not been finished. Models that others begin as go before them."""
     size = results.size
-    missing = _missing(results)
+    missing = _missing(results, server)
+    if not missing:
+        return
     lines = tqdm(total=len(missing), desc=f"synergy {size.name}", unit="run", dynamic_ncols=True)
 
     def job(key: Key):
         def take(found: dict) -> None:
             line = results.add(key, found)
-            figures = ", ".join(f"{name} {value:.3f}" for name, value in line["figures"].items())
+            figures = ", ".join(f"{name} {value:.3f}" for name, value in report.figures(line).items())
             lines.write(f"{key.name}: {figures} ({line['cpu_seconds']:.0f} s)")
             lines.update()
 
-        return worker.work, (key, size), take
+        return worker.work, (key, size, server, results.trained(key)), take
 
-    def early(key: Key) -> bool:
-        return isinstance(key, LanguageKey) and key.arm is Arm.COMPREHENSION
-
-    later = [key for key in missing if not early(key)]
-    if missing:
-        tokenizer.folder()  # built once, before several processes want it
-        _train_stages(foundation.missing_stages(), workers)
+    tokenizer.folder()  # built once, before several processes want it
+    if server:
+        server.write_suites(size)
     with Pool(workers) as pool:
-        denoiser = [(foundation.prepare_denoiser, (size,), lambda _: lines.write("denoiser: ready"))] if later else []
-        pool.run([*denoiser, *[job(key) for key in missing if early(key)]])
-        pool.run([job(key) for key in later])
+        for kind in (LanguageKey, ConditionKey):
+            pool.run([job(key) for key in missing if isinstance(key, kind)])
     lines.close()
 
 
-def run(quick: bool, seeds: int | None, out: Path | None, workers: int, server: Path | None) -> None:
+def run(quick: bool, seeds: int | None, out: Path | None, workers: int, binary: Path | None) -> None:
     """Trains what is missing and writes `runs.jsonl`, `synergy.md`, `synergy.png`. A stop signal ends the workers."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     size = size_of(quick, seeds)
     folder = out or settings.cache() / "synergy" / f"report-{size.name}"
     results = Results(folder / "runs.jsonl", size)
-    train(results, workers)
+    server = Server(binary.absolute(), settings.cache() / "synergy" / size.name) if binary else None
+    train(results, workers, server)
     lines = [line for line in results.lines() if line["seed"] < size.seeds]
-    judge = "the training's own measures"
-    if server:
-        lines = served.judged(lines, server, folder, size)
-        judge = "`reverie eval` through a running server"
+    if not server:  # lines of an earlier command may have been judged otherwise: a table has one judge
+        lines = [{name: value for name, value in line.items() if name != "served"} for line in lines]
+    judge = "`reverie eval` through a running server" if server else "the training's own measures"
     (folder / "synergy.md").write_text(report.markdown(lines, size, judge))
     report.plot(lines, folder / "synergy.png")
     print(folder / "synergy.md")

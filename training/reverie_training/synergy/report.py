@@ -22,10 +22,15 @@ MEASURES = {
 _PICTURE_MEASURES = ("all", "shape", "colour", "size", "places", "background", "clean", "denoising error")
 
 
+def figures(line: Line) -> dict[str, float]:
+    """The figures of a run; where a server was seen to answer, those go before the training's own."""
+    return line["figures"] | line.get("served", {})
+
+
 def by_seed(lines: list[Line], measure: str, **place: str) -> dict[int, float]:
     """A measure by seed, of the runs at one place of a table."""
     chosen = [line for line in lines if all(line.get(name) == value for name, value in place.items())]
-    return {line["seed"]: line["figures"][measure] for line in chosen if measure in line["figures"]}
+    return {line["seed"]: figures(line)[measure] for line in chosen if measure in figures(line)}
 
 
 def joint(lines: list[Line], measure: str, mixture: str) -> dict[int, float]:
@@ -111,7 +116,7 @@ def _second(lines: list[Line]) -> list[str]:
         some = [line for line in lines if line.get("objective") == objective]
         if not some:
             continue
-        means = [_share(sum(line["figures"][name] for line in some) / len(some)) for name in _PICTURE_MEASURES]
+        means = [_share(sum(figures(line)[name] for line in some) / len(some)) for name in _PICTURE_MEASURES]
         seconds = sum(line["cpu_seconds"] for line in some) / len(some)
         rows.append(_row(objective, str(some[0]["eaten"]["steps"]), f"{seconds:.0f}", *means, str(len(some))))
     rows += ["", *_table("measure", "difference", "[95 %]", "seeds")]

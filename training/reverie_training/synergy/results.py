@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .. import settings
 from .arms import Arm
 from .conditions import Objective
 from .diets import Mixture, Protocol
@@ -60,6 +61,11 @@ class ConditionKey:
 Key = LanguageKey | ConditionKey
 
 
+def weights_of(key: Key, size: Size) -> Path:
+    """Where a run's weights lie, in half the precision they were trained in."""
+    return settings.cache() / "synergy" / size.name / f"{key.name}.pt"
+
+
 def language_keys(seeds: int) -> list[LanguageKey]:
     """Every run of the first table, seed by seed."""
     keys = []
@@ -83,7 +89,7 @@ class Results:
     """The file of finished runs of one size. A torn last line, left by a lost machine, is a run not finished."""
 
     def __init__(self, path: Path, size: Size):
-        self.path, self.size = path, size
+        self.path, self.size, self._recipe = path, size, size.recipe()
         path.parent.mkdir(parents=True, exist_ok=True)
 
     def lines(self) -> list[dict[str, Any]]:
@@ -94,18 +100,25 @@ class Results:
                 line = json.loads(text)
             except json.JSONDecodeError:
                 continue
-            if line["recipe"] == self.size.recipe():
+            if line["recipe"] == self._recipe:
                 found[line["name"]] = line
         return list(found.values())
 
-    def missing(self, keys: list) -> list:
-        """The runs that have not been finished."""
-        finished = {line["name"] for line in self.lines()}
+    def missing(self, keys: list, served: bool) -> list:
+        """The runs that have not been finished; or, of those, not yet judged through the server."""
+        finished = {line["name"] for line in self.lines() if "served" in line or not served}
         return [key for key in keys if key.name not in finished]
+
+    def trained(self, key: Key) -> dict[str, Any] | None:
+        """What training found, for a model whose weights are kept too."""
+        if not weights_of(key, self.size).exists():
+            return None
+        found = [line for line in self.lines() if line["name"] == key.name]
+        return {name: found[0][name] for name in ("eaten", "figures", "cpu_seconds")} if found else None
 
     def add(self, key: Key, found: dict[str, Any]) -> dict[str, Any]:
         """Appends a finished run and returns its line."""
-        line = {"name": key.name, **key.says, "seed": key.seed, **found, "recipe": self.size.recipe()}
+        line = {"name": key.name, **key.says, "seed": key.seed, **found, "recipe": self._recipe}
         torn = self.path.exists() and not self.path.read_bytes().endswith(b"\n") and self.path.stat().st_size > 0
         with self.path.open("a") as file:
             file.write(("\n" if torn else "") + json.dumps(line) + "\n")

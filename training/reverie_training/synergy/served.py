@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from .. import suite
 from ..export import export
-from . import foundation, measures, worker
+from . import foundation, measures
 from .arms import Arm
 from .plans import Size
-from .results import Key, condition_keys, language_keys
+from .results import Key, LanguageKey, weights_of
 
-Line = dict[str, Any]
 _README = "# A model of the synergy laboratory\n\nTrained for minutes to be compared with others, not to be used: {}.\n"
 
 
@@ -49,10 +49,10 @@ def write_suite(folder: Path, arm: Arm, size: Size) -> Path:
 
 def export_run(key: Key, arm: Arm, folder: Path, size: Size) -> None:
     """A run's checkpoint; its configuration says what it was trained for. Raises FileNotFoundError without weights."""
-    shared = foundation.load(size, True)
+    shared = foundation.load()
     drawing = shared.drawing
     parts = {
-        "dreamer": torch.load(worker.weights_of(key, size), weights_only=True),
+        "dreamer": torch.load(weights_of(key, size), weights_only=True),
         "tower": shared.tower.state_dict(),
         "unet": drawing.unet.state_dict(),
         "vae": drawing.vae.state_dict(),
@@ -62,9 +62,14 @@ def export_run(key: Key, arm: Arm, folder: Path, size: Size) -> None:
 
 
 def figures(record: dict[str, Any]) -> dict[str, float]:
-    """The shares of a record of `reverie eval`, under the names that the tables have for them."""
+    """The shares of a record of `reverie eval`, under the names that the tables have for them.
+
+    Raises ValueError where requests were not answered: those say nothing about the model.
+    """
     found = {}
     for task in record["tasks"]:
+        if task["errors"]:
+            raise ValueError(f"{task['errors']} requests of {task['task']} were not answered")
         share = task["right"]["share"]
         if task["task"] == "drawing":
             found |= {"pictures": share, "all": share}
@@ -74,28 +79,27 @@ def figures(record: dict[str, Any]) -> dict[str, float]:
     return found
 
 
-def judged(lines: list[Line], binary: Path, folder: Path, size: Size) -> list[Line]:
-    """The lines with what a running server was seen to do; a record that exists is not made again.
+@dataclass(frozen=True)
+class Server:
+    """The binary that serves a model and asks it, and the folder of the suites it asks and of the records it makes."""
 
-    Raises CalledProcessError where the evaluation itself fails.
-    """
-    keys = {key.name: key for key in [*language_keys(size.seeds), *condition_keys(size.seeds)]}
-    suites = {arm: write_suite(folder / "suites" / arm, arm, size) for arm in Arm}
-    result = []
-    for line in tqdm(lines, desc="reverie eval", unit="model", dynamic_ncols=True):
-        arm = Arm(line.get("arm", Arm.CREATION))
-        target = folder / "served" / f"{line['name']}.json"
-        if not target.exists():
-            checkpoint = worker.weights_of(keys[line["name"]], size).with_suffix("")
-            export_run(keys[line["name"]], arm, checkpoint, size)
-            _evaluate(binary, suites[arm], checkpoint, target)
-        result.append({**line, "figures": line["figures"] | figures(json.loads(target.read_text()))})
-    return result
+    binary: Path
+    folder: Path
 
+    def write_suites(self, size: Size) -> None:
+        """What each arm is asked. Once, before any model is judged."""
+        for arm in Arm:
+            write_suite(self.folder / "suites" / arm, arm, size)
 
-def _evaluate(binary: Path, cases_file: Path, checkpoint: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_suffix(".partial")
-    command = [binary, "eval", "--model", checkpoint, "--suite", cases_file, "--json", partial]
-    subprocess.run([str(part) for part in command], check=True)
-    partial.replace(target)
+    def judged(self, key: Key, size: Size) -> dict[str, float]:
+        """The figures of a trained model, exported, served and asked. Raises CalledProcessError where that fails."""
+        arm = key.arm if isinstance(key, LanguageKey) else Arm.CREATION
+        checkpoint = weights_of(key, size).with_suffix("")
+        record = (self.folder / "records" / key.name).with_suffix(".json")
+        record.parent.mkdir(parents=True, exist_ok=True)
+        export_run(key, arm, checkpoint, size)
+        cases_file = self.folder / "suites" / arm / "suite.jsonl"
+        command = [self.binary, "eval", "--model", checkpoint, "--suite", cases_file, "--json", record]
+        subprocess.run([str(part) for part in command], check=True, stdout=subprocess.DEVNULL)
+        shutil.rmtree(checkpoint)
+        return figures(json.loads(record.read_text()))

@@ -1,25 +1,22 @@
-"""What one process of the laboratory does: it trains, judges and keeps one model."""
+"""What one process of the laboratory does: it trains, keeps and judges one model."""
 
 from __future__ import annotations
 
-import functools
 import os
-import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from .. import settings
 from . import conditions, foundation, language
 from .arms import Arm
 from .diets import Diet, Mixture, Protocol, diet, eaten
 from .plans import Size
-from .results import ConditionKey, Key, LanguageKey
+from .results import ConditionKey, Key, LanguageKey, weights_of
+from .served import Server
 
-_SAY_EVERY = 150  # steps
+_SAY_EVERY = 200  # steps
 
 
 def begin() -> None:
@@ -27,19 +24,17 @@ def begin() -> None:
     torch.set_num_threads(1)
 
 
-def weights_of(key: Key, size: Size) -> Path:
-    """Where a run's weights lie, in half the precision they were trained in."""
-    return settings.cache() / "synergy" / size.name / f"{key.name}.pt"
+def work(key: Key, size: Size, server: Server | None = None, trained: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Trains one model and judges it, also by what a server is seen to answer where there is one.
+
+    Returns what it was fed, its figures, those through the server, and its training's CPU seconds. A model that has
+    been `trained` and whose weights are kept is only judged through the server.
+    """
+    found = trained or _trained(key, size)
+    return found | {"served": server.judged(key, size)} if server else found
 
 
-@functools.cache
-def _foundation(size: Size, draws: bool) -> foundation.Foundation:
-    return foundation.load(size, draws)
-
-
-def work(key: Key, size: Size) -> dict[str, Any]:
-    """Trains and judges one model. What it was fed, its figures, and its training's CPU seconds."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a stage trained here before ends at a snapshot; this has none
+def _trained(key: Key, size: Size) -> dict[str, Any]:
     match key:
         case LanguageKey():
             return _language(key, size)
@@ -48,7 +43,7 @@ def work(key: Key, size: Size) -> dict[str, Any]:
 
 
 def _language(key: LanguageKey, size: Size) -> dict[str, Any]:
-    shared = _foundation(size, key.arm is not Arm.COMPREHENSION)
+    shared = foundation.load()
     dreamer = language.beginning(key.seed, shared)
     fed = diet(key.arm, key.mixture, key.protocol, key.seed, size)
     run = language.LanguageRun(dreamer, fed, shared, size)
@@ -56,7 +51,7 @@ def _language(key: LanguageKey, size: Size) -> dict[str, Any]:
 
 
 def _conditions(key: ConditionKey, size: Size) -> dict[str, Any]:
-    shared = _foundation(size, True)
+    shared = foundation.load()
     dreamer = language.beginning(key.seed, shared)
     dreamer.load_state_dict(torch.load(weights_of(key.beginning, size), weights_only=True))
     fed = diet(Arm.CREATION, Mixture.PAIRS, Protocol.COMPUTE, key.seed, size.for_conditions(key.objective.steps(size)))
