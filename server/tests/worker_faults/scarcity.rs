@@ -50,8 +50,10 @@ fn neither_a_home_nor_a_folder_for_temporary_files_is_needed() {
     assert_eq!(served.wait().code(), Some(0));
 }
 
-/// Another user than root, who may have as many threads as there are; nobody else is this one.
-const SOMEBODY: &str = "setpriv --reuid 64999 --regid 64999 --clear-groups";
+/// Another user than root, who may have as many threads as there are; nobody else is this one. It reads what
+/// root may, for the binary and the model may lie in a folder of root's own.
+const SOMEBODY: &str = "setpriv --reuid 64999 --regid 64999 --clear-groups \
+    --inh-caps=+dac_read_search --ambient-caps=+dac_read_search";
 
 #[test]
 fn where_the_system_gives_no_more_threads_work_waits_for_those_there_are() {
