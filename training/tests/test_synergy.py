@@ -221,6 +221,8 @@ def test_finished_runs_are_skipped_torn_lines_and_other_recipes_are_not(tmp_path
     assert results.missing(keys, served=True) == keys
     results.add(keys[1], {"figures": {}, "served": {}})
     assert results.missing(keys, served=True) == [keys[0], *keys[2:]]
+    results.add(keys[1], {"figures": {"caption": 1.0}, "served": {"caption": 1.0}})
+    assert [line["served"] for line in results.lines() if line["name"] == keys[1].name] == [{}]
     assert Results(results.path, QUICK).missing(keys, served=False) == keys
 
 

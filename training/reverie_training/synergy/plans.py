@@ -51,5 +51,5 @@ class Size:
 
 # For the same computing 400 steps of 2,000 tokens taught a joint model far more than 800 of 500 (captions .73 for .59,
 # conditions .36 for .17), and more than 600 of 1,000 or 250 of 4,000; rates below and above were worse.
-QUICK = Size("quick", 3, 110, 2000, 60, 400, 60, 30)
+QUICK = Size("quick", 3, 200, 2000, 100, 400, 120, 40)
 FULL = Size("full", 8, 400, 2000, 320, 400, 300, 100)

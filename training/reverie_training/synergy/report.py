@@ -180,6 +180,7 @@ def plot(lines: list[Line], target: Path) -> None:
         axis.axvline(0, color="gray", linewidth=1)
         axis.set_title(title)
         axis.set_xlabel("joint - specialist")
+        axis.xaxis.set_major_locator(pyplot.MaxNLocator(5))
         for name, mixture, protocol, alone, together in differences(lines):
             if name == measure:
                 height = labels.index(f"{mixture}\n{protocol}")

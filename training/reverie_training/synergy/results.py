@@ -93,14 +93,17 @@ class Results:
         path.parent.mkdir(parents=True, exist_ok=True)
 
     def lines(self) -> list[dict[str, Any]]:
-        """What was found by this recipe, a run each."""
+        """What was found by this recipe, a run each.
+
+        What was judged through the server stands, also where the model was trained again since, for others to begin as.
+        """
         found = {}
         for text in self.path.read_text().splitlines() if self.path.exists() else []:
             try:
                 line = json.loads(text)
             except json.JSONDecodeError:
                 continue
-            if line["recipe"] == self._recipe:
+            if line["recipe"] == self._recipe and "served" not in found.get(line["name"], {}):
                 found[line["name"]] = line
         return list(found.values())
 
