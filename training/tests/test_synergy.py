@@ -28,12 +28,12 @@ from reverie_training.synergy.results import (
 from reverie_training.tasks.editing import HERE
 from reverie_training.tokenizer import token_id
 
-TINY = Size("tiny", 1, 3, 200, 2, 60, 4, 2)
+TINY = Size("tiny", 1, 3, 200, 2, 60, 4, 2, things=2)
 SPECIALISTS = (Arm.CREATION, Arm.COMPREHENSION)
 
 
 def some_documents(mixture, count=150):
-    return list(itertools.islice(stream(mixture, 1), count))
+    return list(itertools.islice(stream(mixture, 1, TINY.things), count))
 
 
 def names(fed):
@@ -47,6 +47,14 @@ def learnt_words(one):
 
 
 # ---------------------------------------------------------------- what an arm is fed
+
+
+def test_scenes_have_no_more_things_than_the_size_says():
+    for things in (1, 2):
+        some = itertools.islice(stream(Mixture.INTERLEAVED, 1, things), 100)
+        most = max(len(scene.things) for one in some for scene in one.scenes())
+        asked = measures.documents("drawing", 20, things)
+        assert most == max(len(scene.things) for one in asked for scene in one.scenes()) == things
 
 
 def test_a_creation_only_model_sees_no_picture_and_learns_no_word():
@@ -86,7 +94,7 @@ def test_only_one_mixture_alternates_texts_and_drawn_pictures():
 
 @pytest.mark.parametrize("arm", SPECIALISTS)
 def test_the_protocols_hold_what_they_say(arm):
-    size = Size("test", 1, 40, 600, 1, 60, 1, 1)
+    size = Size("test", 1, 40, 600, 1, 60, 1, 1, things=2)
     together = eaten(diet(Arm.JOINT, Mixture.PAIRS, Protocol.COMPUTE, 1, size))
     by = {protocol: eaten(diet(arm, Mixture.PAIRS, protocol, 1, size)) for protocol in Protocol}
     same, compute, targets = (by[protocol] for protocol in Protocol)

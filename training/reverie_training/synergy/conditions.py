@@ -76,7 +76,7 @@ class ConditionRun:
 
 def judged(dreamer: Dreamer, foundation: Foundation, size: Size) -> dict[str, float]:
     """What the reader sees in the pictures, and the denoiser's error under these conditions."""
-    scenes, found = measures.conditions(dreamer, foundation.tower, size.documents)
+    scenes, found = measures.conditions(dreamer, foundation.tower, size)
     some = slice(size.pictures)
     return {
         **measures.pictures(dreamer, foundation.drawing, scenes[some], found[some]),

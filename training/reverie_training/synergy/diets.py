@@ -17,7 +17,7 @@ from ..documents import Document
 from ..encoding import IGNORED, Encoded, encode
 from ..tasks import document
 from .arms import Arm, project
-from .plans import INTERLEAVED, MOST_THINGS, PAIRS, Size
+from .plans import INTERLEAVED, PAIRS, Size
 
 Diet = list[list[Encoded]]  # documents by step
 _CHUNK = 12  # steps whose documents are dealt together, so that each holds documents of like length
@@ -38,18 +38,18 @@ class Protocol(StrEnum):
     TARGETS = "identical targets"  # the same documents in as many steps, hence fewer tokens a step
 
 
-def simple(one: Document) -> bool:
-    """Whether a document belongs to the laboratory's world."""
-    return all(len(scene.things) <= MOST_THINGS for scene in one.scenes())
+def simple(one: Document, things: int) -> bool:
+    """Whether a document belongs to the laboratory's world, whose scenes have no more things than so many."""
+    return all(len(scene.things) <= things for scene in one.scenes())
 
 
-def stream(mixture: Mixture, seed: int) -> Iterator[Document]:
+def stream(mixture: Mixture, seed: int, things: int) -> Iterator[Document]:
     """The endless training documents of a mixture, the same ones for every arm."""
     shares = PAIRS | (INTERLEAVED if mixture is Mixture.INTERLEAVED else {})
     rng = random.Random(f"{settings.SEED}/synergy/{mixture}/{seed}")
     while True:
         one = document(rng, "train", rng.choices(list(shares), list(shares.values()))[0])
-        if simple(one):
+        if simple(one, things):
             yield one
 
 
@@ -92,10 +92,10 @@ def diet(arm: Arm, mixture: Mixture, protocol: Protocol, seed: int, size: Size) 
     budget = size.steps * size.tokens
     rng = random.Random(f"{settings.SEED}/synergy/packing/{seed}")
     if arm is Arm.JOINT or protocol is Protocol.COMPUTE:
-        chosen, _ = _until(arm, stream(mixture, seed), budget)
+        chosen, _ = _until(arm, stream(mixture, seed, size.things), budget)
         return pack(chosen, size.steps, rng)
-    _, count = _until(Arm.JOINT, stream(mixture, seed), budget)
-    documents = stream(mixture, seed)
+    _, count = _until(Arm.JOINT, stream(mixture, seed, size.things), budget)
+    documents = stream(mixture, seed, size.things)
     chosen = [encoded for _ in range(count) if (encoded := _usable(arm, next(documents)))]
     if protocol is Protocol.TARGETS:
         return pack(chosen, size.steps, rng)

@@ -16,9 +16,9 @@ from .. import export, models, settings
 from ..codes import WordVectors
 from ..scenes import Scene
 from ..stages.vae import pictures, scenes
-from .plans import MOST_THINGS
 
 _PROJECTOR_SCENES = 500
+_MOST_THINGS = 2  # of one of them
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def simple_scenes(rng: random.Random, count: int, fold: str = "train") -> list[S
     """Scenes of the laboratory's world."""
     chosen: list[Scene] = []
     while len(chosen) < count:
-        chosen += [scene for scene in scenes(rng, count, fold) if len(scene.things) <= MOST_THINGS]
+        chosen += [scene for scene in scenes(rng, count, fold) if len(scene.things) <= _MOST_THINGS]
     return chosen[:count]
 
 

@@ -92,9 +92,9 @@ def judged(arm: Arm, dreamer: Dreamer, foundation: Foundation, size: Size) -> di
     """The figures of a finished model: the measures of its abilities, no others."""
     figures = {}
     if arm is not Arm.CREATION:
-        figures |= measures.words(dreamer, foundation.tower, size.documents)
+        figures |= measures.words(dreamer, foundation.tower, size)
     if arm is not Arm.COMPREHENSION:
-        scenes, found = measures.conditions(dreamer, foundation.tower, size.documents)
+        scenes, found = measures.conditions(dreamer, foundation.tower, size)
         figures["conditions"] = measures.conditions_right(scenes, found)
         some = slice(size.pictures)
         figures["pictures"] = measures.pictures(dreamer, foundation.drawing, scenes[some], found[some])["all"]

@@ -22,28 +22,30 @@ from ..scenes import Scene
 from ..tasks import document
 from .diets import simple
 from .foundation import Drawing
+from .plans import Size
 
 _ROWS = 20  # documents a forward
 _EFFORT = (10, settings.GUIDANCE)  # sampler steps, guidance
 WORDS = ("caption", "questions")
 
 
-def documents(task: str, count: int) -> list[Document]:
+def documents(task: str, count: int, things: int) -> list[Document]:
     """Test documents of a task in the laboratory's world, the same ones for every model."""
     rng = random.Random(f"{settings.SEED}/synergy/test/{task}")
     chosen: list[Document] = []
     while len(chosen) < count:
         one = document(rng, "test", task)
-        if simple(one) and (task != "drawing" or one.kind != "empty"):
+        if simple(one, things) and (task != "drawing" or one.kind != "empty"):
             chosen.append(one)
     return chosen
 
 
-def words(dreamer: Dreamer, tower: torch.nn.Module, count: int) -> dict[str, float]:
+def words(dreamer: Dreamer, tower: torch.nn.Module, size: Size) -> dict[str, float]:
     """Shares of whole answers right, by task."""
     figures = {}
     for task in WORDS:
-        encoded = sorted((encode(one) for one in documents(task, count)), key=lambda one: len(one.ids))
+        asked = documents(task, size.documents, size.things)
+        encoded = sorted((encode(one) for one in asked), key=lambda one: len(one.ids))
         hits: list[bool] = []
         for begin in range(0, len(encoded), _ROWS):
             batch = collate(encoded[begin : begin + _ROWS])
@@ -55,21 +57,21 @@ def words(dreamer: Dreamer, tower: torch.nn.Module, count: int) -> dict[str, flo
     return figures
 
 
-def _wishes(count: int) -> list[Encoded]:
+def _wishes(size: Size) -> list[Encoded]:
     """Wishes up to their first picture."""
     chosen = []
-    for one in documents("drawing", count):
+    for one in documents("drawing", size.documents, size.things):
         end = next(number for number, part in enumerate(one.parts) if isinstance(part, Dream))
         chosen.append(encode(Document(one.task, one.kind, one.parts[: end + 1], one.facts), fed_back=False))
     return chosen
 
 
-def conditions(dreamer: Dreamer, tower: torch.nn.Module, count: int) -> tuple[list[Scene], torch.Tensor]:
-    """The scenes that wishes mean, and the model's conditions for them (count, queries, width)."""
+def conditions(dreamer: Dreamer, tower: torch.nn.Module, size: Size) -> tuple[list[Scene], torch.Tensor]:
+    """The scenes that wishes mean, and the model's conditions for them (size.documents, queries, width)."""
     scenes: list[Scene] = []
     found = []
-    encoded = _wishes(count)
-    for begin in range(0, count, _ROWS):
+    encoded = _wishes(size)
+    for begin in range(0, len(encoded), _ROWS):
         batch = collate(encoded[begin : begin + _ROWS])
         found.append(predict(dreamer, tower, batch)[1])
         scenes += batch.scenes

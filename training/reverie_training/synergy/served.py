@@ -32,16 +32,18 @@ def tasks_of(arm: Arm) -> tuple[str, ...]:
             return (*measures.WORDS, "drawing")
 
 
-def cases(task: str, count: int) -> list[suite.Case]:
+def cases(task: str, count: int, things: int) -> list[suite.Case]:
     """Requests of the laboratory's world; a bare pair of picture and caption has none."""
-    asked = [one for one in measures.documents(task, 2 * count) if task != "caption" or one.kind != "raw"]
+    asked = [one for one in measures.documents(task, 2 * count, things) if task != "caption" or one.kind != "raw"]
     return [suite.case_of(one, f"{task}-{number:04d}", "test") for number, one in enumerate(asked[:count])]
 
 
 def write_suite(folder: Path, arm: Arm, size: Size) -> Path:
     """The suite of an arm. Returns its file."""
     made = [
-        case for task in tasks_of(arm) for case in cases(task, size.pictures if task == "drawing" else size.documents)
+        case
+        for task in tasks_of(arm)
+        for case in cases(task, size.pictures if task == "drawing" else size.documents, size.things)
     ]
     suite.write(folder, made)
     return folder / "suite.jsonl"
