@@ -53,5 +53,5 @@ class Size:
 # conditions .36 for .17), and more than 600 of 1,000 or 250 of 4,000; rates below and above were worse.
 # What is quick has to be simpler too: after 110 steps of 2,000 tokens every figure was nought. Of scenes with one thing
 # 400 steps of 500, which take hardly longer, taught captions .85 and conditions .43 where those taught .10 and nought.
-QUICK = Size("quick", 3, 320, 500, 60, 400, 60, 30, things=1)
+QUICK = Size("quick", 3, 280, 500, 60, 400, 60, 30, things=1)
 FULL = Size("full", 8, 400, 2000, 320, 400, 300, 100, things=2)
