@@ -6,7 +6,7 @@ use reverie_model::config::{Abilities, Ability};
 use reverie_proto::{Background, ImageFormat, ImageReference, ImageRequest, ImageResponseFormat};
 
 use super::harmless::check_label;
-use super::pictures::{DrawingWish, PictureCount, drawing};
+use super::pictures::{BEST_QUALITY, DrawingWish, PictureCount, drawing, webp};
 use super::priority::priority;
 use super::sampling::{SamplingWish, StoppingWish, sampling_params, stopping_params};
 use super::{
@@ -17,9 +17,6 @@ use super::{
 use crate::engine::request::{PictureParams, ProgressReports, SamplingParams, StoppingParams};
 use crate::picture_codec::PictureFormat;
 use crate::template::TextToImage;
-
-/// OpenAI's default for `output_compression`.
-const BEST_QUALITY: u64 = 100;
 
 /// OpenAI's bound of `partial_images`.
 const MAX_PARTIAL_IMAGES: u64 = 3;
@@ -252,12 +249,11 @@ pub(super) fn output_format(
     format: Option<ImageFormat>,
     compression: Option<u64>,
 ) -> Result<PictureFormat, RequestError> {
-    let quality = compression.unwrap_or(BEST_QUALITY);
-    let quality = in_range("output_compression", quality, 0..=BEST_QUALITY)?;
+    let quality = compression.unwrap_or(u64::from(BEST_QUALITY));
+    let quality = in_range("output_compression", quality, 0..=u64::from(BEST_QUALITY))? as u8;
     match format.unwrap_or(ImageFormat::Png) {
-        ImageFormat::Jpeg => Ok(PictureFormat::Jpeg { quality: quality.max(1) as u8 }),
-        ImageFormat::Webp if quality == BEST_QUALITY => Ok(PictureFormat::Webp),
-        ImageFormat::Webp => Ok(PictureFormat::LossyWebp { quality: quality as u8 }),
+        ImageFormat::Jpeg => Ok(PictureFormat::Jpeg { quality: quality.max(1) }),
+        ImageFormat::Webp => Ok(webp(quality)),
         ImageFormat::Png if quality == BEST_QUALITY => Ok(PictureFormat::Png),
         ImageFormat::Png => {
             let reason = "below 100 needs `output_format` \"jpeg\" or \"webp\": PNG is lossless";

@@ -19,6 +19,8 @@ const MAX_TRACE_BYTES: u64 = 64 << 20;
 const MAX_PREVIEWS: u64 = 1000;
 pub(crate) const MAX_GUIDANCE_SCALE: f64 = 50.0;
 const DEFAULT_JPEG_QUALITY: u8 = 90;
+/// Of JPEG and WebP; OpenAI's default for `output_compression`.
+pub(super) const BEST_QUALITY: u8 = 100;
 
 /// How pictures are to be drawn, by whichever route the wish came.
 #[derive(Clone, Copy, Default)]
@@ -198,6 +200,14 @@ pub(crate) fn sampler_kind(sampler: Sampler) -> SamplerKind {
     }
 }
 
+/// WebP of a quality: nothing is lost at the best.
+pub(super) fn webp(quality: u8) -> PictureFormat {
+    match quality {
+        BEST_QUALITY => PictureFormat::Webp,
+        quality => PictureFormat::LossyWebp { quality },
+    }
+}
+
 pub(super) fn picture_format(
     request: &ChatCompletionRequest,
 ) -> Result<PictureFormat, RequestError> {
@@ -209,8 +219,7 @@ pub(super) fn picture_format(
             let reason = "needs `image_format` \"jpeg\" or \"webp\": PNG is lossless";
             Err(RequestError::conflict("image_quality", reason))
         }
-        (ImageFormat::Webp, None | Some(100)) => Ok(PictureFormat::Webp),
-        (ImageFormat::Webp, Some(quality)) => Ok(PictureFormat::LossyWebp { quality }),
+        (ImageFormat::Webp, quality) => Ok(webp(quality.unwrap_or(BEST_QUALITY))),
         (ImageFormat::Jpeg, quality) => {
             Ok(PictureFormat::Jpeg { quality: quality.unwrap_or(DEFAULT_JPEG_QUALITY) })
         }
