@@ -18,16 +18,30 @@ def machine(monkeypatch):
     precision.dtype.cache_clear()
 
 
-@pytest.mark.parametrize("name", ["avx512_bf16", "amx_bf16"])
-def test_bf16_is_used_where_the_cpu_multiplies_it(machine, name):
-    machine(avx512_f=True, **{name: True})
+@pytest.mark.parametrize(
+    "capabilities",
+    [
+        {"cpu_name": "AMD Zen4", "avx512_bf16": True, "amx_bf16": False},
+        {"cpu_name": "Intel Xeon", "avx512_bf16": True, "amx_bf16": True},
+    ],
+)
+def test_bf16_is_used_where_the_cpu_is_faster_at_it(machine, capabilities):
+    machine(**capabilities)
     assert precision.dtype() is torch.bfloat16
     with precision.autocast():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype is torch.bfloat16
 
 
-def test_f32_is_used_where_it_does_not(machine):
-    machine(avx512_f=True, avx512_bf16=False)
+@pytest.mark.parametrize(
+    "capabilities",
+    [
+        {"cpu_name": "AMD Zen2"},
+        {"cpu_name": "Intel Xeon", "avx512_bf16": False, "amx_bf16": False},
+        {"cpu_name": "Intel Xeon", "avx512_bf16": True, "amx_bf16": False},
+    ],
+)
+def test_f32_is_used_where_it_is_not(machine, capabilities):
+    machine(**capabilities)
     assert precision.dtype() is torch.float32
     with precision.autocast():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype is torch.float32
@@ -35,7 +49,7 @@ def test_f32_is_used_where_it_does_not(machine):
 
 @pytest.mark.parametrize("bf16", [False, True])
 def test_muon_takes_equally_long_steps_in_every_direction_in_both_formats(machine, bf16):
-    machine(avx512_bf16=bf16)
+    machine(cpu_name="AMD Zen4", avx512_bf16=bf16)
     torch.manual_seed(0)
     directions = optimiser.orthogonalise(torch.randn(3, 24, 64))
     assert directions.dtype is torch.float32

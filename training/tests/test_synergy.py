@@ -230,7 +230,7 @@ def test_finished_runs_are_skipped_torn_lines_and_other_recipes_are_not(tmp_path
     results.add(keys[1], {"figures": {}, "served": {}})
     assert results.missing(keys, served=True) == [keys[0], *keys[2:]]
     results.add(keys[1], {"figures": {"caption": 1.0}, "served": {"caption": 1.0}})
-    assert [line["served"] for line in results.lines() if line["name"] == keys[1].name] == [{}]
+    assert [line["served"] for line in results.lines(served=True) if line["name"] == keys[1].name] == [{}]
     assert Results(results.path, QUICK).missing(keys, served=False) == keys
 
 
@@ -268,7 +268,7 @@ def made_lines(results):
     for key in condition_keys(2):
         figures = dict.fromkeys(report._PICTURE_MEASURES, 0.2 if key.objective is Objective.BOTH else 0.1)
         results.add(key, {"figures": figures, "eaten": fed, "cpu_seconds": 2.0})
-    return results.lines()
+    return results.lines(served=False)
 
 
 def test_the_tables_pair_joint_runs_with_specialists(tmp_path):
@@ -353,6 +353,16 @@ def test_a_model_that_was_trained_is_only_judged_through_the_server(cache, tmp_p
         f"eval --model {checkpoint} --suite {tmp_path}/served/suites/comprehension-only/suite.jsonl"
     )
     assert not checkpoint.exists()
+
+
+def test_what_a_server_judges_is_not_judged_twice(cache, tmp_path):
+    server, results = a_server(tmp_path), Results(tmp_path / "runs.jsonl", TINY)
+    server.write_suites(TINY)
+    for arm, unseen in ((Arm.COMPREHENSION, set()), (Arm.JOINT, {"conditions"})):
+        key = LanguageKey(arm, Mixture.PAIRS, Protocol.COMPUTE, 1)
+        line = results.add(key, worker.work(key, TINY, server))
+        assert line["figures"].keys() == unseen and line["served"] == {"caption": 0.75}
+        assert results.missing([key], served=True) == [] and results.missing([key], served=False) == [key]
 
 
 def test_a_run_whose_weights_are_gone_is_trained_again_before_it_is_judged(cache, tmp_path):

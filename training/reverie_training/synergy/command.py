@@ -91,8 +91,8 @@ def run(quick: bool, seeds: int | None, out: Path | None, workers: int, binary: 
     results = Results(folder / "runs.jsonl", size)
     server = Server(binary.absolute(), settings.cache() / "synergy" / size.name) if binary else None
     train(results, workers, server)
-    lines = [line for line in results.lines() if line["seed"] < size.seeds]
-    if not server:  # lines of an earlier command may have been judged otherwise: a table has one judge
+    lines = [line for line in results.lines(served=server is not None) if line["seed"] < size.seeds]
+    if not server:  # some were judged in both ways: a table has one judge
         lines = [{name: value for name, value in line.items() if name != "served"} for line in lines]
     judge = "`reverie eval` through a running server" if server else "the training's own measures"
     (folder / "synergy.md").write_text(report.markdown(lines, size, judge))

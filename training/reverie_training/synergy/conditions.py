@@ -74,12 +74,16 @@ class ConditionRun:
         return {}
 
 
-def judged(dreamer: Dreamer, foundation: Foundation, size: Size) -> dict[str, float]:
-    """What the reader sees in the pictures, and the denoiser's error under these conditions."""
+def judged(dreamer: Dreamer, foundation: Foundation, size: Size, alone: bool) -> dict[str, float]:
+    """What the reader sees in the pictures, and the denoiser's error under these conditions.
+
+    Unless the training judges alone, only what no server shows.
+    """
     scenes, found = measures.conditions(dreamer, foundation.tower, size)
     some = slice(size.pictures)
+    drawn = measures.pictures(dreamer, foundation.drawing, scenes[some], found[some]) if alone else {}
     return {
-        **measures.pictures(dreamer, foundation.drawing, scenes[some], found[some]),
+        **drawn,
         "denoising error": measures.denoising_error(foundation.drawing, scenes, found),
         "conditions": measures.conditions_right(scenes, found),
     }

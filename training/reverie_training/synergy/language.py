@@ -88,14 +88,18 @@ def train(run, seed: int, say: Callable[[int, dict[str, float]], None]) -> float
     return time.process_time() - begin
 
 
-def judged(arm: Arm, dreamer: Dreamer, foundation: Foundation, size: Size) -> dict[str, float]:
-    """The figures of a finished model: the measures of its abilities, no others."""
+def judged(arm: Arm, dreamer: Dreamer, foundation: Foundation, size: Size, alone: bool) -> dict[str, float]:
+    """The figures of a finished model: the measures of its abilities, no others.
+
+    Unless the training judges alone, only what no server shows.
+    """
     figures = {}
-    if arm is not Arm.CREATION:
+    if alone and arm is not Arm.CREATION:
         figures |= measures.words(dreamer, foundation.tower, size)
     if arm is not Arm.COMPREHENSION:
         scenes, found = measures.conditions(dreamer, foundation.tower, size)
         figures["conditions"] = measures.conditions_right(scenes, found)
-        some = slice(size.pictures)
-        figures["pictures"] = measures.pictures(dreamer, foundation.drawing, scenes[some], found[some])["all"]
+        if alone:
+            some = slice(size.pictures)
+            figures["pictures"] = measures.pictures(dreamer, foundation.drawing, scenes[some], found[some])["all"]
     return figures

@@ -27,6 +27,7 @@ from .plans import Size
 _ROWS = 20  # documents a forward
 _EFFORT = (10, settings.GUIDANCE)  # sampler steps, guidance
 WORDS = ("caption", "questions")
+UNSEEN = ("conditions", "denoising error")  # what no answer of a server shows
 
 
 def documents(task: str, count: int, things: int) -> list[Document]:

@@ -11,6 +11,7 @@ from .. import settings
 from .arms import Arm
 from .conditions import Objective
 from .diets import Mixture, Protocol
+from .measures import UNSEEN
 from .plans import Size
 
 
@@ -85,6 +86,13 @@ def condition_keys(seeds: int) -> list[ConditionKey]:
     return [ConditionKey(objective, seed) for seed in range(seeds) for objective in Objective]
 
 
+def _judged(line: dict[str, Any], served: bool) -> bool:
+    """Whether a server was seen to answer; or else, whether the training judged by itself what a server could."""
+    if served:
+        return "served" in line
+    return "served" not in line or not line["figures"].keys() <= set(UNSEEN)
+
+
 class Results:
     """The file of finished runs of one size. A torn last line, left by a lost machine, is a run not finished."""
 
@@ -92,31 +100,31 @@ class Results:
         self.path, self.size, self._recipe = path, size, size.recipe()
         path.parent.mkdir(parents=True, exist_ok=True)
 
-    def lines(self) -> list[dict[str, Any]]:
-        """What was found by this recipe, a run each.
+    def lines(self, served: bool) -> list[dict[str, Any]]:
+        """What was found by this recipe and judged through the server, or else by the training itself; a run each.
 
-        What was judged through the server stands, also where the model was trained again since, for others to begin as.
+        The first finding stands, also where the model was trained again since, for others to begin as.
         """
-        found = {}
+        found: dict[str, dict[str, Any]] = {}
         for text in self.path.read_text().splitlines() if self.path.exists() else []:
             try:
                 line = json.loads(text)
             except json.JSONDecodeError:
                 continue
-            if line["recipe"] == self._recipe and "served" not in found.get(line["name"], {}):
-                found[line["name"]] = line
+            if line["recipe"] == self._recipe and _judged(line, served):
+                found.setdefault(line["name"], line)
         return list(found.values())
 
     def missing(self, keys: list, served: bool) -> list:
-        """The runs that have not been finished; or, of those, not yet judged through the server."""
-        finished = {line["name"] for line in self.lines() if "served" in line or not served}
+        """The runs that have not been finished and judged so."""
+        finished = {line["name"] for line in self.lines(served)}
         return [key for key in keys if key.name not in finished]
 
     def trained(self, key: Key) -> dict[str, Any] | None:
         """What training found, for a model whose weights are kept too."""
         if not weights_of(key, self.size).exists():
             return None
-        found = [line for line in self.lines() if line["name"] == key.name]
+        found = [line for line in self.lines(served=False) if line["name"] == key.name]
         return {name: found[0][name] for name in ("eaten", "figures", "cpu_seconds")} if found else None
 
     def add(self, key: Key, found: dict[str, Any]) -> dict[str, Any]:

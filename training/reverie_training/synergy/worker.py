@@ -30,33 +30,33 @@ def work(key: Key, size: Size, server: Server | None = None, trained: dict[str, 
     Returns what it was fed, its figures, those through the server, and its training's CPU seconds. A model that has
     been `trained` and whose weights are kept is only judged through the server.
     """
-    found = trained or _trained(key, size)
+    found = trained or _trained(key, size, alone=server is None)
     return found | {"served": server.judged(key, size)} if server else found
 
 
-def _trained(key: Key, size: Size) -> dict[str, Any]:
+def _trained(key: Key, size: Size, alone: bool) -> dict[str, Any]:
     match key:
         case LanguageKey():
-            return _language(key, size)
+            return _language(key, size, alone)
         case ConditionKey():
-            return _conditions(key, size)
+            return _conditions(key, size, alone)
 
 
-def _language(key: LanguageKey, size: Size) -> dict[str, Any]:
+def _language(key: LanguageKey, size: Size, alone: bool) -> dict[str, Any]:
     shared = foundation.load()
     dreamer = language.beginning(key.seed, shared)
     fed = diet(key.arm, key.mixture, key.protocol, key.seed, size)
     run = language.LanguageRun(dreamer, fed, shared, size)
-    return _finished(key, size, run, fed, lambda: language.judged(key.arm, dreamer, shared, size))
+    return _finished(key, size, run, fed, lambda: language.judged(key.arm, dreamer, shared, size, alone))
 
 
-def _conditions(key: ConditionKey, size: Size) -> dict[str, Any]:
+def _conditions(key: ConditionKey, size: Size, alone: bool) -> dict[str, Any]:
     shared = foundation.load()
     dreamer = language.beginning(key.seed, shared)
     dreamer.load_state_dict(torch.load(weights_of(key.beginning, size), weights_only=True))
     fed = diet(Arm.CREATION, Mixture.PAIRS, Protocol.COMPUTE, key.seed, size.for_conditions(key.objective.steps(size)))
     run = conditions.ConditionRun(dreamer, fed, shared, size, key.objective)
-    return _finished(key, size, run, fed, lambda: conditions.judged(dreamer, shared, size))
+    return _finished(key, size, run, fed, lambda: conditions.judged(dreamer, shared, size, alone))
 
 
 def _finished(key: Key, size: Size, run, fed: Diet, judged: Callable[[], dict[str, float]]) -> dict[str, Any]:
