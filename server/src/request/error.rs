@@ -135,8 +135,10 @@ pub enum PictureUrlFault {
     /// An address of ours whose picture is gone.
     #[error("has expired: its picture is not kept any more")]
     Expired,
-    /// An `http` or `https` URL that is none, that names a user, or that parsers read differently.
-    #[error("is not a URL that is fetched: plain http(s), without a user name")]
+    /// An `http` or `https` URL that is none, that names a user, that is too long, or that parsers read differently.
+    #[error(
+        "is not a URL that is fetched: plain http(s), without a user name, of at most 8192 bytes"
+    )]
     NotFetchable,
     /// A host that is not on the list.
     #[error("is on a host that pictures are not fetched from here")]
