@@ -369,6 +369,25 @@ fn nothing_but_pixels_passes_from_an_input_to_an_output() {
 }
 
 #[test]
+fn a_jpeg_that_its_decoder_would_read_otherwise_is_refused() {
+    let file = input("progressive.jpg");
+    let marker = |wanted| file.windows(2).position(|pair| pair == [0xff, wanted]).unwrap();
+    let (frame, scan) = (marker(0xc2), marker(0xda));
+    let length = 2 + usize::from(u16::from_be_bytes([file[frame + 2], file[frame + 3]]));
+    let second_scan =
+        scan + 2 + file[scan + 2..].windows(2).position(|pair| pair == [0xff, 0xda]).unwrap();
+    let with = |place: usize, inserted: &[u8]| [&file[..place], inserted, &file[place..]].concat();
+    let refused = |file: Vec<u8>| matches!(decode(&file, &LIMITS), Err(PictureError::Corrupt));
+    assert!(!refused(with(frame, b"\xff\xfe\0\x04ab")), "a comment is passed over");
+    for marker in [0x00, 0x01, 0xd0, 0xd7, 0xd8] {
+        assert!(refused(with(frame, &[0xff, marker, 0, 4, b'a', b'b'])), "{marker:#x}");
+    }
+    for place in [frame, second_scan] {
+        assert!(refused(with(place, &file[frame..frame + length])), "a second frame header");
+    }
+}
+
+#[test]
 fn a_side_that_a_format_cannot_state_is_refused() {
     let long = Picture::new(70_000, 1, vec![0; 210_000]);
     for format in &FORMATS[1..] {

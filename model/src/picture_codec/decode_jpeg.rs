@@ -38,10 +38,11 @@ pub(super) fn decode<'a>(
     Ok((picture_of(header, rgb)?, exif(bytes)))
 }
 
-/// The bytes up to the end marker, or `None` without one, with too many scans, or with planes that no encoder writes.
+/// The bytes up to the end marker, or `None` without one, with too many scans, with a second frame (its planes would not be those
+/// that room was made for), or with planes that no encoder writes.
 fn whole_picture(bytes: &[u8]) -> Option<&[u8]> {
     let mut segments = JpegSegments::new(bytes);
-    let mut scans = 0;
+    let (mut frames, mut scans) = (0, 0);
     while let Some((marker, segment)) = segments.next() {
         match marker {
             0xd9 => return bytes.get(..segments.offset()).filter(|_| scans > 0),
@@ -50,7 +51,10 @@ fn whole_picture(bytes: &[u8]) -> Option<&[u8]> {
                 (scans <= MAX_SCANS).then_some(())?;
                 segments = segments.after_scan()?;
             }
-            _ if is_start_of_frame(marker) => has_usual_planes(segment).then_some(())?,
+            _ if is_start_of_frame(marker) => {
+                frames += 1;
+                (frames == 1 && has_usual_planes(segment)).then_some(())?;
+            }
             _ => {}
         }
     }

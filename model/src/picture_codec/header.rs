@@ -105,8 +105,13 @@ impl<'a> Iterator for JpegSegments<'a> {
         }
         let marker = self.bytes[self.offset];
         self.offset += 1;
-        if marker == 0xd9 || marker == 0x01 || (0xd0..=0xd8).contains(&marker) {
+        if marker == 0xd9 {
             return Some((marker, &[]));
+        }
+        // Nothing else without a length belongs here (ITU-T T.81, B.1.1.3), and readers differ in what they make of it: behind
+        // it the decoder would find other segments than these.
+        if marker <= 0x01 || (0xd0..=0xd8).contains(&marker) {
+            return None;
         }
         let length = usize::from(u16::from_be_bytes(array(self.bytes, self.offset)?));
         let segment = self.bytes.get(self.offset + 2..self.offset + length)?;
