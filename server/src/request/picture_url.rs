@@ -8,7 +8,7 @@ use url::{Host, Url};
 
 use super::PictureUrlFault;
 
-/// Longer URLs, as they are sent, are nobody's: proxies and servers stop here.
+/// Longer URLs, as they are written or as they are sent, are nobody's: proxies and servers stop here.
 const MAX_URL_BYTES: usize = 8192;
 /// Ports of an allowed host for which none is listed.
 const WEB_PORTS: [u16; 2] = [80, 443];
@@ -99,7 +99,7 @@ impl PictureUrl {
         policy: &PictureUrlPolicy,
     ) -> Result<Self, PictureUrlFault> {
         // A location may be relative; the parser would pass over what makes others read it differently.
-        if !has_only_plain_bytes(location) {
+        if location.len() > MAX_URL_BYTES || !has_only_plain_bytes(location) {
             return Err(PictureUrlFault::NotFetchable);
         }
         let url = self.0.join(location).map_err(|_| PictureUrlFault::NotFetchable)?;
@@ -111,7 +111,7 @@ impl PictureUrl {
             return Err(PictureUrlFault::NotFetchable);
         };
         let is_web = matches!(url.scheme(), "http" | "https");
-        // Not before it was read: what has to be escaped grows to three times its length.
+        // Judged again, now as it is sent: what has to be escaped grows to three times its length.
         let is_short = url.as_str().len() <= MAX_URL_BYTES;
         if !is_web || !is_short || !url.username().is_empty() || url.password().is_some() {
             return Err(PictureUrlFault::NotFetchable);
@@ -159,7 +159,9 @@ impl PictureUrl {
 /// standard's parser drops or turns round in silence (tabs, line ends, blanks, backslashes).
 fn is_plain(text: &str) -> bool {
     let behind_scheme = text.split_once(':').and_then(|(_, rest)| rest.strip_prefix("//"));
-    has_only_plain_bytes(text) && behind_scheme.is_some_and(|rest| !rest.starts_with('/'))
+    text.len() <= MAX_URL_BYTES
+        && has_only_plain_bytes(text)
+        && behind_scheme.is_some_and(|rest| !rest.starts_with('/'))
 }
 
 fn has_only_plain_bytes(text: &str) -> bool {
