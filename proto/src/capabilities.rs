@@ -92,6 +92,16 @@ pub struct CapabilityDefaults {
     pub num_inference_steps: usize,
     /// Strength of guidance.
     pub guidance_scale: f64,
-    /// How adventurous text is.
+    /// 0: guidance is not rescaled.
+    pub guidance_rescale: f64,
+    /// 0: DDIM adds no noise.
+    pub eta: f64,
+    /// How adventurous text is; 0 in a beam search.
     pub temperature: f64,
+    /// 1: nucleus sampling is off.
+    pub top_p: f64,
+    /// 0: off.
+    pub top_k: i64,
+    /// 1: no beam search.
+    pub num_beams: u64,
 }

@@ -14,8 +14,8 @@ const groups = [
     ["temperature", "Temperature", { ...real, max: 2 }],
     ["top_p", "Nucleus (top_p)", { ...real, max: 1 }],
     ["top_k", "Top k", whole],
-    ["max_completion_tokens", "Tokens, at most", { ...whole, min: 1 }],
-    ["stop", "Stop at", { type: "text" }],
+    ["max_completion_tokens", "Tokens, at most", { ...whole, min: 1, placeholder: "what fits" }],
+    ["stop", "Stop at", { type: "text", placeholder: "nothing" }],
   ]],
   ["Pictures", [
     ["image_choice", "When to draw", ["auto", "none", "required"]],
@@ -24,7 +24,7 @@ const groups = [
     ["num_inference_steps", "Steps", { ...whole, min: 1 }],
     ["guidance_scale", "Guidance", real],
     ["sampler", "Sampler", samplers],
-    ["negative_prompt", "What not to show", { type: "text" }],
+    ["negative_prompt", "What not to show", { type: "text", placeholder: "nothing" }],
     ["image_seed", "Picture seed", whole],
   ]],
 ];

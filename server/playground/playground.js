@@ -208,10 +208,10 @@ function download(format) {
 
 async function begin() {
   try {
-    const [cards, { defaults }] = await Promise.all([models(), capabilities()]);
+    const [cards, { defaults, limits }] = await Promise.all([models(), capabilities()]);
     byId("key-form").hidden = true;
     byId("model-name").textContent = cards[0].id;
-    parameters.describe(cards, defaults);
+    parameters.describe(cards, { ...defaults, max_images: limits.max_images });
     fillGallery(byId("gallery"), examplesFor(cards[0]), (question) => ask(question, 0));
     byId("built-in-note").hidden = !cards[0].built_in;
     byId("other-note").hidden = cards[0].built_in;

@@ -181,7 +181,13 @@ async fn what_capabilities_promise_is_what_requests_may_ask() {
     assert_eq!(answer["abilities"], json!(["comprehension", "creation"]));
     assert_eq!(answer["positions"], json!({"max_model_len": 1024, "image": 18, "drawing": 28}));
     assert_eq!(answer["limits"]["max_n"], 4);
-    assert_eq!(answer["defaults"]["sampler"], "ddpm");
+    let defaults = answer["defaults"].as_object().expect("an object");
+    assert_eq!(defaults["sampler"], "ddpm");
+    let body = json!({"model": "reverie", "messages": [{"role": "user", "content": "a"}]});
+    let plain = ask(&engine, "/v1/chat/completions", &body).await.json();
+    for (parameter, default) in defaults {
+        assert_eq!(&plain["effective"][parameter], default, "{parameter}");
+    }
     let drawing = answer["ignored_parameters"]["/v1/images/generations"].clone();
     assert_eq!(drawing, json!(["user", "quality", "style", "moderation"]));
     for sampler in answer["samplers"].as_array().expect("a list") {

@@ -146,7 +146,7 @@ async fn print(
             EngineEvent::Finished { reason, usage } => {
                 writeln!(out)?;
                 eprintln!(
-                    "{} text tokens, {} pictures, {} of {} positions used{}",
+                    "text tokens: {}, pictures: {}, positions: {} of {}{}",
                     usage.text_tokens,
                     usage.images,
                     usage.positions_used,

@@ -11,7 +11,7 @@ use reverie_proto::logit_bias::MAX_BIASED_TOKENS;
 
 use super::AppState;
 use super::models::abilities;
-use crate::request::{IGNORED, MAX_LOGPROBS, max_images};
+use crate::request::{Defaults, IGNORED, MAX_LOGPROBS, max_images};
 
 /// Formats of pictures that are read, by their contents.
 const READ_FORMATS: [&str; 4] = ["png", "jpeg", "webp", "gif"];
@@ -59,7 +59,12 @@ pub(super) async fn capabilities(State(state): State<AppState>) -> Json<Capabili
             sampler: defaults.sampler,
             num_inference_steps: defaults.num_inference_steps,
             guidance_scale: defaults.guidance_scale,
+            guidance_rescale: Defaults::GUIDANCE_RESCALE,
+            eta: Defaults::ETA,
             temperature: defaults.temperature,
+            top_p: Defaults::TOP_P,
+            top_k: Defaults::TOP_K,
+            num_beams: Defaults::NUM_BEAMS,
         },
         samplers: Sampler::ALL.to_vec(),
         input_formats: READ_FORMATS.map(str::to_owned).to_vec(),

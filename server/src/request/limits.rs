@@ -128,6 +128,17 @@ pub struct Defaults {
 }
 
 impl Defaults {
+    /// Nucleus sampling is off.
+    pub const TOP_P: f64 = 1.0;
+    /// No limit to the tokens that are chosen from.
+    pub const TOP_K: i64 = 0;
+    /// No beam search.
+    pub const NUM_BEAMS: u64 = 1;
+    /// Guidance is not rescaled.
+    pub const GUIDANCE_RESCALE: f64 = 0.0;
+    /// DDIM adds no noise.
+    pub const ETA: f64 = 0.0;
+
     /// What the checkpoint says, else the reference's values (`stable_diffusion_pipeline`: DDPM,
     /// 50 steps, guidance 7.5) and OpenAI's temperature of 1. `side` is the checkpoint's own, pixels.
     pub fn of_checkpoint(checkpoint: CheckpointDefaults, side: usize) -> Self {

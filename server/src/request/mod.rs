@@ -226,7 +226,7 @@ fn effective(
         seed: sampling.seed,
         image_seed: pictures.seed,
         temperature: sampling_wish.temperature(&limits.defaults),
-        top_p: sampling_wish.top_p.unwrap_or(1.0),
+        top_p: sampling_wish.top_p.unwrap_or(Defaults::TOP_P),
         top_k: sampling.top_k as u64,
         min_p: sampling_wish.min_p.unwrap_or(0.0),
         presence_penalty: sampling_wish.presence_penalty.unwrap_or(0.0),
@@ -238,8 +238,8 @@ fn effective(
         sampler: drawing_wish.sampler.unwrap_or(limits.defaults.sampler),
         num_inference_steps: pictures.num_inference_steps,
         guidance_scale: drawing_wish.guidance_scale.unwrap_or(limits.defaults.guidance_scale),
-        guidance_rescale: drawing_wish.guidance_rescale.unwrap_or(0.0),
-        eta: drawing_wish.eta.unwrap_or(0.0),
+        guidance_rescale: drawing_wish.guidance_rescale.unwrap_or(Defaults::GUIDANCE_RESCALE),
+        eta: drawing_wish.eta.unwrap_or(Defaults::ETA),
     }
 }
 

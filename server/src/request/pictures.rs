@@ -7,7 +7,7 @@ use reverie_proto::{
     ChatCompletionRequest, ImageChoice as Wish, ImageFormat, Modality, ProgressWish, Sampler,
 };
 
-use super::{Limits, RequestError, abilities, either, in_range};
+use super::{Defaults, Limits, RequestError, abilities, either, in_range};
 use crate::engine::request::{
     ImageChoice, PictureParams, ProgressReports, SamplingParams, TraceWish,
 };
@@ -143,9 +143,12 @@ pub(super) fn drawing(
         wish.guidance_scale.unwrap_or(defaults.guidance_scale),
         0.0..=MAX_GUIDANCE_SCALE,
     )?;
-    let guidance_rescale =
-        in_range("guidance_rescale", wish.guidance_rescale.unwrap_or(0.0), 0.0..=1.0)?;
-    let eta = in_range("eta", wish.eta.unwrap_or(0.0), 0.0..=1.0)?;
+    let guidance_rescale = in_range(
+        "guidance_rescale",
+        wish.guidance_rescale.unwrap_or(Defaults::GUIDANCE_RESCALE),
+        0.0..=1.0,
+    )?;
+    let eta = in_range("eta", wish.eta.unwrap_or(Defaults::ETA), 0.0..=1.0)?;
     let sampler = wish.sampler.unwrap_or(defaults.sampler);
     if eta > 0.0 && sampler != Sampler::Ddim {
         return Err(RequestError::conflict("eta", "needs `sampler: \"ddim\"`"));

@@ -88,17 +88,18 @@ pub(super) fn sampling_params(
     limits: &Limits,
     drawn_seed: u64,
 ) -> Result<SamplingParams, RequestError> {
-    let num_beams = in_range("num_beams", wish.num_beams.unwrap_or(1), 1..=MAX_BEAMS)?;
+    let num_beams =
+        in_range("num_beams", wish.num_beams.unwrap_or(Defaults::NUM_BEAMS), 1..=MAX_BEAMS)?;
     let temperature = in_range("temperature", wish.temperature(&limits.defaults), 0.0..=2.0)?;
     let temperature = if temperature < GREEDY_BELOW { 0.0 } else { temperature as f32 };
     if num_beams > 1 && temperature > 0.0 {
         return Err(RequestError::conflict("temperature", "must be 0 or unset with `num_beams`"));
     }
-    let top_p = wish.top_p.unwrap_or(1.0);
+    let top_p = wish.top_p.unwrap_or(Defaults::TOP_P);
     if !(top_p > 0.0 && top_p <= 1.0) {
         return Err(RequestError::out_of_range("top_p", "above 0 and at most 1"));
     }
-    let top_k = in_range("top_k", wish.top_k.unwrap_or(0), -1..=i64::from(i32::MAX))?;
+    let top_k = in_range("top_k", wish.top_k.unwrap_or(Defaults::TOP_K), -1..=i64::from(i32::MAX))?;
     let min_p = in_range("min_p", wish.min_p.unwrap_or(0.0), 0.0..=1.0)?;
     let params = SamplingParams {
         temperature,
