@@ -3,6 +3,11 @@
 import { element } from "./element.js";
 import { picturesOf } from "./picture_file.js";
 
+/** How parts of a message lie in the clipboard. */
+const ownFormat = "application/x-reverie-parts+json";
+
+const isPicture = (url) => /^data:image\//.test(url);
+
 export class Editor {
   /** `onFault(text)` hears of files that are no pictures. */
   constructor(box, onFault) {
@@ -14,45 +19,28 @@ export class Editor {
     } catch {
       box.contentEditable = "true";
     }
-    document.addEventListener("selectionchange", () => {
-      const range = getSelection().rangeCount > 0 && getSelection().getRangeAt(0);
-      if (range && box.contains(range.startContainer)) this.place = range.cloneRange();
-    });
+    document.addEventListener("selectionchange", () => this.#notePlace());
     box.addEventListener("input", () => this.#showEmptiness());
     box.addEventListener("paste", (event) => this.#paste(event));
+    for (const act of ["copy", "cut"]) box.addEventListener(act, (event) => this.#copy(event));
     this.#takeDrops();
     this.#showEmptiness();
   }
 
   /** What stands in it, as parts; spaces around the whole are left out. */
   parts() {
-    const parts = [{ text: "" }];
-    const addText = (text) => {
-      if (parts.at(-1).text === undefined) parts.push({ text: "" });
-      parts.at(-1).text += text;
-    };
-    const walk = (node) => {
-      if (node.nodeType === Node.TEXT_NODE) addText(node.data.replaceAll("\u00a0", " "));
-      else if (node.nodeName === "IMG") parts.push({ picture: node.src });
-      else if (node.nodeName === "BR") addText("\n");
-      else {
-        if (node !== this.box && node.previousSibling) addText("\n"); // a browser's own paragraphs
-        node.childNodes.forEach(walk);
-      }
-    };
-    walk(this.box);
-    if (parts[0].text !== undefined) parts[0].text = parts[0].text.trimStart();
+    const parts = partsOf(this.box);
+    if (parts[0]?.text !== undefined) parts[0].text = parts[0].text.trimStart();
     const last = parts.at(-1);
-    if (last.text !== undefined) last.text = last.text.trimEnd();
+    if (last?.text !== undefined) last.text = last.text.trimEnd();
     return parts.filter((part) => part.text !== "");
   }
 
-  /** Replaces what stands in it, and puts the caret behind it. */
+  /** Replaces what stands in it; the caret's place is behind it. */
   write(parts) {
-    this.box.replaceChildren(...parts.map((part) => ("text" in part ? part.text : this.#picture(part.picture))));
+    this.box.replaceChildren(...this.#nodes(parts));
     this.place = null;
     this.#showEmptiness();
-    this.focus();
   }
 
   focus() {
@@ -64,15 +52,18 @@ export class Editor {
 
   /** Puts pictures where the caret is, or was. */
   insert(urls, alt) {
-    for (const url of urls) {
-      const range = this.place && this.box.contains(this.place.startContainer) ? this.place : this.#endOf();
-      const picture = this.#picture(url, alt);
-      range.deleteContents();
-      range.insertNode(picture);
-      range.setStartAfter(picture);
+    this.#put(urls.map((url) => this.#picture(url, alt)));
+  }
+
+  #put(nodes) {
+    const range = this.place && this.box.contains(this.place.startContainer) ? this.place : this.#endOf();
+    range.deleteContents();
+    for (const node of nodes) {
+      range.insertNode(node);
+      range.setStartAfter(node);
       range.collapse(true);
-      this.place = range;
     }
+    this.place = range;
     this.#showEmptiness();
     this.focus();
   }
@@ -82,6 +73,15 @@ export class Editor {
     const { pictures, faults } = await picturesOf(files);
     for (const { url, name } of pictures) this.insert([url], name);
     if (faults.length > 0) this.onFault(faults.join(" "));
+  }
+
+  #notePlace() {
+    const range = getSelection().rangeCount > 0 && getSelection().getRangeAt(0);
+    if (range && this.box.contains(range.startContainer)) this.place = range.cloneRange();
+  }
+
+  #nodes(parts) {
+    return parts.map((part) => ("text" in part ? document.createTextNode(part.text) : this.#picture(part.picture)));
   }
 
   #picture(url, alt = "Picture") {
@@ -103,17 +103,36 @@ export class Editor {
   }
 
   #paste(event) {
-    const files = [...event.clipboardData.files];
-    if (files.length === 0) return;
+    const { clipboardData: data } = event;
+    const files = [...data.files];
+    const own = partsIn(data.getData(ownFormat));
+    // An office program lays a picture of the text beside the text.
+    const ofText = data.types.includes("text/html") && data.getData("text/plain").trim() !== "";
+    if (own === null && (files.length === 0 || ofText)) return;
     event.preventDefault();
-    this.insertFiles(files);
+    this.#notePlace(); // a browser tells late of a caret that moved
+    if (own === null) this.insertFiles(files);
+    else this.#put(this.#nodes(own));
+  }
+
+  /** Text is copied as everywhere; pictures among it only this editor understands. */
+  #copy(event) {
+    const selection = getSelection();
+    const chosen = selection.rangeCount > 0 ? selection.getRangeAt(0).cloneContents() : new DocumentFragment();
+    if (!chosen.querySelector("img")) return;
+    event.preventDefault();
+    const parts = partsOf(chosen);
+    event.clipboardData.setData(ownFormat, JSON.stringify(parts));
+    event.clipboardData.setData("text/plain", parts.map((part) => part.text ?? "").join(""));
+    if (event.type === "cut") document.execCommand("delete"); // as a key would, so that it can be undone
   }
 
   /** Files from outside, and pictures of this page, wherever they are dropped on it. */
   #takeDrops() {
     let dragged = null;
     addEventListener("dragstart", (event) => {
-      dragged = event.target instanceof HTMLImageElement ? event.target : null;
+      // Only what could be sent: the page's own signs cannot.
+      dragged = event.target instanceof HTMLImageElement && isPicture(event.target.src) ? event.target : null;
     });
     addEventListener("dragover", (event) => {
       if (!dragged && !event.dataTransfer.types.includes("Files")) return;
@@ -122,7 +141,10 @@ export class Editor {
     });
     const over = () => document.body.classList.remove("dropping");
     addEventListener("dragleave", (event) => event.relatedTarget ?? over());
-    addEventListener("dragend", over);
+    addEventListener("dragend", () => {
+      dragged = null;
+      over();
+    });
     addEventListener("drop", (event) => {
       over();
       const files = [...event.dataTransfer.files];
@@ -143,5 +165,35 @@ export class Editor {
     if (position) range.setStart(position.offsetNode, position.offset);
     const found = position ? range : document.caretRangeFromPoint?.(clientX, clientY);
     return found && this.box.contains(found.startContainer) ? found : null;
+  }
+}
+
+/** The parts that stand in `root`: its texts, and its pictures between them. */
+function partsOf(root) {
+  const parts = [];
+  const addText = (text) => {
+    if (parts.at(-1)?.text === undefined) parts.push({ text: "" });
+    parts.at(-1).text += text;
+  };
+  const walk = (node) => {
+    if (node.nodeType === Node.TEXT_NODE) addText(node.data.replaceAll("\u00a0", " "));
+    else if (node.nodeName === "IMG") parts.push({ picture: node.src });
+    else if (node.nodeName === "BR") addText("\n");
+    else {
+      if (node !== root && node.previousSibling) addText("\n"); // a browser's own paragraphs
+      node.childNodes.forEach(walk);
+    }
+  };
+  walk(root);
+  return parts;
+}
+
+/** The parts that were copied, or null: anybody may write into a clipboard. */
+function partsIn(copied) {
+  try {
+    const parts = JSON.parse(copied);
+    return parts.every((part) => typeof part.text === "string" || isPicture(part.picture)) ? parts : null;
+  } catch {
+    return null;
   }
 }

@@ -18,13 +18,17 @@ export const isEmpty = (parts) => parts.every((part) => "text" in part && part.t
 
 export const countPictures = (parts) => parts.filter((part) => "picture" in part).length;
 
+/** Of the words before a picture, at most: who listens has just heard them. */
+const wordsSaid = 240;
+
 /** What to say of a picture of an answer to who cannot see it: the words before it; the question's, too, if it is the first. */
 export function described({ question, answer: { parts } }, part) {
   const before = parts.slice(0, parts.indexOf(part));
   const number = countPictures(before) + 1;
   const told = number === 1 ? [...question, ...before] : before.slice(before.findLastIndex((other) => "picture" in other) + 1);
   const words = told.map(({ text }) => text?.trim()).filter(Boolean).join(" ");
-  return words ? `Picture ${number}: ${words}` : `Picture ${number}`;
+  const last = words.length > wordsSaid ? `… ${words.slice(-wordsSaid).replace(/^\S*\s+/, "")}` : words;
+  return words ? `Picture ${number}: ${last}` : `Picture ${number}`;
 }
 
 /** The words after the last picture. */

@@ -23,7 +23,9 @@ export class ExchangeView {
     this.foot = element("div", { className: "foot" });
     this.pending = element("div", { className: "pending", data: { kind: "text" } });
     this.root = element("article", { className: "exchange" }, this.#question(), this.body, this.foot);
-    this.render();
+    this.figures = new Map(); // what shows a picture part anew
+    this.shown = 0;
+    this.update();
   }
 
   #question() {
@@ -35,11 +37,10 @@ export class ExchangeView {
       element("p", {}, ...parts), button("Edit", this.wishes.edit, { className: "quiet" }));
   }
 
-  /** The whole answer anew. */
-  render() {
-    this.body.replaceChildren();
-    this.shown = 0;
-    this.update();
+  /** Shows a picture as it is now: perhaps being drawn again, perhaps with the reason why it could not be. */
+  showPicture(part, { redrawing = false, fault = "" } = {}) {
+    this.figures.get(part)({ redrawing, fault });
+    this.#writeFoot(this.exchange.answer.state === "waiting");
   }
 
   /** Shows what the answer has now and had not before. */
@@ -98,15 +99,23 @@ export class ExchangeView {
   #figure(part) {
     const { parts } = this.exchange.answer;
     const number = countPictures(parts.slice(0, parts.indexOf(part) + 1));
-    const picture = element("img", { src: part.picture, alt: described(this.exchange, part) });
+    const picture = element("img", { alt: described(this.exchange, part) });
     picture.onload = () => picture.classList.toggle("tiny", picture.naturalWidth < 160);
     const act = (label, act) => button(label, act, { className: "quiet", ariaLabel: `${label}: picture ${number}` });
-    const file = { href: part.picture, download: `picture-${number}.png` };
-    const save = element("a", { ...file, className: "quiet", ariaLabel: `Save: picture ${number}` }, "Save");
-    const manner = part.redrawing ? "redrawing" : this.exchange.answer.state === "waiting" ? "fresh" : "";
-    return element("figure", { className: manner }, picture, element("figcaption", {},
-      act("Draw again", () => this.wishes.redraw(part)), act("Use in message", () => this.wishes.take(part.picture)), save,
-      ...(part.imageSeed === undefined ? [] : [element("span", {}, `picture seed ${part.imageSeed}`)])));
+    const save = element("a", { download: `picture-${number}.png`, className: "quiet", ariaLabel: `Save: picture ${number}` }, "Save");
+    const seed = element("span", {});
+    const wrong = element("span", { className: "fault" });
+    const figure = element("figure", { className: this.exchange.answer.state === "waiting" ? "fresh" : "" },
+      picture, element("figcaption", {}, act("Draw again", () => this.wishes.redraw(part)),
+        act("Use in message", () => this.wishes.take(part.picture)), save, seed, wrong));
+    this.figures.set(part, ({ redrawing, fault }) => {
+      figure.classList.toggle("redrawing", redrawing);
+      picture.src = save.href = part.picture;
+      seed.textContent = part.imageSeed === undefined ? "" : `picture seed ${part.imageSeed}`;
+      wrong.textContent = fault;
+    });
+    this.figures.get(part)({ redrawing: false, fault: "" });
+    return figure;
   }
 
   #writeFoot(waiting) {

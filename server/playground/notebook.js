@@ -1,25 +1,24 @@
-// Keeps the conversation over a reload, in this tab and nowhere else.
+// Keeps the conversation and the message that is being written over a reload, in this tab and nowhere else.
 
 const name = "reverie-document";
 
-/** The exchanges as they were; those that were still being answered count as stopped. */
+/** `{ exchanges, draft }` as they were; an exchange that was still being answered counts as stopped. */
 export function load() {
   try {
-    const exchanges = JSON.parse(sessionStorage.getItem(name)) ?? [];
+    const { exchanges = [], draft = [] } = JSON.parse(sessionStorage.getItem(name)) ?? {};
     for (const { answer } of exchanges) if (answer.state === "waiting") answer.state = "stopped";
-    return exchanges;
+    return { exchanges, draft };
   } catch {
-    return []; // written by another version of this page
+    return { exchanges: [], draft: [] }; // written by another version of this page
   }
 }
 
-/** Whether there was room for them: large photographs may exceed what a browser grants. */
-export function save(exchanges) {
+/** Whether there was room: large photographs may exceed what a browser grants. What was kept before is kept then. */
+export function save(document) {
   try {
-    sessionStorage.setItem(name, JSON.stringify(exchanges));
+    sessionStorage.setItem(name, JSON.stringify(document));
     return true;
   } catch {
-    sessionStorage.removeItem(name);
     return false;
   }
 }

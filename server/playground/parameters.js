@@ -60,9 +60,14 @@ export class Parameters {
     }
   }
 
-  /** Whether every field can be meant; the browser says which cannot. */
-  check() {
-    return this.form.checkValidity() || (this.form.reportValidity(), false);
+  /** Whether every field can be meant. */
+  hold() {
+    return this.form.checkValidity();
+  }
+
+  /** The browser says which field cannot be meant; it must be seen for that. */
+  complain() {
+    this.form.reportValidity();
   }
 
   set(name, value) {

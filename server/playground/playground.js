@@ -4,36 +4,59 @@ import { documentFile } from "./document_file.js";
 import { Editor } from "./editor.js";
 import { announce, byId, element } from "./element.js";
 import { examplesFor } from "./examples.js";
-import { appendText, countPictures, described, isEmpty, lastWords, messages, newExchange, requestsOf } from "./exchange.js";
+import { appendText, countPictures, described, isEmpty, lastWords, messages, newExchange } from "./exchange.js";
 import { ExchangeView } from "./exchange_view.js";
+import * as follow from "./follow.js";
 import { fillGallery } from "./gallery.js";
 import * as notebook from "./notebook.js";
+import { notice } from "./notice.js";
 import { Parameters } from "./parameters.js";
-import { code } from "./request_code.js";
-import { address, answer, apiKey, capabilities, Fault, models } from "./server.js";
+import { showRequest } from "./request_dialog.js";
+import { answer, apiKey, capabilities, Fault, models } from "./server.js";
 
-const editor = new Editor(byId("editor"), announce);
+const editor = new Editor(byId("editor"), notice);
 const parameters = new Parameters(byId("parameter-form"));
-let exchanges = notebook.load();
+const views = new WeakMap(); // of exchanges
+let { exchanges, draft } = notebook.load(); // `draft`: what stood in the editor when an earlier question came into it
 let edited = null; // the exchange whose question stands in the editor
 let running = null; // stops what is being asked
+let leaving = false; // whether another page is on its way
+let served = false; // whether the server has said what it serves
+let kept = true; // whether there was room for the document
 
 // --- Asking ---
 
 /** Asks `question` after the first `from` exchanges; what stood there and after is replaced. */
-async function ask(question, from, overrides = {}) {
-  if (running || isEmpty(question) || !parameters.check()) return;
-  const before = exchanges.slice(0, from);
+async function ask(question, from, { overrides = {}, written = false } = {}) {
+  if (isEmpty(question) || !(served || await begin()) || busy() || !parametersHold()) return;
+  const before = exchanges;
   const wishes = withoutEmpty({ ...parameters.values(), ...overrides });
   // With a seed of the page's own an answer can be made again also if it is stopped before the server says its seed.
-  const request = { seed: drawSeed(), ...wishes, provenance: true, messages: messages(before, question) };
-  const exchange = newExchange(question, request);
-  exchanges = [...before, exchange];
-  edit(null);
-  const view = showDocument().at(-1);
-  view.root.scrollIntoView({ block: "start" });
+  const asked = messages(before.slice(0, from), question);
+  const exchange = newExchange(question, { seed: drawSeed(), ...wishes, provenance: true, messages: asked });
+  notice();
+  if (written) leaveEditing();
+  show([...before.slice(0, from), exchange]);
+  if (before.length > from) offerUndo("What stood there was replaced.", before);
+  if (!document.activeElement.checkVisibility() || document.activeElement === document.body) editor.focus(); // what was pressed is gone
   announce("Asked.");
-  await listen(exchange, view);
+  follow.begin();
+  await listen(exchange, views.get(exchange));
+  follow.end();
+}
+
+/** Whether an answer is still being made, which is said then. */
+function busy() {
+  if (running) notice("An answer is still being made.", { "Stop it": () => running?.abort() });
+  return Boolean(running);
+}
+
+/** Whether every parameter can be meant; the browser says which cannot, once it is seen. */
+function parametersHold() {
+  if (parameters.hold()) return true;
+  showParameters(true);
+  parameters.complain();
+  return false;
 }
 
 const drawSeed = () => crypto.getRandomValues(new Uint32Array(1))[0];
@@ -53,9 +76,10 @@ async function listen(exchange, view) {
       if (event.picture) {
         growing.parts.push({ picture: event.picture });
         announce(described(exchange, growing.parts.at(-1)));
+        keep();
       }
       if (event.end) Object.assign(growing, event.end, { state: "whole" });
-      following(() => view.update());
+      view.update();
     }
     parameters.showDefaults(growing.effective ?? {});
     announce(`${lastWords(growing.parts)} End of the answer.`);
@@ -71,13 +95,13 @@ async function listen(exchange, view) {
 
 /** Draws one picture of an answer again: the same request with other noise, as far as that picture. */
 async function redraw({ answer: made }, view, part) {
-  if (running) return;
+  if (busy()) return;
+  notice();
   const imageSeed = drawSeed();
   const request = { ...made.request, image_seed: imageSeed };
   let left = countPictures(made.parts.slice(0, made.parts.indexOf(part)));
-  made.fault = undefined;
-  part.redrawing = true;
-  view.render();
+  let said = "";
+  view.showPicture(part, { redrawing: true });
   await whileRunning(async (signal) => {
     for await (const { picture } of answer(request, signal)) {
       if (picture === undefined || left-- > 0) continue;
@@ -87,11 +111,11 @@ async function redraw({ answer: made }, view, part) {
     }
     throw new Fault("with other noise the answer has no such picture");
   }, (fault) => {
-    made.fault = fault?.facts;
+    said = fault?.facts;
     announce(fault ? fault.facts : "Stopped.");
+    if (fault?.status === 401) askForKey();
   });
-  delete part.redrawing;
-  view.render();
+  view.showPicture(part, { fault: said });
   keep();
 }
 
@@ -102,7 +126,7 @@ async function whileRunning(work, onEnd) {
   try {
     await work(running.signal);
   } catch (error) {
-    if (error.name === "AbortError") onEnd(null);
+    if (error.name === "AbortError" || leaving) onEnd(null);
     else onEnd(error instanceof Fault ? error : new Fault(`the connection broke: ${error.message}`));
   } finally {
     running.abort(); // what was not read to its end is not written to its end either
@@ -113,53 +137,84 @@ async function whileRunning(work, onEnd) {
 
 // --- Showing ---
 
-function showDocument() {
-  const views = exchanges.map((exchange, at) => {
-    const view = new ExchangeView(exchange, {
-      edit: () => running || edit(at),
-      regenerate: () => ask(exchange.question, at, { seed: undefined }),
-      redraw: (part) => redraw(exchange, view, part),
-      reuse: (seed) => (parameters.set("seed", seed), showParameters(true)),
-      take: (url) => editor.insert([url]),
-      showRequest: () => showRequest(exchange.answer),
-    });
-    return view;
-  });
-  byId("document").replaceChildren(...views.map(({ root }) => root));
+/** Shows these exchanges; what stays of those before is left as it stands. */
+function show(wanted) {
+  exchanges = wanted;
+  if (edited && !exchanges.includes(edited)) leaveEditing();
+  const roots = exchanges.map((exchange) => viewOf(exchange).root);
+  const list = byId("document");
+  for (const old of [...list.children]) if (!roots.includes(old)) old.remove();
+  list.append(...roots.filter((root) => !root.isConnected));
   const empty = exchanges.length === 0;
   byId("welcome").hidden = !empty;
   byId("new-document").hidden = empty;
   byId("download").hidden = empty;
-  return views;
+  keep();
 }
 
-/** Grows the page and stays at its end, if that is where the reader was. */
-function following(grow) {
-  const root = document.documentElement;
-  const atEnd = root.scrollHeight - root.scrollTop - root.clientHeight < 80;
-  grow();
-  if (atEnd) root.scrollTop = root.scrollHeight;
+function viewOf(exchange) {
+  const view = views.get(exchange) ?? new ExchangeView(exchange, {
+    edit: () => busy() || edit(exchange),
+    regenerate: () => ask(exchange.question, exchanges.indexOf(exchange), { overrides: { seed: undefined } }),
+    redraw: (part) => redraw(exchange, view, part),
+    reuse: (seed) => (parameters.set("seed", seed), showParameters(true)),
+    take: (url) => editor.insert([url]),
+    showRequest: () => showRequest(exchange.answer),
+  });
+  views.set(exchange, view);
+  return view;
+}
+
+/** Says `text`, and that the exchanges `before` can be had back. */
+function offerUndo(text, before) {
+  notice(text, {
+    Undo: () => {
+      running?.abort();
+      show(before);
+    },
+  });
 }
 
 function showRunning() {
+  const stopped = document.activeElement === byId("stop");
   byId("stop").hidden = !running;
   byId("send").hidden = Boolean(running);
+  if (stopped) byId("send").focus(); // it stands where the pressed one stood
   document.body.classList.toggle("running", Boolean(running));
 }
 
-/** Puts an earlier question into the editor, or with null an empty one. */
-function edit(at) {
-  edited = at;
-  byId("editing").hidden = at === null;
-  editor.write(at === null ? [] : exchanges[at].question);
+/** Puts an earlier question into the editor; what is being written there comes back afterwards. */
+function edit(exchange) {
+  if (edited === null) draft = editor.parts();
+  edited = exchange;
+  byId("editing").hidden = false;
+  editor.write(exchange.question);
+  editor.focus();
+}
+
+/** What stands in the editor is done with; what stood there before an earlier question is there again. */
+function leaveEditing() {
+  edited = null;
+  byId("editing").hidden = true;
+  editor.write(draft);
+  editor.focus();
+  draft = [];
 }
 
 function keep() {
-  if (!notebook.save(exchanges)) announce("Too large to be kept over a reload.");
+  const before = kept;
+  kept = notebook.save({ exchanges, draft: edited === null ? editor.parts() : draft });
+  if (before && !kept) notice("From here on this document is too large to be kept over a reload.");
 }
+
+const main = document.querySelector("main");
+
+/** Where the parameters stand before the document instead of beside it. */
+const narrow = matchMedia("(max-width: 60rem)");
 
 function showParameters(open) {
   byId("parameters").hidden = !open;
+  for (const covered of main.children) covered.inert = open && narrow.matches;
   byId("parameters-toggle").setAttribute("aria-expanded", open);
   document.body.classList.toggle("with-parameters", open);
 }
@@ -167,33 +222,6 @@ function showParameters(open) {
 function closeParameters() {
   showParameters(false);
   byId("parameters-toggle").focus();
-}
-
-/** The code that makes an answer again; where no one request does, of which part of it is a choice. */
-function showRequest(answer) {
-  const requests = requestsOf(answer);
-  const choices = requests.map(({ label }, at) => {
-    const input = element("input", { type: "radio", name: "made", value: at, checked: at === requests.length - 1 });
-    return element("label", {}, input, label);
-  });
-  byId("request-made").replaceChildren(byId("request-made").querySelector("legend"), ...choices);
-  byId("request-made").hidden = requests.length === 1;
-  const write = () => {
-    const language = document.querySelector("[name=language]:checked").value;
-    const { request } = requests[document.querySelector("[name=made]:checked").value];
-    byId("request-code").value = code(language, withoutEmpty(request), address("v1"), apiKey.get() !== null);
-    byId("copy").textContent = "Copy";
-  };
-  byId("request").onchange = write;
-  write();
-  byId("request").showModal();
-}
-
-async function copy() {
-  byId("request-code").select();
-  // Without a secure connection there is no clipboard; what is selected can still be copied by hand.
-  const copied = await navigator.clipboard?.writeText(byId("request-code").value).then(() => true, () => false);
-  byId("copy").textContent = copied ? "Copied" : "Selected: copy it with the keyboard";
 }
 
 function download(format) {
@@ -206,34 +234,43 @@ function download(format) {
 
 // --- Beginning ---
 
+/** Asks the server what it serves; whether it said so. */
 async function begin() {
   try {
     const [cards, { defaults, limits }] = await Promise.all([models(), capabilities()]);
-    byId("key-form").hidden = true;
     byId("model-name").textContent = cards[0].id;
     parameters.describe(cards, { ...defaults, max_images: limits.max_images });
     fillGallery(byId("gallery"), examplesFor(cards[0]), (question) => ask(question, 0));
     byId("built-in-note").hidden = !cards[0].built_in;
     byId("other-note").hidden = cards[0].built_in;
+    served = true;
+    if (!byId("key-form").hidden) editor.focus();
+    byId("key-form").hidden = true;
   } catch (fault) {
-    byId("model-name").textContent = fault.facts ?? String(fault);
     if (fault.status === 401) askForKey();
+    else notice(fault.facts ?? String(fault), { "Try again": begin });
   }
+  return served;
 }
 
+/** Asks for a key; where one was given already, it says that it is not taken. */
 function askForKey() {
+  const refused = apiKey.get() !== null;
+  served = false;
   byId("key-form").hidden = false;
+  byId("key-fault").textContent = refused ? "The server does not take this key." : "";
+  byId("key").setAttribute("aria-invalid", refused);
   byId("key").focus();
 }
 
 byId("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  apiKey.set(byId("key").value);
+  apiKey.set(byId("key").value.trim());
   begin();
 });
 byId("composer").addEventListener("submit", (event) => {
   event.preventDefault();
-  ask(editor.parts(), edited ?? exchanges.length);
+  ask(editor.parts(), edited ? exchanges.indexOf(edited) : exchanges.length, { written: true });
 });
 byId("editor").addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
@@ -246,26 +283,40 @@ addEventListener("keydown", (event) => {
   if (menu) {
     menu.open = false;
     menu.querySelector("summary").focus();
-  } else if (running) running.abort();
-  else if (byId("parameters").contains(document.activeElement)) closeParameters();
-  else if (edited !== null) edit(null);
+  } else if (byId("parameters").contains(document.activeElement)) closeParameters();
+  else if (running) running.abort();
+  else if (edited !== null) leaveEditing();
 });
-addEventListener("click", (event) => {
-  for (const menu of document.querySelectorAll(".menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+addEventListener("click", ({ target }) => {
+  for (const menu of document.querySelectorAll(".menu[open]")) if (!menu.contains(target)) menu.open = false;
+  // What is covered takes no clicks; they come from what is around it.
+  if (!byId("parameters").hidden && narrow.matches && target.contains(main)) closeParameters();
 });
+// A browser breaks connections of a page that is being left before it hides it; that is no fault.
+addEventListener("beforeunload", () => {
+  leaving = true;
+  setTimeout(() => {
+    leaving = false; // where it came to nothing, as with a file to download
+  }, 1000);
+});
+addEventListener("pagehide", () => {
+  running?.abort();
+  keep();
+});
+narrow.addEventListener("change", () => showParameters(!byId("parameters").hidden));
 byId("stop").addEventListener("click", () => running?.abort());
-byId("keep").addEventListener("click", () => edit(null));
+byId("keep").addEventListener("click", leaveEditing);
 byId("attach").addEventListener("click", () => byId("files").click());
 byId("files").addEventListener("change", async ({ target }) => {
   await editor.insertFiles([...target.files]);
   target.value = "";
 });
 byId("new-document").addEventListener("click", () => {
+  const before = exchanges;
   running?.abort();
-  exchanges = [];
-  keep();
-  edit(null);
-  showDocument();
+  show([]);
+  editor.focus();
+  offerUndo("The document is gone.", before);
 });
 byId("download").addEventListener("click", ({ target }) => target.dataset.file && download(target.dataset.file));
 byId("parameters-toggle").addEventListener("click", () => {
@@ -273,8 +324,12 @@ byId("parameters-toggle").addEventListener("click", () => {
   if (!byId("parameters").hidden) byId("parameter-model").focus({ preventScroll: true }); // they stand after the document
 });
 byId("parameters-close").addEventListener("click", closeParameters);
-byId("copy").addEventListener("click", copy);
-document.querySelector("[data-close]").addEventListener("click", () => byId("request").close());
+new ResizeObserver(([{ target }]) => {
+  document.documentElement.style.setProperty("--composer", `${target.offsetHeight}px`); // what has the focus stays above it
+}).observe(byId("composer"));
 
-showDocument();
+follow.watch(byId("document"));
+editor.write(draft);
+draft = [];
+show(exchanges);
 begin();

@@ -78,3 +78,20 @@ export const outline = (page) => page.locator(".exchange:last-child .answer > :i
   .evaluateAll((parts) => parts.map((part) => (part.nodeName === "P" ? part.textContent : "picture")));
 
 export const pictures = (page) => page.locator(".exchange:last-child figure img").evaluateAll((all) => all.map((one) => one.src));
+
+/** Fills in a parameter, in the panel that has them. */
+export async function setParameter(page, name, value) {
+  if (await page.locator("#parameters").isHidden()) await page.click("#parameters-toggle");
+  await page.locator(`#parameter-${name}`).fill(String(value));
+}
+
+/** A transfer with these pictures of the gallery as files. */
+export const transfer = (page, ...numbers) => page.evaluateHandle(async (places) => {
+  const data = new DataTransfer();
+  for (const at of places) {
+    const url = document.querySelectorAll(".gallery img")[at].src;
+    const bytes = Uint8Array.from(atob(url.split(",")[1]), (char) => char.charCodeAt(0));
+    data.items.add(new File([bytes], "shape.png", { type: "image/png" }));
+  }
+  return data;
+}, numbers);

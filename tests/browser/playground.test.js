@@ -5,7 +5,9 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { after, before, beforeEach, afterEach, test } from "node:test";
 
-import { answered, assertAccessible, assertFits, looks, openBrowser, openPage, outline, pictures, send } from "./browser.js";
+import {
+  answered, assertAccessible, assertFits, looks, openBrowser, openPage, outline, pictures, send, setParameter, transfer,
+} from "./browser.js";
 import { startDaemon } from "./daemon.js";
 
 const { WORK, SCREENS, PYTHON } = process.env;
@@ -29,24 +31,8 @@ afterEach(async () => {
   assert.deepEqual(faults, [], "nothing went wrong on the page");
 });
 
-const setParameter = async (name, value) => {
-  if (await page.locator("#parameters").isHidden()) await page.click("#parameters-toggle");
-  await page.locator(`#parameter-${name}`).fill(String(value));
-};
-
-/** A transfer with these pictures of the gallery as files. */
-const transfer = (...numbers) => page.evaluateHandle(async (places) => {
-  const data = new DataTransfer();
-  for (const at of places) {
-    const url = document.querySelectorAll(".gallery img")[at].src;
-    const bytes = Uint8Array.from(atob(url.split(",")[1]), (char) => char.charCodeAt(0));
-    data.items.add(new File([bytes], "shape.png", { type: "image/png" }));
-  }
-  return data;
-}, numbers);
-
 test("text and pictures appear in the order in which the model made them, and survive a reload", async () => {
-  await setParameter("seed", 3);
+  await setParameter(page, "seed", 3);
   await page.locator("#editor").click();
   await send(page, story);
   const shown = await outline(page);
@@ -69,10 +55,10 @@ test("pictures stand where they are dropped and pasted, and are sent in that ord
   await page.keyboard.type("Draw both objects in one picture.");
   const box = await page.locator("#editor").boundingBox();
   const start = { clientX: box.x + 19, clientY: box.y + 26 };
-  await page.dispatchEvent("#editor", "drop", { dataTransfer: await transfer(8), ...start });
+  await page.dispatchEvent("#editor", "drop", { dataTransfer: await transfer(page, 8), ...start });
   await page.waitForSelector("#editor img");
   await page.keyboard.press("End");
-  const clipboardData = await transfer(9);
+  const clipboardData = await transfer(page, 9);
   await page.evaluate((data) => {
     const paste = new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true });
     document.getElementById("editor").dispatchEvent(paste);
@@ -100,7 +86,7 @@ test("several pictures dropped at once are taken in their order", async () => {
   await page.locator("#editor").click();
   await page.keyboard.type("What do they have in common?");
   const urls = await page.locator(".gallery img").evaluateAll((images) => [7, 8, 6].map((at) => images[at].src));
-  await page.dispatchEvent("#editor", "drop", { dataTransfer: await transfer(7, 8, 6) });
+  await page.dispatchEvent("#editor", "drop", { dataTransfer: await transfer(page, 7, 8, 6) });
   await page.waitForSelector("#editor img:nth-of-type(3)");
   const request = page.waitForRequest(/chat\/completions/);
   await page.keyboard.press("Enter");
@@ -111,7 +97,7 @@ test("several pictures dropped at once are taken in their order", async () => {
 });
 
 test("stopping in the middle of a picture keeps what was written and frees the server", async () => {
-  await setParameter("num_inference_steps", 900);
+  await setParameter(page, "num_inference_steps", 900);
   await page.locator("#editor").click();
   await page.keyboard.type(story);
   const request = page.waitForRequest(/chat\/completions/);
@@ -132,7 +118,7 @@ test("stopping in the middle of a picture keeps what was written and frees the s
   const copied = await page.locator("#request-code").inputValue();
   assert.ok(Number.isInteger(seed) && copied.includes(`"seed": ${seed},`), "what was stopped can be made again");
   await page.keyboard.press("Escape");
-  await setParameter("num_inference_steps", "");
+  await setParameter(page, "num_inference_steps", "");
   await page.locator(".exchange button", { hasText: "Regenerate" }).click();
   await answered(page);
   assert.equal((await pictures(page)).length, 3);
@@ -287,15 +273,15 @@ test("steps and previews are shown where a server sends them, and nothing that i
   await send(page, "<script>alert(1)</script>");
   assert.ok((await page.evaluate(() => window.steps)).includes("step 7 of 20"));
   assert.equal(await page.locator(".question p").textContent(), "<script>alert(1)</script>");
-  assert.equal(await page.locator(".fault").textContent(), "<b>the model failed</b> (internal_error).");
+  assert.equal(await page.locator(".foot .fault").textContent(), "<b>the model failed</b> (internal_error).");
   assert.equal(await page.locator(".exchange script, .exchange b, .answer img").count(), 0);
 });
 
 test("what the server refuses is said as it says it", async () => {
-  await setParameter("num_inference_steps", 1001);
+  await setParameter(page, "num_inference_steps", 1001);
   await page.locator("#editor").click();
   await send(page, "Draw a red circle.");
-  assert.match(await page.locator(".fault").textContent(), /400, invalid_value, in num_inference_steps/);
+  assert.match(await page.locator(".foot .fault").textContent(), /400, invalid_value, in num_inference_steps/);
   page.faults = page.faults.filter((fault) => !fault.includes("400")); // the browser's own note of the refusal
 });
 
