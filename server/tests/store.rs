@@ -152,6 +152,26 @@ fn a_write_that_was_cut_off_leaves_nothing_that_counts() {
 }
 
 #[test]
+fn what_another_replica_is_writing_under_the_same_number_of_a_process_is_left_to_it() {
+    let scratch = Scratch::new();
+    let others: Vec<String> = [0, 1, 3]
+        .iter()
+        .map(|number| format!(".unfinished-{}-{number}", std::process::id()))
+        .collect();
+    fs::create_dir_all(&scratch.0).expect("a folder");
+    for name in &others {
+        fs::write(scratch.0.join(name), "half of it").expect("a file");
+    }
+    let store = scratch.open();
+    store.put(id(1), &record(7, 1, 90), NOW).expect("room");
+    assert_eq!(store.get(id(1), NOW).expect("no fault"), Some(record(7, 1, 90)));
+    assert_eq!(scratch.names(), [others, vec![id(1).to_string()]].concat());
+    for name in scratch.names().iter().take(3) {
+        assert_eq!(fs::read(scratch.0.join(name)).expect("a file"), b"half of it", "{name}");
+    }
+}
+
+#[test]
 fn only_its_owner_reads_the_folder() {
     use std::os::unix::fs::PermissionsExt as _;
     let scratch = Scratch::new();

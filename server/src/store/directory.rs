@@ -52,8 +52,7 @@ impl DirectoryStore {
             books: Mutex::new(books),
             num_written: AtomicU64::new(0),
         };
-        let probe = store.unfinished_path();
-        write_new(&probe, &[])?;
+        let (probe, _) = store.unfinished()?;
         fs::remove_file(probe)?;
         store.look(&mut store.books(), now)?;
         Ok(store)
@@ -68,9 +67,18 @@ impl DirectoryStore {
         self.folder.join(id.to_string())
     }
 
-    fn unfinished_path(&self) -> PathBuf {
-        let number = self.num_written.fetch_add(1, Ordering::Relaxed);
-        self.folder.join(format!("{UNFINISHED}{}-{number}", std::process::id()))
+    /// A new file that nobody else writes: each replica in a container of its own may be process 1 and count as the
+    /// others do, and one that was killed has left what it was writing.
+    fn unfinished(&self) -> io::Result<(PathBuf, File)> {
+        loop {
+            let number = self.num_written.fetch_add(1, Ordering::Relaxed);
+            let path = self.folder.join(format!("{UNFINISHED}{}-{number}", std::process::id()));
+            match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+                Ok(file) => return Ok((path, file)),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Takes into the books what is in the folder, and removes what is too old.
@@ -111,15 +119,11 @@ impl DirectoryStore {
 impl RecordStore for DirectoryStore {
     fn put(&self, id: StoredId, record: &Record, now: u64) -> Result<(), StoreError> {
         self.limits().check(&record.bytes)?;
-        let unfinished = self.unfinished_path();
-        let head = [MAGIC.as_slice(), &record.owner.0.to_le_bytes()].concat();
-        let renamed = write_new(&unfinished, &[&head, &record.bytes]).and_then(|file| {
-            file.set_modified(time(now))?;
-            file.sync_all()?;
-            fs::rename(&unfinished, self.path(id))
-        });
+        let (unfinished, file) = self.unfinished()?;
+        let renamed =
+            write(file, record, now).and_then(|()| fs::rename(&unfinished, self.path(id)));
         if let Err(error) = renamed {
-            let _it_may_not_be_there = fs::remove_file(&unfinished);
+            let _another_removes_it = fs::remove_file(&unfinished);
             return Err(error.into());
         }
         let mut books = self.books();
@@ -169,12 +173,13 @@ impl RecordStore for DirectoryStore {
     }
 }
 
-fn write_new(path: &Path, pieces: &[&[u8]]) -> io::Result<File> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    for piece in pieces {
-        file.write_all(piece)?;
-    }
-    Ok(file)
+/// All of a record's file, used last at `now`; it stays what it is from then on.
+fn write(mut file: File, record: &Record, now: u64) -> io::Result<()> {
+    file.write_all(&MAGIC)?;
+    file.write_all(&record.owner.0.to_le_bytes())?;
+    file.write_all(&record.bytes)?;
+    file.set_modified(time(now))?;
+    file.sync_all()
 }
 
 /// `None` if the file has no head of ours, or is gone.
