@@ -100,7 +100,7 @@ fn unpack<Files: RustEmbed>(cache: &Path, name: &str) -> io::Result<PathBuf> {
     if is_whole() {
         return Ok(place);
     }
-    let draft = cache.join(format!(".{name}-{digest}-{}", process::id()));
+    let draft = new_folder(cache, &format!(".{name}-{digest}"))?;
     for name in &names {
         let path = draft.join(name.as_ref());
         if let Some(folder) = path.parent() {
@@ -120,6 +120,20 @@ fn unpack<Files: RustEmbed>(cache: &Path, name: &str) -> io::Result<PathBuf> {
     fs::rename(&draft, &place).map(|()| place)
 }
 
+/// A new folder below `cache` that nobody else writes into: other containers that share it may be the same process number.
+fn new_folder(cache: &Path, name: &str) -> io::Result<PathBuf> {
+    fs::create_dir_all(cache)?;
+    for number in 0_u32.. {
+        let folder = cache.join(format!("{name}-{}-{number}", process::id()));
+        match fs::create_dir(&folder) {
+            Ok(()) => return Ok(folder),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
 fn embedded<Files: RustEmbed>(name: &str) -> io::Result<EmbeddedFile> {
     Files::get(name).ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, name.to_owned()))
 }
@@ -136,6 +150,21 @@ mod tests {
         let before = fs::metadata(first.join("config.json")).unwrap().modified().unwrap();
         assert_eq!(default_checkpoint(&cache).unwrap(), first);
         assert_eq!(fs::metadata(first.join("config.json")).unwrap().modified().unwrap(), before);
+        assert_eq!(fs::read_dir(&cache).unwrap().count(), 1, "no draft is left behind");
+        fs::remove_dir_all(&cache).unwrap();
+    }
+
+    #[test]
+    fn those_who_unpack_at_once_under_one_process_number_are_not_in_each_others_way() {
+        let cache = std::env::temp_dir().join(format!("reverie-at-once-{}", process::id()));
+        let folders = std::thread::scope(|scope| {
+            let unpack = || scope.spawn(|| default_checkpoint(&cache).unwrap());
+            let all = [unpack(), unpack(), unpack(), unpack()];
+            all.map(|one| one.join().unwrap())
+        });
+        for folder in &folders {
+            assert_eq!(folder, &folders[0]);
+        }
         assert_eq!(fs::read_dir(&cache).unwrap().count(), 1, "no draft is left behind");
         fs::remove_dir_all(&cache).unwrap();
     }
