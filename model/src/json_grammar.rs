@@ -20,6 +20,15 @@ const MAX_SCHEMA_DEPTH: usize = 48;
 const COMPILER_STACK_BYTES: usize = 16 << 20;
 /// Bytes of the library's own words that are passed on.
 const MAX_REASON_CHARS: usize = 256;
+/// States of automata that a schema's `multipleOf` may ask for: the library makes one for each remainder, however many,
+/// before it looks at its own bounds. So many take a fraction of a second.
+const MAX_REMAINDERS: u64 = 20_000;
+/// Digits behind the point of a number that others shall be multiples of.
+const MAX_DECIMALS: usize = 16;
+/// Tokens of a text that are tried before a schema is taken.
+const NUM_TRIED_TOKENS: usize = 4;
+/// What the library's words begin with where it panicked; a trace of calls follows.
+const PANIC: &str = "panic:";
 /// By which a schema could set the library's options.
 const OPTIONS_KEY: &str = "x-guidance";
 
@@ -64,8 +73,8 @@ impl JsonGrammars {
     }
 
     /// The grammar of JSON that `schema` (a JSON object) describes. Between its tokens stand no spaces but one after
-    /// each comma and colon, so that no text can go on with spaces for ever. Bounded by the schema's size and by the
-    /// library's limits on grammars and automata; takes milliseconds, on a thread of its own whose stack it needs.
+    /// each comma and colon, so that no text can go on with spaces for ever. Bounded by the schema's size, by the remainders
+    /// that it asks for and by the library's limits on grammars and automata; on a thread of its own whose stack it needs.
     ///
     /// # Errors
     /// [`GrammarError::TooLarge`], [`GrammarError::Unusable`].
@@ -96,17 +105,77 @@ impl JsonGrammars {
             }
             Some(_) => {}
         }
+        if remainders(&schema).is_none_or(|num_states| num_states > MAX_REMAINDERS) {
+            return Err(unusable(&"`multipleOf` asks for too many remainders"));
+        }
         let factory = self.factory.get_or_init(|| factory(&(self.alphabet)()));
         let factory = factory.as_ref().map_err(GrammarError::clone)?;
         options().apply_to(&mut schema);
         let parser = factory.create_parser(TopLevelGrammar::from_json_schema(schema));
         let matcher = Matcher::new(Ok(parser.map_err(|error| unusable(&error))?));
-        let begins = matcher.deep_clone().compute_mask().map_err(|error| unusable(&error))?;
-        if begins.is_zero() || matcher.is_stopped() {
-            return Err(unusable(&"nothing fulfils it"));
-        }
+        try_beginning(matcher.deep_clone())?;
         Ok(JsonGrammar(Arc::new(matcher)))
     }
+}
+
+/// Writes the first tokens of some text: what takes too much to follow mostly does so from the beginning.
+fn try_beginning(mut text: Matcher) -> Result<(), GrammarError> {
+    let unfulfilled = || unusable(&"nothing fulfils it");
+    if text.is_stopped() {
+        return Err(unfulfilled());
+    }
+    for _ in 0..NUM_TRIED_TOKENS {
+        let allowed = text.compute_mask().map_err(|error| unusable(&error))?;
+        let token = allowed.first_bit_set().ok_or_else(unfulfilled)?;
+        text.consume_token(token as u32).map_err(|error| unusable(&error))?;
+        if text.is_stopped() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// How many remainders an automaton may have to tell apart for `schema`, at most: as many as the least common multiple of
+/// its `multipleOf`, without their points, for each place that says one or refers to another. `None` if that is
+/// beyond counting.
+fn remainders(schema: &Value) -> Option<u64> {
+    let (mut multiple, mut num_places) = (1, 0_u64);
+    let mut left = vec![schema];
+    while let Some(value) = left.pop() {
+        match value {
+            Value::Array(items) => left.extend(items),
+            Value::Object(fields) => {
+                if let Some(divisor) = fields.get("multipleOf").and_then(Value::as_f64) {
+                    multiple = common_multiple(multiple, without_point(divisor)?)?;
+                }
+                num_places += u64::from(fields.contains_key("multipleOf"));
+                num_places += u64::from(fields.contains_key("$ref"));
+                left.extend(fields.values());
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    if multiple == 1 { Some(1) } else { multiple.checked_mul(num_places) }
+}
+
+/// The digits of a decimal number, as the library takes them: 25 of 2.5. What is no number to divide by, it refuses.
+fn without_point(number: f64) -> Option<u64> {
+    let mut digits = number.abs();
+    for _ in 0..MAX_DECIMALS {
+        if digits.fract() == 0.0 {
+            return (digits <= MAX_REMAINDERS as f64).then_some((digits as u64).max(1));
+        }
+        digits *= 10.0;
+    }
+    None
+}
+
+fn common_multiple(one: u64, other: u64) -> Option<u64> {
+    let (mut divisor, mut rest) = (one, other);
+    while rest != 0 {
+        (divisor, rest) = (rest, divisor % rest);
+    }
+    (one / divisor).checked_mul(other)
 }
 
 impl fmt::Debug for JsonGrammars {
@@ -145,7 +214,11 @@ fn depth(value: &Value) -> usize {
 
 fn in_short(reason: &dyn fmt::Display) -> String {
     let plain = |char: char| if char.is_control() { ' ' } else { char };
-    reason.to_string().chars().take(MAX_REASON_CHARS).map(plain).collect()
+    let reason = reason.to_string();
+    if reason.trim_start().starts_with(PANIC) {
+        return "it is beyond what the grammar's library can do".to_owned();
+    }
+    reason.chars().take(MAX_REASON_CHARS).map(plain).collect()
 }
 
 fn unusable(reason: &dyn fmt::Display) -> GrammarError {

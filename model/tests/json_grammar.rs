@@ -196,3 +196,39 @@ fn hostile_schemas_take_no_more_than_the_limits_grant() {
         }
     }
 }
+
+#[test]
+fn remainders_beyond_counting_are_refused_before_they_are_counted() {
+    let refused = |schema: &Value| match compile(schema) {
+        Err(GrammarError::Unusable { reason }) => reason.contains("`multipleOf`"),
+        Err(_) | Ok(_) => false,
+    };
+    let number = |divisor: Value| json!({"type": "number", "multipleOf": divisor});
+    let both = |one: u32, other: u32| json!({"allOf": [number(json!(one)), number(json!(other))]});
+    let reference = json!({"allOf": [{"$ref": "#/$defs/a"}, {"minimum": 1}]});
+    for schema in [
+        number(json!(999_983)),
+        number(json!(4_294_967_291_u64)),
+        number(json!(1.000_000_000_1)),
+        number(json!(1e300)),
+        number(json!(1e-300)),
+        both(307, 311),
+        json!({"anyOf": vec![reference; 30], "$defs": {"a": number(json!(997))}}),
+    ] {
+        assert!(refused(&schema), "{schema}");
+    }
+    for schema in
+        [number(json!(0.01)), number(json!(2.5)), number(json!(1000)), both(12, 18), both(100, 100)]
+    {
+        assert!(compile(&schema).is_ok(), "{schema}");
+    }
+}
+
+#[test]
+fn what_takes_too_much_from_the_beginning_is_refused_when_it_is_compiled() {
+    let properties: serde_json::Map<String, Value> =
+        (0..900).map(|number| (format!("p{number}"), json!({"type": "null"}))).collect();
+    let wide = json!({"type": "object", "properties": properties, "additionalProperties": false});
+    let error = compile(&wide).expect_err("it takes too much");
+    assert!(matches!(error, GrammarError::Unusable { .. }), "{error}");
+}

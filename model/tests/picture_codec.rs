@@ -171,6 +171,18 @@ fn a_small_canvas_cannot_hide_a_large_frame() {
     frame.extend(&riff(&[(b"VP8L", vp8l(9000, 9000))])[12..]);
     let animated = riff(&[(b"VP8X", vp8x(10, 10)), (b"ANIM", vec![0; 6]), (b"ANMF", frame)]);
     assert_eq!(read_header(&animated), Err(PictureError::Corrupt));
+    let mut fitting = vec![0; 6];
+    fitting.extend(&vp8x(10, 10)[4..]);
+    fitting.extend([0; 4]);
+    fitting.extend(&riff(&[(b"VP8L", vp8l(10, 10))])[12..]);
+    let vp8 = |side: u16| {
+        let side = side.to_le_bytes();
+        [&b"\0\0\0\x9d\x01\x2a"[..], &side, &side].concat()
+    };
+    let beside =
+        |still| riff(&[(b"VP8X", vp8x(10, 10)), (b"ANMF", fitting.clone()), (b"VP8 ", still)]);
+    assert!(read_header(&beside(vp8(10))).is_ok());
+    assert_eq!(read_header(&beside(vp8(9000))), Err(PictureError::Corrupt));
     let two_frames = [&jpeg_header(8, 8)[..13], &jpeg_header(60_000, 60_000)[2..]].concat();
     assert_eq!(read_header(&two_frames), Err(PictureError::Corrupt));
 }

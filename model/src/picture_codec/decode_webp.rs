@@ -5,7 +5,7 @@ use std::io::Cursor;
 use image::codecs::webp::WebPDecoder;
 use image::{ColorType, ImageDecoder, Rgba};
 
-use super::header::{Header, webp_chunks};
+use super::header::{Header, webp_chunks, webp_file};
 use super::{decoder_limits, picture_of, pillow};
 use crate::error::PictureError;
 use crate::picture::Picture;
@@ -16,6 +16,7 @@ pub(super) fn decode<'a>(
     header: &Header,
 ) -> Result<(Picture, Option<&'a [u8]>), PictureError> {
     let corrupt = |_| PictureError::Corrupt;
+    let bytes = webp_file(bytes).ok_or(PictureError::Corrupt)?; // the decoder looks a little further
     let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(corrupt)?;
     decoder.set_limits(decoder_limits(header)).map_err(corrupt)?;
     if decoder.dimensions() != (header.width, header.height) {

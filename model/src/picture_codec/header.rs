@@ -167,10 +167,15 @@ impl<'a> Iterator for RiffChunks<'a> {
     }
 }
 
+/// A WebP file without what follows its end, or `None` if it is shorter than it says.
+pub(super) fn webp_file(bytes: &[u8]) -> Option<&[u8]> {
+    let length = usize::try_from(u32::from_le_bytes(array(bytes, 4)?)).ok()?;
+    bytes.get(..length.checked_add(8)?)
+}
+
 /// The chunks of a WebP file, or `None` if the file is shorter than it says.
 pub(super) fn webp_chunks(bytes: &[u8]) -> Option<RiffChunks<'_>> {
-    let length = usize::try_from(u32::from_le_bytes(array(bytes, 4)?)).ok()?;
-    Some(RiffChunks::new(bytes.get(12..length.checked_add(8)?)?))
+    Some(RiffChunks::new(webp_file(bytes)?.get(12..)?))
 }
 
 fn webp_size(bytes: &[u8]) -> Option<(u32, u32)> {
@@ -180,19 +185,22 @@ fn webp_size(bytes: &[u8]) -> Option<(u32, u32)> {
         return webp_frame_size(name, chunk);
     }
     let canvas = (size_24(chunk, 4)?, size_24(chunk, 7)?);
+    // A decoder picks one of them, by a flag and by their names: so each has to fit.
+    let (mut still, mut animated) = (false, false);
     for (name, chunk) in chunks {
-        if &name == b"ANMF" {
+        if &name == b"ANMF" && !animated {
+            animated = true;
             let frame = (size_24(chunk, 6)?, size_24(chunk, 9)?);
             (frame.0 <= canvas.0 && frame.1 <= canvas.1).then_some(())?;
             let mut inner = RiffChunks::new(chunk.get(16..)?);
             let stated = inner.find_map(|(name, chunk)| webp_frame_size(name, chunk))?;
-            return (stated == frame).then_some(canvas);
-        }
-        if let Some(frame) = webp_frame_size(name, chunk) {
-            return (frame == canvas).then_some(canvas);
+            (stated == frame).then_some(())?;
+        } else if matches!(&name, b"VP8 " | b"VP8L") {
+            still = true;
+            (webp_frame_size(name, chunk)? == canvas).then_some(())?;
         }
     }
-    None
+    (still || animated).then_some(canvas)
 }
 
 /// The size that a bitstream states for itself; `None` for chunks that are no bitstream.

@@ -289,9 +289,15 @@ impl<'a> Worker<'a> {
         }
         for FailedSequence { sequence, error } in output.failed {
             tracing::error!(%sequence, %error, "a row failed");
-            outcome.failed.push(FailedRow { sequence, failure: RowFailure::NotFinite });
+            // Only numbers that are not finite say something of the worker; a text that cannot go on says it of itself.
+            let (failure, fault) = if matches!(error, EngineError::NotFinite(_)) {
+                (RowFailure::NotFinite, JobFault::NotFinite)
+            } else {
+                (RowFailure::NotComputed, JobFault::NotComputed)
+            };
+            outcome.failed.push(FailedRow { sequence, failure });
             if let Some(job) = self.names.get(&sequence).copied() {
-                self.fail_job(job, JobFault::NotFinite, cause(&error))?;
+                self.fail_job(job, fault, cause(&error))?;
             }
         }
         for token in output.sampled {

@@ -56,9 +56,9 @@ pub(super) async fn edits(
     let base = AddressBase::new(&state, request.headers());
     let Some(boundary) = form::boundary(request.headers())? else {
         let unknown = UnknownFields::of(&request);
-        let HeldBody { bytes, room } = body::json_bytes(request, &state).await?;
-        let policy = state.settings.unknown_params;
-        let bytes = unknown.left_out::<ImageRequest>(bytes, policy).await?;
+        let held = body::json_bytes(request, &state).await?;
+        let held = unknown.left_out::<ImageRequest>(held, state.settings.unknown_params).await?;
+        let HeldBody { bytes, room } = held;
         let own = Shelf::new(&state, asking.tenant());
         let read = move |body: Vec<u8>, limits: &Limits, drawn_seed| {
             let request = parse::image_edit(&body)?;

@@ -75,8 +75,9 @@ impl Asked<Vec<u8>> {
         check_ready(state)?;
         let asking = Asking::read(request.headers(), request.extensions())?;
         let unknown = UnknownFields::of(&request);
-        let HeldBody { bytes, room } = body::json_bytes(request, state).await?;
-        let body = unknown.left_out::<T>(bytes, state.settings.unknown_params).await?;
+        let held = body::json_bytes(request, state).await?;
+        let held = unknown.left_out::<T>(held, state.settings.unknown_params).await?;
+        let HeldBody { bytes: body, room } = held;
         Ok(Self { route, asking, room, body })
     }
 }
@@ -99,19 +100,20 @@ pub(super) async fn prepare_with<B: Fingerprint + Send + 'static, T: Send + 'sta
     asked: Asked<B>,
     read: impl FnOnce(B, &Limits, u64) -> Result<(ValidRequest, T), RequestError> + Send + 'static,
 ) -> Result<(Prepared, T), ApiError> {
-    let Asked { route, asking, mut room, body } = asked;
+    let Asked { route, asking, room, body } = asked;
     asking.announce(&*state.engine, &state.model.limits)?;
     let preparing = Arc::clone(&state.preparing).try_acquire_owned();
     // Given back when all is done: from there on the engine counts the request.
-    let _preparing = preparing.map_err(|_all_taken| ApiError::too_many_preparing())?;
+    let preparing = preparing.map_err(|_all_taken| ApiError::too_many_preparing())?;
     let model = Arc::clone(&state.model);
     let drawn_seed = state.origin.seed();
-    let ((mut valid, beside), fingerprint) = blocking(move || {
+    // The room and the permit are held by the work, not by the client: leaving frees neither early.
+    let ((mut valid, beside), fingerprint, mut room, preparing) = blocking(move || {
         let mut digest = Sha256::new_with_prefix(route);
         body.write_to(&mut digest);
         let fingerprint: [u8; 32] = digest.finalize().into();
         let seed = asking.root(&fingerprint).map_or(drawn_seed, |root| seed_from(&root));
-        Ok((read(body, &model.limits, seed)?, fingerprint))
+        Ok((read(body, &model.limits, seed)?, fingerprint, room, preparing))
     })
     .await?;
 
@@ -132,11 +134,11 @@ pub(super) async fn prepare_with<B: Fingerprint + Send + 'static, T: Send + 'sta
     };
     let model = Arc::clone(&state.model);
     let decode = state.codec.decode;
-    let (valid, mut request, dropped, provenance) = blocking(move || {
+    let (valid, mut request, dropped, provenance, _preparing) = blocking(move || {
         let turns = decode_pictures(turns, |file| {
             decode(file, &model.limits.picture).map(|picture| (model.shrink)(&picture))
         })?;
-        drop((permit, room, rooms)); // held by the work, not by the client: leaving does not free it early
+        drop((permit, room, rooms));
         let (template, encoder) = (&model.template, model.encoder());
         let fitting = Fitting { budget: model.limits.budget(), template, encoder };
         let FittedRequest { request, dropped } = fit(&valid, &turns, &fitting);
@@ -144,7 +146,7 @@ pub(super) async fn prepare_with<B: Fingerprint + Send + 'static, T: Send + 'sta
         if provenance.is_asked_for() {
             model.provenance.hash.get(); // here, where it may take long
         }
-        Ok((valid, request, dropped, provenance))
+        Ok((valid, request, dropped, provenance, preparing))
     })
     .await?;
     request.deadline = asking.time_left(state.settings.request_timeout)?;

@@ -10,6 +10,7 @@ use axum::response::Response;
 use reverie_proto::without_unknown_fields;
 use serde::de::DeserializeOwned;
 
+use super::body::HeldBody;
 use super::error::ApiError;
 use super::preparation::blocking;
 
@@ -37,21 +38,21 @@ impl UnknownFields {
         request.extensions().get().cloned().unwrap_or_default()
     }
 
-    /// `body`, to be read as a `T`, without what `T` does not know, if that may be ignored.
+    /// `body`, to be read as a `T`, without what `T` does not know, if that may be ignored. Its room is held by the work.
     pub(super) async fn left_out<T: DeserializeOwned>(
         &self,
-        body: Vec<u8>,
+        body: HeldBody,
         policy: UnknownParams,
-    ) -> Result<Vec<u8>, ApiError> {
+    ) -> Result<HeldBody, ApiError> {
         match policy {
             UnknownParams::Refuse => Ok(body),
             UnknownParams::Ignore => {
                 let noted = self.clone();
-                blocking(move || match without_unknown_fields::<T>(&body) {
+                blocking(move || match without_unknown_fields::<T>(&body.bytes) {
                     None => Ok(body),
-                    Some((known, names)) => {
+                    Some((bytes, names)) => {
                         noted.note(names);
-                        Ok(known)
+                        Ok(HeldBody { bytes, ..body })
                     }
                 })
                 .await

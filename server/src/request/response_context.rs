@@ -1,6 +1,8 @@
 //! The conversation that a response goes on from: what is stored under `previous_response_id` and before it, then what is new;
 //! whatever is only named is found. Counted before any picture is decoded or read.
 
+use std::sync::Arc;
+
 use reverie_model::config::{Abilities, Ability};
 use reverie_proto::{InputItem, InputPart, OutputItem, Role};
 
@@ -14,6 +16,9 @@ use super::{
     abilities, data_url,
 };
 use crate::store::StoredId;
+
+/// Responses that are read for one request's references, one at a time: each may be as large as the store allows.
+const MAX_READ: usize = 256;
 
 /// Finds what one client has stored.
 pub trait KeptItems: OwnPictures {
@@ -103,6 +108,10 @@ struct Gathering<'a> {
     may_drop_turns: bool,
     limits: &'a Limits,
     items: Vec<Gathered>,
+    /// The response that was referred to last: what belongs together is mostly referred to together.
+    referred: Option<(StoredId, Arc<StoredResponse>)>,
+    /// Responses read for a reference.
+    num_read: usize,
     /// Of what is not dropped.
     num_pictures: usize,
     positions: usize,
@@ -118,6 +127,8 @@ impl<'a> Gathering<'a> {
             may_drop_turns,
             limits,
             items: Vec::new(),
+            referred: None,
+            num_read: 0,
             num_pictures: 0,
             positions,
             text_bytes: (0, 0),
@@ -235,12 +246,31 @@ impl<'a> Gathering<'a> {
         };
         let missing = || RequestError::NoItem { param: param.clone(), id: id.to_owned() };
         let item_id: ItemId = id.parse().map_err(|_| missing())?;
-        let stored = self.kept.response(item_id.response)?.ok_or_else(missing)?;
+        let stored = self.response_referred_to(item_id.response)?.ok_or_else(missing)?;
         match stored.item(item_id).ok_or_else(missing)? {
             StoredItem::Input(InputItem::Reference { .. }) => Err(missing()),
             StoredItem::Input(item) => self.asked(&item, &param, name),
             StoredItem::Output(item) => self.answered(item, &param, name),
         }
+    }
+
+    fn response_referred_to(
+        &mut self,
+        id: StoredId,
+    ) -> Result<Option<Arc<StoredResponse>>, RequestError> {
+        if let Some((known, response)) = &self.referred
+            && *known == id
+        {
+            return Ok(Some(Arc::clone(response)));
+        }
+        self.num_read += 1;
+        if self.num_read > MAX_READ {
+            let allowed = format!("references that lead to at most {MAX_READ} responses");
+            return Err(RequestError::out_of_range("input", &allowed));
+        }
+        let Some(response) = self.kept.response(id)?.map(Arc::new) else { return Ok(None) };
+        self.referred = Some((id, Arc::clone(&response)));
+        Ok(Some(response))
     }
 
     /// Counts one thing more of the open item, and takes it up if it can still fit, after older things were dropped if

@@ -2,7 +2,7 @@
 //! its time of modification is its last use; its first bytes say whose it is. Each replica keeps its own books, and looks
 //! into the folder now and then for what the others do.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, DirEntry, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -29,6 +29,7 @@ const LOOK_INTERVAL: u64 = 10;
 #[derive(Debug)]
 pub struct DirectoryStore {
     folder: PathBuf,
+    limits: StoreLimits,
     books: Mutex<Books>,
     num_written: AtomicU64,
 }
@@ -49,6 +50,7 @@ impl DirectoryStore {
         let books = Books { ledger: Ledger::new(limits), looked: 0 };
         let store = Self {
             folder: folder.to_owned(),
+            limits,
             books: Mutex::new(books),
             num_written: AtomicU64::new(0),
         };
@@ -81,69 +83,128 @@ impl DirectoryStore {
         }
     }
 
-    /// Takes into the books what is in the folder, and removes what is too old.
+    /// Takes into the books what is in the folder, and removes what is too old. A file that cannot be read is none of
+    /// ours; it keeps nobody from using the others.
     fn look(&self, books: &mut Books, now: u64) -> io::Result<()> {
-        let mut ledger = Ledger::new(books.ledger.limits());
+        let mut ledger = Ledger::new(self.limits);
         for file in fs::read_dir(&self.folder)? {
             let file = file?;
             let Some(name) = file.file_name().to_str().map(str::to_owned) else { continue };
-            let Some(metadata) = unless_gone(file.metadata())? else { continue };
-            let used = seconds(metadata.modified()?);
-            match name.parse::<StoredId>() {
-                Ok(id) if metadata.is_file() => {
-                    let owner = match books.ledger.owner(id) {
-                        Some(owner) => Some(owner),
-                        None => read_owner(&file.path())?,
-                    };
-                    if let Some(owner) = owner {
-                        let num_bytes = metadata.len().saturating_sub(HEAD_BYTES as u64);
-                        ledger.note(id, (owner, num_bytes), used);
-                    }
-                }
-                Ok(_) | Err(_) => {
-                    let is_left = now.saturating_sub(used) >= UNFINISHED_AGE;
-                    if name.starts_with(UNFINISHED) && is_left {
-                        unless_gone(fs::remove_file(file.path()))?;
-                    }
-                }
+            if let Err(error) = self.look_at(&file, &name, (&books.ledger, &mut ledger), now) {
+                tracing::warn!(name, %error, "a file of the store's folder is left alone");
             }
         }
         for gone in ledger.remove_old(now) {
-            unless_gone(fs::remove_file(self.path(gone)))?;
+            self.discard(gone);
         }
         *books = Books { ledger, looked: now };
         Ok(())
+    }
+
+    fn look_at(
+        &self,
+        file: &DirEntry,
+        name: &str,
+        (before, ledger): (&Ledger, &mut Ledger),
+        now: u64,
+    ) -> io::Result<()> {
+        let Some(metadata) = unless_gone(file.metadata())? else { return Ok(()) };
+        let used = seconds(metadata.modified()?);
+        match name.parse::<StoredId>() {
+            Ok(id) if metadata.is_file() => {
+                let owner = match before.owner(id) {
+                    Some(owner) => Some(owner),
+                    None => read_owner(&file.path())?,
+                };
+                if let Some(owner) = owner {
+                    let num_bytes = metadata.len().saturating_sub(HEAD_BYTES as u64);
+                    ledger.note(id, (owner, num_bytes), used);
+                }
+            }
+            Ok(_) | Err(_) => {
+                let is_left = now.saturating_sub(used) >= UNFINISHED_AGE;
+                if name.starts_with(UNFINISHED) && is_left {
+                    unless_gone(fs::remove_file(file.path()))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sees what others do, if it is time, and removes what is too old: before something is written, so that a full disk
+    /// has room for it.
+    fn tidy(&self, now: u64) {
+        let mut books = self.books();
+        if now.saturating_sub(books.looked) >= LOOK_INTERVAL {
+            if let Err(error) = self.look(&mut books, now) {
+                tracing::warn!(%error, "the store's folder cannot be looked at");
+            }
+        }
+        for gone in books.ledger.remove_old(now) {
+            self.discard(gone);
+        }
+    }
+
+    /// Removes what is wanted least, until `num_bytes` are free that were not.
+    fn make_room(&self, kept: StoredId, num_bytes: u64) {
+        let mut books = self.books();
+        let mut freed = 0;
+        while freed <= num_bytes {
+            let Some((least, its_bytes)) = books.ledger.evict(kept) else { break };
+            self.discard(least);
+            freed += its_bytes;
+        }
+    }
+
+    fn discard(&self, id: StoredId) {
+        if let Err(error) = unless_gone(fs::remove_file(self.path(id))) {
+            tracing::warn!(%id, %error, "a record that is gone cannot be removed");
+        }
+    }
+
+    /// A whole record in a file that has not its name yet.
+    fn write(&self, record: &Record, now: u64) -> io::Result<PathBuf> {
+        let (unfinished, file) = self.unfinished()?;
+        match write(file, record, now) {
+            Ok(()) => Ok(unfinished),
+            Err(error) => {
+                let _another_removes_it = fs::remove_file(&unfinished);
+                Err(error)
+            }
+        }
     }
 }
 
 impl RecordStore for DirectoryStore {
     fn put(&self, id: StoredId, record: &Record, now: u64) -> Result<(), StoreError> {
-        self.limits().check(&record.bytes)?;
-        let (unfinished, file) = self.unfinished()?;
-        let renamed =
-            write(file, record, now).and_then(|()| fs::rename(&unfinished, self.path(id)));
-        if let Err(error) = renamed {
+        self.limits.check(&record.bytes)?;
+        self.tidy(now);
+        let num_bytes = record.bytes.len() as u64;
+        let unfinished = match self.write(record, now) {
+            Err(error) if is_full(&error) => {
+                self.make_room(id, num_bytes);
+                self.write(record, now)?
+            }
+            written => written?,
+        };
+        // One after the other: what has to go for another record must not be what has just got its name.
+        let mut books = self.books();
+        if let Err(error) = fs::rename(&unfinished, self.path(id)) {
             let _another_removes_it = fs::remove_file(&unfinished);
             return Err(error.into());
         }
-        let mut books = self.books();
-        if now.saturating_sub(books.looked) >= LOOK_INTERVAL {
-            self.look(&mut books, now)?;
-        }
-        let holding = (record.owner, record.bytes.len() as u64);
-        for gone in books.ledger.insert(id, holding, now) {
-            unless_gone(fs::remove_file(self.path(gone)))?;
+        for gone in books.ledger.insert(id, (record.owner, num_bytes), now) {
+            self.discard(gone);
         }
         Ok(())
     }
 
     fn get(&self, id: StoredId, now: u64) -> Result<Option<Record>, StoreError> {
-        let limits = self.limits();
         let Some(mut file) = unless_gone(File::open(self.path(id)))? else { return Ok(None) };
         let metadata = file.metadata()?;
         let used = seconds(metadata.modified()?);
         let is_too_old = self.books().ledger.is_too_old(used, now);
-        let max_bytes = limits.max_record_bytes().saturating_add(HEAD_BYTES as u64);
+        let max_bytes = self.limits.max_record_bytes().saturating_add(HEAD_BYTES as u64);
         if is_too_old || metadata.len() > max_bytes {
             return Ok(None);
         }
@@ -169,7 +230,7 @@ impl RecordStore for DirectoryStore {
     }
 
     fn limits(&self) -> StoreLimits {
-        self.books().ledger.limits()
+        self.limits
     }
 }
 
@@ -200,6 +261,11 @@ fn owner_at_head(file: &mut File) -> io::Result<Option<TenantId>> {
     let Some(owner) = head.strip_prefix(&MAGIC) else { return Ok(None) };
     let owner: Option<[u8; 16]> = owner.try_into().ok();
     Ok(owner.map(|owner| TenantId(u128::from_le_bytes(owner))))
+}
+
+/// Whether older records stand in the way.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 /// What another replica has removed is no error.

@@ -63,11 +63,18 @@ impl Ledger {
         let mut gone = self.remove_old(now);
         while self.num_bytes > self.limits.max_bytes || self.entries.len() > self.limits.max_records
         {
-            let Some(least) = self.least_wanted(id) else { break };
-            self.remove(least);
+            let Some((least, _)) = self.evict(id) else { break };
             gone.push(least);
         }
         gone
+    }
+
+    /// Forgets what is wanted least, `kept` aside; what that was, and its bytes.
+    pub(super) fn evict(&mut self, kept: StoredId) -> Option<(StoredId, u64)> {
+        let least = self.least_wanted(kept)?;
+        let num_bytes = self.entries.get(&least)?.num_bytes;
+        self.remove(least);
+        Some((least, num_bytes))
     }
 
     /// Notes a record that is there already.

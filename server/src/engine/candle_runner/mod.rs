@@ -213,5 +213,10 @@ impl TextDecoder for Detokenizer {
 
 #[expect(clippy::needless_pass_by_value, reason = "made for map_err, which hands the error over")]
 fn model_error(error: ModelError) -> EngineError {
-    EngineError::Model(error.to_string())
+    let cause = error.to_string();
+    if matches!(error, ModelError::NotFinite { .. }) {
+        EngineError::NotFinite(cause)
+    } else {
+        EngineError::Model(cause)
+    }
 }
