@@ -92,6 +92,23 @@ async fn pictures_are_shown_by_data_url_address_and_file_id() {
 }
 
 #[tokio::test]
+async fn references_lead_to_so_many_responses_and_no_more() {
+    let server = server();
+    let mut items = Vec::new();
+    for text in ["A", "B"] {
+        let answer = server.respond(json!({"input": text})).await;
+        let path = format!("/v1/responses/{}/input_items", id_of(&answer));
+        items.push(reference_to(&server.get(&path).await.json()["data"][0]));
+    }
+    let asked = |input: Vec<Value>| json!({"input": input, "truncation": "auto"});
+    let together: Vec<Value> = items.iter().flat_map(|item| vec![item.clone(); 200]).collect();
+    assert_eq!(server.respond(asked(together)).await.status, 200);
+    let by_turns: Vec<Value> = items.iter().cycle().take(300).cloned().collect();
+    let refused = server.respond(asked(by_turns)).await.error();
+    assert_eq!(refused, (400, Some("input".into()), "invalid_value".into()));
+}
+
+#[tokio::test]
 async fn what_is_stored_can_be_had_listed_and_forgotten() {
     let server = server();
     let input = json!([

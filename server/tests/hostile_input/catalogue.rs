@@ -12,7 +12,7 @@ use crate::expansion::expand;
 
 /// Every row there is. One that is missing from the file is a mistake.
 const IDS: [(&str, u32, u32); 6] =
-    [("J", 1, 10), ("P", 1, 15), ("I", 1, 21), ("U", 0, 16), ("K", 1, 8), ("E", 1, 1)];
+    [("J", 1, 10), ("P", 1, 16), ("I", 1, 21), ("U", 0, 16), ("K", 1, 8), ("E", 1, 1)];
 /// What a front may grow by while a request is answered, where a case does not say, MiB.
 const PEAK_MIB: u64 = 64;
 const TAIL: &str = r#""max_tokens":2,"image_choice":"none""#;

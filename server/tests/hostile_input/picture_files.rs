@@ -70,6 +70,14 @@ fn bomb(name: &str) -> Option<Vec<u8>> {
         "bomb-extended.webp" => {
             riff(&[(b"VP8X", vp8x(16_000, 16_000)), (b"VP8L", vp8l(16_000, 16_000))])
         }
+        // Which of both is decoded, a flag says.
+        "bomb-behind-a-frame.webp" => {
+            let frame = riff(&[(b"VP8L", vp8l(16, 16))]);
+            let frame = [&[0; 6], &vp8x(16, 16)[4..], &[0; 4], &frame[12..]].concat();
+            let side = 12_000_u16.to_le_bytes();
+            let still = [&b"\0\0\0\x9d\x01\x2a"[..], &side, &side, &[0; 300_000]].concat();
+            riff(&[(b"VP8X", vp8x(16, 16)), (b"ANMF", frame), (b"VP8 ", still)])
+        }
         "bomb-20000.png" => png_header(20_000, 20_000),
         "bomb-max.png" => png_header(u32::MAX, u32::MAX),
         "bomb-65535.jpg" => jpeg_header(65_535, 65_535),
