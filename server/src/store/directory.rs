@@ -135,10 +135,10 @@ impl DirectoryStore {
     /// has room for it.
     fn tidy(&self, now: u64) {
         let mut books = self.books();
-        if now.saturating_sub(books.looked) >= LOOK_INTERVAL {
-            if let Err(error) = self.look(&mut books, now) {
-                tracing::warn!(%error, "the store's folder cannot be looked at");
-            }
+        if now.saturating_sub(books.looked) >= LOOK_INTERVAL
+            && let Err(error) = self.look(&mut books, now)
+        {
+            tracing::warn!(%error, "the store's folder cannot be looked at");
         }
         for gone in books.ledger.remove_old(now) {
             self.discard(gone);
