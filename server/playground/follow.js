@@ -13,10 +13,10 @@ const toEnd = () => {
   place = root.scrollTop;
 };
 
-/** Only who scrolls up leaves the end: it also runs away from a reader who stays. */
+/** Only who scrolls up leaves the end: it also runs away from a reader who stays. Who comes back to it follows what still grows. */
 function scrolled() {
   const atEnd = root.scrollHeight - root.scrollTop - root.clientHeight < near;
-  if (growing) following = atEnd || (following && root.scrollTop >= place);
+  following = atEnd ? following || growing : following && root.scrollTop >= place;
   place = root.scrollTop;
 }
 
