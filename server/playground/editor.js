@@ -1,6 +1,7 @@
 // The message being written: text with pictures standing in it. Knows the DOM it edits; not what becomes of it.
 
 import { element } from "./element.js";
+import { textOf } from "./exchange.js";
 import { picturesOf } from "./picture_file.js";
 
 /** How parts of a message lie in the clipboard. */
@@ -50,9 +51,9 @@ export class Editor {
     getSelection().addRange(range);
   }
 
-  /** Puts pictures where the caret is, or was. */
-  insert(urls, alt) {
-    this.#put(urls.map((url) => this.#picture(url, alt)));
+  /** Puts a picture where the caret is, or was. */
+  insert(url, alt) {
+    this.#put([this.#picture(url, alt)]);
   }
 
   #put(nodes) {
@@ -71,7 +72,7 @@ export class Editor {
   /** Puts picture files where the caret is, or was. */
   async insertFiles(files) {
     const { pictures, faults } = await picturesOf(files);
-    for (const { url, name } of pictures) this.insert([url], name);
+    for (const { url, name } of pictures) this.insert(url, name);
     if (faults.length > 0) this.onFault(faults.join(" "));
   }
 
@@ -123,7 +124,7 @@ export class Editor {
     event.preventDefault();
     const parts = partsOf(chosen);
     event.clipboardData.setData(ownFormat, JSON.stringify(parts));
-    event.clipboardData.setData("text/plain", parts.map((part) => part.text ?? "").join(""));
+    event.clipboardData.setData("text/plain", textOf(parts));
     if (event.type === "cut") document.execCommand("delete"); // as a key would, so that it can be undone
   }
 
@@ -155,7 +156,7 @@ export class Editor {
       const { src, alt } = dragged;
       if (this.box.contains(dragged)) dragged.remove();
       dragged = null;
-      return this.insert([src], alt);
+      return this.insert(src, alt);
     });
   }
 

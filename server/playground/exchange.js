@@ -16,6 +16,8 @@ export function appendText(parts, text) {
 
 export const isEmpty = (parts) => parts.every((part) => "text" in part && part.text.trim() === "");
 
+export const textOf = (parts) => parts.map((part) => part.text ?? "").join("");
+
 export const countPictures = (parts) => parts.filter((part) => "picture" in part).length;
 
 /** Of the words before a picture, at most: who listens has just heard them. */
@@ -61,7 +63,7 @@ export function messages(before, question) {
 }
 
 function userMessage(parts) {
-  if (parts.every((part) => "text" in part)) return { role: "user", content: parts.map((part) => part.text).join("") };
+  if (parts.every((part) => "text" in part)) return { role: "user", content: textOf(parts) };
   const content = parts.map((part) => ("text" in part
     ? { type: "text", text: part.text }
     : { type: "image_url", image_url: { url: part.picture } }));
@@ -78,6 +80,5 @@ function assistantMessage(parts) {
       images.push({ type: "image_url", index: images.length, image_url: { url: part.picture } });
     }
   }
-  const content = parts.map((part) => part.text ?? "").join("");
-  return { role: "assistant", content, ...(images.length > 0 && { images }), content_parts: order };
+  return { role: "assistant", content: textOf(parts), ...(images.length > 0 && { images }), content_parts: order };
 }

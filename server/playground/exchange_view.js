@@ -40,7 +40,7 @@ export class ExchangeView {
   /** Shows a picture as it is now: perhaps being drawn again, perhaps with the reason why it could not be. */
   showPicture(part, { redrawing = false, fault = "" } = {}) {
     this.figures.get(part)({ redrawing, fault });
-    this.#writeFoot(this.exchange.answer.state === "waiting");
+    this.#writeFoot();
   }
 
   /** Shows what the answer has now and had not before. */
@@ -57,7 +57,7 @@ export class ExchangeView {
     const waiting = state === "waiting";
     this.body.setAttribute("aria-busy", waiting);
     if (waiting) this.#wait();
-    this.#writeFoot(waiting);
+    this.#writeFoot();
   }
 
   /** A step of the picture that is being drawn. `preview` is a data URL; a step without one leaves the last one there. */
@@ -118,13 +118,13 @@ export class ExchangeView {
     return figure;
   }
 
-  #writeFoot(waiting) {
+  #writeFoot() {
     const { state, fault, reason } = this.exchange.answer;
     const rows = [];
     if (fault) rows.push(element("p", { className: "fault" }, fault));
     if (state === "stopped") rows.push(element("p", { className: "note" }, "Stopped."));
     if (reasons[reason]) rows.push(element("p", { className: "note" }, reasons[reason]));
-    if (!waiting) {
+    if (state !== "waiting") {
       rows.push(element("div", { className: "actions" }, this.#facts(),
         button(state === "failed" ? "Try again" : "Regenerate", this.wishes.regenerate, { className: "quiet" }),
         button("Copy request", this.wishes.showRequest, { className: "quiet" })));

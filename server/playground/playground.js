@@ -86,8 +86,6 @@ async function listen(exchange, view) {
   }, (fault) => {
     growing.state = fault ? "failed" : "stopped";
     growing.fault = fault?.facts;
-    announce(fault ? fault.facts : "Stopped.");
-    if (fault?.status === 401) askForKey();
   });
   view.update();
   keep();
@@ -112,27 +110,32 @@ async function redraw({ answer: made }, view, part) {
     throw new Fault("with other noise the answer has no such picture");
   }, (fault) => {
     said = fault?.facts;
-    announce(fault ? fault.facts : "Stopped.");
-    if (fault?.status === 401) askForKey();
   });
   view.showPicture(part, { fault: said });
   keep();
 }
 
-/** Runs `work`, which Stop ends; `onEnd(fault)` hears why it did not come to its end: nothing if it was stopped. */
+/** Runs `work`, which Stop ends. Why it did not come to its end is said, and `onEnd(fault)` hears it: nothing if it was stopped. */
 async function whileRunning(work, onEnd) {
   running = new AbortController();
   showRunning();
   try {
     await work(running.signal);
   } catch (error) {
-    if (error.name === "AbortError" || leaving) onEnd(null);
-    else onEnd(error instanceof Fault ? error : new Fault(`the connection broke: ${error.message}`));
+    const fault = reasonOf(error);
+    onEnd(fault);
+    announce(fault ? fault.facts : "Stopped.");
+    if (fault?.status === 401) askForKey();
   } finally {
     running.abort(); // what was not read to its end is not written to its end either
     running = null;
     showRunning();
   }
+}
+
+function reasonOf(error) {
+  if (error.name === "AbortError" || leaving) return null;
+  return error instanceof Fault ? error : new Fault(`the connection broke: ${error.message}`);
 }
 
 // --- Showing ---
@@ -158,7 +161,7 @@ function viewOf(exchange) {
     regenerate: () => ask(exchange.question, exchanges.indexOf(exchange), { overrides: { seed: undefined } }),
     redraw: (part) => redraw(exchange, view, part),
     reuse: (seed) => (parameters.set("seed", seed), showParameters(true)),
-    take: (url) => editor.insert([url]),
+    take: (url) => editor.insert(url),
     showRequest: () => showRequest(exchange.answer),
   });
   views.set(exchange, view);

@@ -11,6 +11,8 @@ use reverie_model::digest::hexadecimal;
 use rust_embed::{EmbeddedFile, RustEmbed};
 use sha2::{Digest, Sha256};
 
+use crate::draft::draft;
+
 #[derive(RustEmbed)]
 #[folder = "../assets/mini"]
 struct DefaultCheckpoint;
@@ -100,7 +102,8 @@ fn unpack<Files: RustEmbed>(cache: &Path, name: &str) -> io::Result<PathBuf> {
     if is_whole() {
         return Ok(place);
     }
-    let draft = new_folder(cache, &format!(".{name}-{digest}"))?;
+    fs::create_dir_all(cache)?;
+    let (draft, ()) = draft(cache, &format!(".{name}-{digest}"), |path| fs::create_dir(path))?;
     for name in &names {
         let path = draft.join(name.as_ref());
         if let Some(folder) = path.parent() {
@@ -118,20 +121,6 @@ fn unpack<Files: RustEmbed>(cache: &Path, name: &str) -> io::Result<PathBuf> {
     tracing::warn!(folder = %place.display(), "unpacked files were damaged; unpacking them anew");
     fs::remove_dir_all(&place)?;
     fs::rename(&draft, &place).map(|()| place)
-}
-
-/// A new folder below `cache` that nobody else writes into: other containers that share it may be the same process number.
-fn new_folder(cache: &Path, name: &str) -> io::Result<PathBuf> {
-    fs::create_dir_all(cache)?;
-    for number in 0_u32.. {
-        let folder = cache.join(format!("{name}-{}-{number}", process::id()));
-        match fs::create_dir(&folder) {
-            Ok(()) => return Ok(folder),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 fn embedded<Files: RustEmbed>(name: &str) -> io::Result<EmbeddedFile> {

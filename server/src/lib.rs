@@ -9,6 +9,7 @@ pub mod config;
 pub mod control_group;
 pub mod daemon;
 pub mod device;
+mod draft;
 pub mod engine;
 pub mod file_link;
 pub mod http;

@@ -1,16 +1,17 @@
 //! The digest of the served weights: stated by a converted folder's manifest, remembered from an earlier
 //! start, or computed. Knows files and their dates, not tensors.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::process;
 use std::sync::OnceLock;
 use std::time::UNIX_EPOCH;
 
 use reverie_model::checkpoint::WeightsContent;
 use reverie_model::digest::hexadecimal;
 use sha2::{Digest, Sha256};
+
+use crate::draft::draft;
 
 /// Smaller weights are hashed sooner than a file about them would be worth.
 const REMEMBERED_FROM_BYTES: u64 = 256 << 20;
@@ -91,8 +92,8 @@ fn is_hash(text: &str) -> bool {
 /// The file appears whole or not at all.
 fn remember(folder: &Path, place: &Path, digest: &str) -> io::Result<()> {
     fs::create_dir_all(folder)?;
-    let draft = place.with_extension(format!("draft-{}", process::id()));
-    fs::write(&draft, digest)?;
+    let (draft, mut file) = draft(folder, ".draft", |path| File::create_new(path))?;
+    file.write_all(digest.as_bytes())?;
     fs::rename(&draft, place)
 }
 
@@ -110,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_computed_digest_is_remembered_and_a_torn_file_is_not_believed() {
-        let cache = std::env::temp_dir().join(format!("reverie-model-hash-{}", process::id()));
+        let cache = std::env::temp_dir().join(format!("reverie-model-hash-{}", std::process::id()));
         let computed = golden(&cache).get().to_owned();
         assert!(is_hash(&computed));
         let remembered: Vec<_> = fs::read_dir(cache.join("model-hashes")).unwrap().collect();

@@ -1,10 +1,13 @@
 // Debian's Chromium, and pages that remember whatever went wrong on them.
 
 import assert from "node:assert/strict";
+import { after, afterEach, before, beforeEach } from "node:test";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
 import { chromium } from "playwright-core";
+
+import { startDaemon } from "./daemon.js";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
@@ -95,3 +98,28 @@ export const transfer = (page, ...numbers) => page.evaluateHandle(async (places)
   }
   return data;
 }, numbers);
+
+/**
+ * For each test of a file a new page of a daemon with `flags`, on which nothing may have gone wrong afterwards. `take` gets
+ * `{ daemon, browser, page }` before each.
+ */
+export function eachPage(flags, take) {
+  let daemon, browser, page;
+  before(async () => {
+    daemon = await startDaemon(...flags);
+    browser = await openBrowser();
+  });
+  after(async () => {
+    await browser.close();
+    await daemon.stop();
+  });
+  beforeEach(async () => {
+    page = await openPage(browser, daemon.url);
+    take({ daemon, browser, page });
+  });
+  afterEach(async () => {
+    const { faults } = page;
+    await page.context().close();
+    assert.deepEqual(faults, [], "nothing went wrong on the page");
+  });
+}

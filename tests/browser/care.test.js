@@ -1,31 +1,16 @@
 // That the page loses nothing a person wrote or was given, and says what it could not do where they look.
 
 import assert from "node:assert/strict";
-import { after, afterEach, before, beforeEach, test } from "node:test";
+import { test } from "node:test";
 
-import { answered, looks, openBrowser, openPage, outline, pictures, send, setParameter, transfer } from "./browser.js";
+import { answered, eachPage, looks, openPage, outline, pictures, send, setParameter, transfer } from "./browser.js";
 import { startDaemon } from "./daemon.js";
 
 const { SCREENS } = process.env;
 const story = "Tell a picture story about a yellow star.";
 
 let daemon, browser, page;
-before(async () => {
-  daemon = await startDaemon("--max-num-inference-steps", "1000");
-  browser = await openBrowser();
-});
-after(async () => {
-  await browser.close();
-  await daemon.stop();
-});
-beforeEach(async () => {
-  page = await openPage(browser, daemon.url);
-});
-afterEach(async () => {
-  const { faults } = page;
-  await page.context().close();
-  assert.deepEqual(faults, [], "nothing went wrong on the page");
-});
+eachPage(["--max-num-inference-steps", "1000"], (made) => ({ daemon, browser, page } = made));
 
 const written = () => page.locator("#editor").textContent();
 const questions = () => page.locator(".question p").allTextContents();

@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
-import { after, before, beforeEach, afterEach, test } from "node:test";
+import { test } from "node:test";
 
 import {
-  answered, assertAccessible, assertFits, looks, openBrowser, openPage, outline, pictures, send, setParameter, transfer,
+  answered, assertAccessible, assertFits, eachPage, looks, openPage, outline, pictures, send, setParameter, transfer,
 } from "./browser.js";
 import { startDaemon } from "./daemon.js";
 
@@ -14,22 +14,7 @@ const { WORK, SCREENS, PYTHON } = process.env;
 const story = "Tell a picture story about a yellow star.";
 
 let daemon, browser, page;
-before(async () => {
-  daemon = await startDaemon("--max-num-inference-steps", "1000");
-  browser = await openBrowser();
-});
-after(async () => {
-  await browser.close();
-  await daemon.stop();
-});
-beforeEach(async () => {
-  page = await openPage(browser, daemon.url);
-});
-afterEach(async () => {
-  const { faults } = page;
-  await page.context().close();
-  assert.deepEqual(faults, [], "nothing went wrong on the page");
-});
+eachPage(["--max-num-inference-steps", "1000"], (made) => ({ daemon, browser, page } = made));
 
 test("text and pictures appear in the order in which the model made them, and survive a reload", async () => {
   await setParameter(page, "seed", 3);

@@ -6,12 +6,12 @@ use std::fs::{self, DirBuilder, DirEntry, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::ledger::Ledger;
 use super::{Record, RecordStore, StoreError, StoreLimits, StoredId};
+use crate::draft::draft;
 use crate::engine::request::TenantId;
 
 /// Starts every file: the format and its version.
@@ -19,7 +19,7 @@ const MAGIC: [u8; 8] = *b"REVERIE1";
 /// Magic and owner.
 const HEAD_BYTES: usize = MAGIC.len() + 16;
 /// Starts the names of files that are being written.
-const UNFINISHED: &str = ".unfinished-";
+const UNFINISHED: &str = ".unfinished";
 /// Seconds after which an unfinished file has no writer any more.
 const UNFINISHED_AGE: u64 = 3600;
 /// Seconds between two looks for what other replicas do: a look costs a system call for each file.
@@ -31,7 +31,6 @@ pub struct DirectoryStore {
     folder: PathBuf,
     limits: StoreLimits,
     books: Mutex<Books>,
-    num_written: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -48,15 +47,11 @@ impl DirectoryStore {
     pub fn open(folder: &Path, limits: StoreLimits, now: u64) -> io::Result<Self> {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let books = Books { ledger: Ledger::new(limits), looked: 0 };
-        let store = Self {
-            folder: folder.to_owned(),
-            limits,
-            books: Mutex::new(books),
-            num_written: AtomicU64::new(0),
-        };
+        let store = Self { folder: folder.to_owned(), limits, books: Mutex::new(books) };
         let (probe, _) = store.unfinished()?;
         fs::remove_file(probe)?;
         store.look(&mut store.books(), now)?;
+        store.tidy(now);
         Ok(store)
     }
 
@@ -69,22 +64,15 @@ impl DirectoryStore {
         self.folder.join(id.to_string())
     }
 
-    /// A new file that nobody else writes: each replica in a container of its own may be process 1 and count as the
-    /// others do, and one that was killed has left what it was writing.
+    /// A new file that nobody else writes.
     fn unfinished(&self) -> io::Result<(PathBuf, File)> {
-        loop {
-            let number = self.num_written.fetch_add(1, Ordering::Relaxed);
-            let path = self.folder.join(format!("{UNFINISHED}{}-{number}", std::process::id()));
-            match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
-                Ok(file) => return Ok((path, file)),
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-            }
-        }
+        draft(&self.folder, UNFINISHED, |path| {
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+        })
     }
 
-    /// Takes into the books what is in the folder, and removes what is too old. A file that cannot be read is none of
-    /// ours; it keeps nobody from using the others.
+    /// Takes into the books what is in the folder. A file that cannot be read is none of ours; it keeps nobody from using
+    /// the others.
     fn look(&self, books: &mut Books, now: u64) -> io::Result<()> {
         let mut ledger = Ledger::new(self.limits);
         for file in fs::read_dir(&self.folder)? {
@@ -93,9 +81,6 @@ impl DirectoryStore {
             if let Err(error) = self.look_at(&file, &name, (&books.ledger, &mut ledger), now) {
                 tracing::warn!(name, %error, "a file of the store's folder is left alone");
             }
-        }
-        for gone in ledger.remove_old(now) {
-            self.discard(gone);
         }
         *books = Books { ledger, looked: now };
         Ok(())
@@ -162,16 +147,22 @@ impl DirectoryStore {
         }
     }
 
-    /// A whole record in a file that has not its name yet.
-    fn write(&self, record: &Record, now: u64) -> io::Result<PathBuf> {
+    /// Writes the record's file, which has its name once it is whole; what had to go for it is gone.
+    fn keep(&self, id: StoredId, record: &Record, now: u64) -> io::Result<()> {
         let (unfinished, file) = self.unfinished()?;
-        match write(file, record, now) {
-            Ok(()) => Ok(unfinished),
-            Err(error) => {
-                let _another_removes_it = fs::remove_file(&unfinished);
-                Err(error)
+        let kept = fill(file, record, now).and_then(|()| {
+            // One after the other: what has to go for another record must not be what has just got its name.
+            let mut books = self.books();
+            fs::rename(&unfinished, self.path(id))?;
+            let holding = (record.owner, record.bytes.len() as u64);
+            for gone in books.ledger.insert(id, holding, now) {
+                self.discard(gone);
             }
-        }
+            Ok(())
+        });
+        kept.inspect_err(|_| {
+            let _another_removes_it = fs::remove_file(&unfinished);
+        })
     }
 }
 
@@ -179,24 +170,13 @@ impl RecordStore for DirectoryStore {
     fn put(&self, id: StoredId, record: &Record, now: u64) -> Result<(), StoreError> {
         self.limits.check(&record.bytes)?;
         self.tidy(now);
-        let num_bytes = record.bytes.len() as u64;
-        let unfinished = match self.write(record, now) {
+        match self.keep(id, record, now) {
             Err(error) if is_full(&error) => {
-                self.make_room(id, num_bytes);
-                self.write(record, now)?
+                self.make_room(id, record.bytes.len() as u64);
+                Ok(self.keep(id, record, now)?)
             }
-            written => written?,
-        };
-        // One after the other: what has to go for another record must not be what has just got its name.
-        let mut books = self.books();
-        if let Err(error) = fs::rename(&unfinished, self.path(id)) {
-            let _another_removes_it = fs::remove_file(&unfinished);
-            return Err(error.into());
+            kept => Ok(kept?),
         }
-        for gone in books.ledger.insert(id, (record.owner, num_bytes), now) {
-            self.discard(gone);
-        }
-        Ok(())
     }
 
     fn get(&self, id: StoredId, now: u64) -> Result<Option<Record>, StoreError> {
@@ -235,7 +215,7 @@ impl RecordStore for DirectoryStore {
 }
 
 /// All of a record's file, used last at `now`; it stays what it is from then on.
-fn write(mut file: File, record: &Record, now: u64) -> io::Result<()> {
+fn fill(mut file: File, record: &Record, now: u64) -> io::Result<()> {
     file.write_all(&MAGIC)?;
     file.write_all(&record.owner.0.to_le_bytes())?;
     file.write_all(&record.bytes)?;
